@@ -1,0 +1,60 @@
+# One command, one word. `make help` lists them. A Python of at least 3.11 is all that must be there before.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup runtime demo test check check-static unit format mutations nightly bench services services-down
+
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+SECTION = @printf '\n== %s ==\n'
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+setup: ## Create .venv from uv.lock (instant when it is up to date)
+	@sh scripts/setup.sh
+
+runtime:
+	@sh scripts/setup.sh --runtime
+
+demo: runtime ## Fetch the reviews of a simulated merchant, from POST to file
+	@$(BIN)/review-fetcher demo
+
+test: setup ## Run every test but the nightly ones, on real services where the machine has them
+	$(SECTION) "tests: unit, contract, flows, crash"
+	@$(PYTEST)
+
+check: check-static unit ## Format, lint, types, layers, unit tests: under a minute
+
+check-static: setup
+	$(SECTION) "format"
+	@$(BIN)/ruff format --check .
+	$(SECTION) "lint"
+	@$(BIN)/ruff check .
+	$(SECTION) "types"
+	@$(BIN)/mypy
+	$(SECTION) "layers"
+	@$(BIN)/lint-imports
+
+unit: setup
+	$(SECTION) "unit tests"
+	@$(PYTEST) tests/unit
+
+format: setup ## Write the code as the formatter wants it
+	@$(BIN)/ruff check --select I --fix .
+	@$(BIN)/ruff format .
+
+mutations: setup ## Break each promise on purpose and see a test go red
+	@$(BIN)/python -m tests.mutations
+
+nightly: setup ## Run the long tests: memory over millions of reviews, long fuzzing
+	$(SECTION) "nightly tests"
+	@$(PYTEST) -m nightly
+
+bench: setup ## Measure against the plain loop and against the ceiling
+	@$(BIN)/python -m bench
+
+services: setup ## Start a real PostgreSQL and Kafka on loopback and print their settings
+	@$(BIN)/python scripts/services.py up
+
+services-down: setup ## End them and throw their data away
+	@$(BIN)/python scripts/services.py down

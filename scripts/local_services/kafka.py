@@ -1,0 +1,145 @@
+"""A Kafka broker of its own: one KRaft node on free ports of 127.0.0.1, its jars from Maven."""
+
+import base64
+import hashlib
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+
+from local_services.process import (
+    NotInstalledError,
+    Service,
+    ServiceError,
+    birth_of,
+    data_directory,
+    free_ports,
+    launch,
+    run,
+    wait_until_ready,
+)
+
+NAME = "kafka"
+PROJECT = Path(__file__).resolve().parents[2]
+RECIPE = PROJECT / "deploy" / "services" / "kafka"
+CACHE = PROJECT / ".cache" / "kafka"
+
+NEEDED_JAVA = 17
+"""The least that a Kafka 4 broker runs on."""
+
+INSTALL_JAVA = (
+    f"Java {NEEDED_JAVA} or newer was not found. Debian and Ubuntu: apt-get install default-jre-headless"
+)
+INSTALL_MAVEN = (
+    "Maven (mvn), which fetches Kafka the first time, was not found. Debian and Ubuntu: apt-get install maven"
+)
+
+API_VERSIONS_REQUEST = struct.pack(">hhih", 18, 0, 1, -1)
+"""Kafka's header of ApiVersions v0, correlation id 1, no client id: the one request every broker answers."""
+
+
+def start(directory: Path) -> Service:
+    """Format a node's storage and return when the broker answers."""
+    java = find_java()
+    classpath = f"{jars() / '*'}"
+    log = directory / f"{NAME}.log"
+    broker_port, controller_port = free_ports(2)
+    with data_directory("kafka-", directory) as data:
+        properties = write_properties(data, broker_port, controller_port)
+        format_storage(java, classpath, properties, data)
+        command = [java, "-Xms256m", "-Xmx768m", "-cp", classpath, "kafka.Kafka", str(properties)]
+        broker = launch(command, log=log, cwd=data, env=os.environ)
+        wait_until_ready(broker, lambda: answers(broker_port), name="Kafka", log=log)
+    return Service(
+        name=NAME,
+        version=version(),
+        settings={"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{broker_port}"},
+        pid=broker.pid,
+        birth=birth_of(broker.pid) or "",
+        stop_signal=signal.SIGTERM,
+        log=str(log),
+        data=str(data),
+    )
+
+
+def find_java() -> str:
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=f"{home}/bin" if home else None)
+    if java is None:
+        raise NotInstalledError(INSTALL_JAVA)
+    said = subprocess.run([java, "-version"], check=False, capture_output=True, text=True).stderr
+    found = re.search(r'version "(\d+)', said)
+    if found is None or int(found[1]) < NEEDED_JAVA:
+        raise NotInstalledError(f"{INSTALL_JAVA}. {java} says: {said.splitlines()[0] if said else 'nothing'}")
+    return java
+
+
+def version() -> str:
+    """For example "4.1.1"."""
+    found = re.search(r"<kafka\.version>(.+?)</kafka\.version>", (RECIPE / "pom.xml").read_text())
+    if found is None:
+        raise ServiceError(f"{RECIPE / 'pom.xml'} names no kafka.version.")
+    return found[1]
+
+
+def jars() -> Path:
+    """The directory of Kafka's jars, fetched once for each content of pom.xml."""
+    pom = RECIPE / "pom.xml"
+    kept = CACHE / hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
+    if not kept.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+            fetched = Path(scratch) / "jars"
+            fetch(pom, fetched)
+            if not kept.exists():
+                fetched.rename(kept)
+    return kept
+
+
+def fetch(pom: Path, into: Path) -> None:
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise NotInstalledError(INSTALL_MAVEN)
+    goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={into}"]
+    strict = ["--batch-mode", "--quiet", "--strict-checksums"]
+    run([maven, *strict, "-f", str(pom), *goal], name="Fetching Kafka with Maven", cwd=CACHE, env=os.environ)
+
+
+def write_properties(data: Path, broker_port: int, controller_port: int) -> Path:
+    own = {
+        "listeners": f"BROKER://127.0.0.1:{broker_port},CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": f"BROKER://127.0.0.1:{broker_port}",
+        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+        "log.dirs": str(data / "log"),
+    }
+    properties = data / "server.properties"
+    lines = [f"{name}={value}\n" for name, value in own.items()]
+    properties.write_text((RECIPE / "server.properties").read_text() + "\n" + "".join(lines))
+    return properties
+
+
+def format_storage(java: str, classpath: str, properties: Path, data: Path) -> None:
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    tool = [java, "-cp", classpath, "kafka.tools.StorageTool", "format"]
+    run(
+        [*tool, f"--cluster-id={cluster_id}", "--config", str(properties)],
+        name="Formatting Kafka's storage",
+        cwd=data,
+        env=os.environ,
+    )
+
+
+def answers(port: int) -> bool:
+    """Whether the broker serves requests: its port is open before it does."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+            connection.sendall(struct.pack(">i", len(API_VERSIONS_REQUEST)) + API_VERSIONS_REQUEST)
+            return len(connection.recv(8)) == 8
+    except OSError:
+        return False

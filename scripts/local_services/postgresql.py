@@ -1,0 +1,143 @@
+"""A PostgreSQL server of its own: a fresh cluster on a free port of 127.0.0.1, with a random password."""
+
+import os
+import pwd
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from local_services.process import (
+    NotInstalledError,
+    Service,
+    birth_of,
+    data_directory,
+    free_ports,
+    launch,
+    run,
+    wait_until_ready,
+)
+
+NAME = "postgresql"
+
+PLACES = (
+    "usr/lib/postgresql/*/bin",
+    "usr/pgsql-*/bin",
+    "opt/homebrew/opt/postgresql*/bin",
+    "usr/local/opt/postgresql*/bin",
+)
+"""Where Debian, Red Hat and Homebrew put the server, which none of them adds to PATH."""
+
+INSTALL = (
+    "PostgreSQL's server (initdb, postgres) was not found. Debian and Ubuntu: apt-get install postgresql"
+)
+
+MAX_CONNECTIONS = 200
+"""Several replicas with a pool each, in one test."""
+
+
+def start(directory: Path) -> Service:
+    """Create a cluster and return when it accepts connections."""
+    binaries = find_binaries()
+    user = unprivileged_user()
+    password = secrets.token_hex(16)
+    environment = clean_environment()
+    log = directory / f"{NAME}.log"
+    (port,) = free_ports(1)
+    with data_directory("review-fetcher-postgresql-", place_for(directory, user)) as home:
+        if user is not None:
+            shutil.chown(home, user)
+        create_cluster(binaries, home, password, environment, user)
+        data = home / "data"
+        server = launch(server_command(binaries, data, port), log=log, cwd=home, env=environment, user=user)
+        wait_until_ready(server, lambda: is_ready(data), name="PostgreSQL", log=log)
+    return Service(
+        name=NAME,
+        version=version(binaries),
+        settings={"DATABASE_URL": f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"},
+        pid=server.pid,
+        birth=birth_of(server.pid) or "",
+        stop_signal=signal.SIGINT,  # PostgreSQL's "fast shutdown": SIGTERM waits for clients
+        log=str(log),
+        data=str(home),
+    )
+
+
+def find_binaries() -> Path:
+    """The directory of `initdb` and `postgres`, the one on PATH first, then the newest installed."""
+    on_path = shutil.which("initdb")
+    installed = [one for place in PLACES for one in Path("/").glob(place)]
+    newest_first = sorted(
+        installed, key=lambda one: [int(n) for n in re.findall(r"\d+", str(one))], reverse=True
+    )
+    for one in ([Path(on_path).resolve().parent] if on_path else []) + newest_first:
+        if (one / "initdb").exists() and (one / "postgres").exists():
+            return one
+    raise NotInstalledError(INSTALL)
+
+
+def version(binaries: Path) -> str:
+    """For example "15.18"."""
+    said = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True)
+    return said.stdout.split()[2]
+
+
+def unprivileged_user() -> str | None:
+    """Who runs the server when root starts it, because PostgreSQL refuses root. None for everybody else."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
+
+
+def place_for(directory: Path, user: str | None) -> Path:
+    """Where the server's user can reach its data: root's own folders often let nobody else through."""
+    return directory if user is None else Path("/var/tmp")  # noqa: S108 (the name in it is unguessable)
+
+
+def clean_environment() -> dict[str, str]:
+    """The caller's environment without what would point the server at another cluster."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
+    return kept | {"LC_ALL": "C"}
+
+
+def create_cluster(binaries: Path, home: Path, password: str, env: dict[str, str], user: str | None) -> None:
+    secret = home / "password"
+    secret.write_text(password)
+    secret.chmod(0o600)
+    if user is not None:
+        shutil.chown(secret, user)
+    options = ["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
+    command = [str(binaries / "initdb"), f"--pgdata={home / 'data'}", f"--pwfile={secret}", *options]
+    try:
+        run(command, name="initdb", cwd=home, env=env, user=user)
+    finally:
+        secret.unlink()
+
+
+def server_command(binaries: Path, data: Path, port: int) -> list[str]:
+    options = {
+        "listen_addresses": "127.0.0.1",
+        "port": port,
+        "unix_socket_directories": "",
+        "max_connections": MAX_CONNECTIONS,
+        "timezone": "UTC",
+        "log_line_prefix": "%m [%p] ",
+    }
+    return [
+        str(binaries / "postgres"),
+        "-D",
+        str(data),
+        *(f"--{name}={value}" for name, value in options.items()),
+    ]
+
+
+def is_ready(data: Path) -> bool:
+    """The eighth line of postmaster.pid is the server's own word; `pg_ctl --wait` reads the same."""
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return False
+    return len(lines) >= 8 and lines[7].strip() == "ready"
