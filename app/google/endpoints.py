@@ -2,13 +2,15 @@
 
 import re
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeGuard
 from urllib.parse import quote, urlsplit
 
-# One path segment: nothing that ends or leaves it. "." and ".." are refused apart, everything else is quoted.
-_SEGMENT = r"(?!\.{1,2}$)([^/?#\\\s\x00-\x20\x7f-\xa0\ud800-\udfff\ufffd]{1,200})"
-_ACCOUNT = re.compile(rf"accounts/{_SEGMENT}\Z")
-_LOCATION = re.compile(rf"locations/{_SEGMENT}\Z")
+from app.google.errors import bad_request
+
+# One path segment: nothing that ends or leaves it, and neither "." nor ".."; what remains is quoted.
+_SEGMENT = r"(?!\.{1,2}$)[^/?#\\\s\x00-\x20\x7f-\xa0\ud800-\udfff\ufffd]{1,200}"
+_ACCOUNT = re.compile(f"accounts/{_SEGMENT}")
+_LOCATION = re.compile(f"locations/{_SEGMENT}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +34,22 @@ class Endpoints:
 
     @classmethod
     def at(cls, base_url: str) -> Self:
-        """One base for all of them: the simulator, or a proxy. ValueError when it is not a plain http(s) URL."""
-        parts = urlsplit(base_url)
-        plain = not (parts.query or parts.fragment or parts.username or parts.password)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or not plain:
-            raise ValueError(
-                "GOOGLE_API_BASE_URL must look like http://127.0.0.1:8080 (http or https, host, port)"
-            )
-        base = base_url.rstrip("/")
+        """One base for all of them: the simulator, or a proxy. ValueError unless it is a plain http(s) URL."""
+        base = base_url.strip().rstrip("/")
+        if not _is_plain(base):
+            raise ValueError("GOOGLE_API_BASE_URL must look like http://127.0.0.1:8080 (http or https, host, port)")
         return cls(accounts=base, locations=base, reviews=base, oauth=base)
 
     def accounts_url(self) -> str:
         return f"{self.accounts}/v1/accounts"
 
     def locations_url(self, account: str) -> str:
-        """`account` is `accounts/{id}`; ValueError when it is anything else."""
-        return f"{self.locations}/v1/{account_path(account)}/locations"
+        """`account` is `accounts/{id}`; a `GoogleError` (refused) for anything else."""
+        return f"{self.locations}/v1/{_path(_ACCOUNT, account)}/locations"
 
     def reviews_url(self, account: str, location: str) -> str:
-        """`account` is `accounts/{id}`, `location` `locations/{id}`; ValueError when they are anything else."""
-        return f"{self.reviews}/v4/{account_path(account)}/{location_path(location)}/reviews"
+        """As `locations_url`, and `location` is `locations/{id}`."""
+        return f"{self.reviews}/v4/{_path(_ACCOUNT, account)}/{_path(_LOCATION, location)}/reviews"
 
     def token_info_url(self) -> str:
         return f"{self.oauth}/tokeninfo"
@@ -61,17 +59,30 @@ class Endpoints:
         return list(dict.fromkeys((self.oauth, self.accounts, self.locations, self.reviews)))
 
 
-def account_path(name: str) -> str:
-    """`accounts/{id}` with the id quoted, so that no name can change the path; ValueError for other names."""
-    return _path("accounts", _ACCOUNT.match(name))
+def _is_plain(base: str) -> bool:
+    """Whether it is scheme, host, port, perhaps a path, and nothing else."""
+    if re.search(r"[\s?#@\\]", base):
+        return False
+    try:
+        parts = urlsplit(base)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
-def location_path(name: str) -> str:
-    """`locations/{id}` with the id quoted, so that no name can change the path; ValueError for other names."""
-    return _path("locations", _LOCATION.match(name))
+def is_account(name: object) -> TypeGuard[str]:
+    """Whether it is `accounts/{id}` with an id that a path can hold."""
+    return isinstance(name, str) and _ACCOUNT.fullmatch(name) is not None
 
 
-def _path(collection: str, found: re.Match[str] | None) -> str:
-    if found is None:
-        raise ValueError(f"not a name of Google's {collection}")
-    return f"{collection}/{quote(found.group(1), safe='')}"
+def is_location(name: object) -> TypeGuard[str]:
+    """Whether it is `locations/{id}` with an id that a path can hold."""
+    return isinstance(name, str) and _LOCATION.fullmatch(name) is not None
+
+
+def _path(pattern: re.Pattern[str], name: str) -> str:
+    """The name with its id quoted, so that no name can change the path."""
+    if pattern.fullmatch(name) is None:
+        raise bad_request("bad_name", "This is not the name of an account or location that a URL can hold.")
+    collection, _, identity = name.partition("/")
+    return f"{collection}/{quote(identity, safe='')}"

@@ -1,6 +1,19 @@
-"""What a caller sees when a call to Google failed, named by what it does next."""
+"""What a caller sees when a call to Google failed, named by what it does next; and the one table that decides it.
 
+Order of the table: details[].reason first, then the status, then the message. Sources: google/rpc/code.proto and
+error_details.proto, and bodies that users of these APIs have published.
+"""
+
+import re
+from collections.abc import Iterable
 from enum import StrEnum
+from typing import NamedTuple
+from urllib.parse import quote
+
+from app.google.error_body import ErrorBody, read_error_body, retry_after_seconds
+
+_LONGEST_MESSAGE = 600
+_LONGEST_QUOTE = 300
 
 
 class ErrorKind(StrEnum):
@@ -16,7 +29,7 @@ class ErrorKind(StrEnum):
     """The access token is expired, revoked or wrong."""
     REFUSED = "refused"
     """Permanent: the same call would be refused again."""
-    PAGE_TOKEN_REFUSED = "page_token_refused"  # noqa: S105 - the name of a kind, not a secret
+    PAGE_TOKEN_REFUSED = "page_token_refused"  # noqa: S105  # the name of a kind, not a secret
     """A 400 while a page token was sent: start that list again."""
 
 
@@ -24,7 +37,7 @@ class GoogleError(Exception):
     """A call to Google that brought no page.
 
     `status` is the HTTP status (None when no answer came), `reason` a short machine word (`timeout`, `http_503`,
-    `SERVICE_DISABLED`), `message` a sentence for people, at most 600 characters, never holding the token.
+    `SERVICE_DISABLED`), `message` a text for people of at most 600 characters that never holds the token.
     `retry_after` is what Google asked for in seconds, not capped; None when it asked for nothing.
     """
 
@@ -43,3 +56,156 @@ class GoogleError(Exception):
         self.message = message
         self.status = status
         self.retry_after = retry_after
+
+
+class _Rule(NamedTuple):
+    """A row matches when every column that is filled in matches."""
+
+    kind: ErrorKind
+    reason: str = ""  # empty: the word Google used
+    reasons: frozenset[str] = frozenset()
+    statuses: Iterable[int] = ()
+    rpc_status: str = ""
+    phrase: str = ""
+    page_token: bool = False
+    zero_quota: bool = False
+    advice: str = ""
+
+
+def _words(words: str) -> frozenset[str]:
+    return frozenset(_plain(word) for word in words.split())
+
+
+def _plain(word: str) -> str:
+    """The legacy errors[] and ErrorInfo spell one reason two ways: rateLimitExceeded, RATE_LIMIT_EXCEEDED."""
+    return word.replace("_", "").lower()
+
+
+_ENABLE = "Enable this API in the Google Cloud project that issued the token, wait some minutes, then submit again."
+_SCOPE = "Ask the user to consent again, with the scope https://www.googleapis.com/auth/business.manage."
+_APPROVE = "Google gives this project no quota: apply for access to the Business Profile APIs and wait for approval."
+_NEW_TOKEN = "The access token is expired, revoked or wrong: send a new one."  # noqa: S105  # advice, not a secret
+_MANAGER = "The token's user must be an owner or manager of what is asked for; Workspace may have switched it off."
+
+# These reasons repeat the status and explain nothing: a page token may still be what was wrong.
+_SAY_NOTHING = _words("badRequest invalid invalidArgument invalidParameter INVALID_PAGE_TOKEN invalidPageToken")
+
+_T, _W, _R = ErrorKind.TRANSIENT, ErrorKind.THROTTLED, ErrorKind.REFUSED
+_RULES = (
+    _Rule(ErrorKind.NOT_APPROVED, "not_approved", statuses=(403, 429), zero_quota=True, advice=_APPROVE),
+    _Rule(_W, "rate_limited", reasons=_words("rateLimitExceeded userRateLimitExceeded")),
+    _Rule(_W, "rate_limited", reasons=_words("quotaExceeded dailyLimitExceeded RESOURCE_QUOTA_EXCEEDED")),
+    _Rule(_R, reasons=_words("SERVICE_DISABLED accessNotConfigured"), advice=_ENABLE),
+    _Rule(_R, reasons=_words("ACCESS_TOKEN_SCOPE_INSUFFICIENT insufficientPermissions"), advice=_SCOPE),
+    _Rule(
+        ErrorKind.UNAUTHENTICATED,
+        "unauthenticated",
+        reasons=_words("ACCESS_TOKEN_EXPIRED invalid_token authError CREDENTIALS_MISSING"),
+        advice=_NEW_TOKEN,
+    ),
+    _Rule(ErrorKind.UNAUTHENTICATED, "unauthenticated", statuses=(401,), advice=_NEW_TOKEN),
+    _Rule(_W, "rate_limited", statuses=(429,)),
+    _Rule(_W, "rate_limited", statuses=range(400, 500), rpc_status="RESOURCE_EXHAUSTED"),
+    _Rule(ErrorKind.PAGE_TOKEN_REFUSED, "page_token_refused", statuses=(400,), page_token=True),
+    _Rule(_R, statuses=(400,), advice="Google does not accept this request; repeating it will not help."),
+    _Rule(_R, "SERVICE_DISABLED", statuses=(403,), phrase="has not been used in project", advice=_ENABLE),
+    _Rule(
+        _R,
+        "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
+        statuses=(403,),
+        phrase="insufficient authentication scopes",
+        advice=_SCOPE,
+    ),
+    _Rule(_R, statuses=(403,), advice=_MANAGER),
+    _Rule(_R, statuses=(404,), advice="It does not exist, or the token's user may not see it."),
+    _Rule(_T, "http_409", statuses=(409,), rpc_status="ABORTED"),
+    _Rule(_R, statuses=(501, 505), advice="Google does not know this call: check GOOGLE_API_BASE_URL."),
+    _Rule(_T, statuses=(408, 425, 499, *range(500, 600))),
+    _Rule(
+        _R,
+        statuses=range(400, 500),
+        advice="Google will not answer this request; repeating it will not help.",
+    ),
+    # What is left is no error and no page: a redirect that must not be followed with a token, or an empty 204.
+    _Rule(_T, advice="Only 200 is a page; redirects are not followed. Check GOOGLE_API_BASE_URL and proxies."),
+)
+
+
+class Refusal(NamedTuple):
+    """An answer other than 200: its status, its (bounded) body, its Retry-After header, what had been asked."""
+
+    status: int
+    body: bytes
+    retry_after: str | None
+    token: str
+    page_token: bool
+
+
+def refusal_error(refusal: Refusal, now: float) -> GoogleError:
+    """The `GoogleError` for an answer other than 200; `now` in epoch seconds, for a Retry-After that is a date."""
+    said = read_error_body(refusal.body)
+    rule = next(rule for rule in _RULES if _matches(rule, refusal, said))
+    waits = (retry_after_seconds(refusal.retry_after, now), said.retry_delay)
+    return GoogleError(
+        rule.kind,
+        rule.reason or _reason(rule, refusal, said),
+        _message(rule, refusal, said),
+        status=refusal.status,
+        retry_after=max((wait for wait in waits if wait is not None), default=None),
+    )
+
+
+def broken_answer(reason: str, what: str = "not JSON") -> GoogleError:
+    """A 200 whose body is no page."""
+    message = f"Google's answer was {what}. The same call usually works a moment later."
+    return GoogleError(ErrorKind.TRANSIENT, reason, message, status=200)
+
+
+def bad_request(reason: str, message: str) -> GoogleError:
+    """A call that cannot be made as asked."""
+    return GoogleError(ErrorKind.REFUSED, reason, message)
+
+
+def redact(text: str, token: str) -> str:
+    """`text` without the token, whole or cut short, and without anything else that looks like a bearer token."""
+    starts = {token[:12], quote(token[:12], safe="")} - {""}
+    patterns = [
+        *(re.escape(start) + r"\S*" for start in starts),
+        r"(?i:bearer)\s+[\w.~+/=-]{16,}",
+        r"ya29\.\S+",
+    ]
+    return re.sub("|".join(patterns), "[token]", text)
+
+
+def _matches(rule: _Rule, refusal: Refusal, said: ErrorBody) -> bool:
+    return (
+        (not rule.reasons or any(_plain(reason) in rule.reasons for reason in said.reasons))
+        and (not rule.statuses or refusal.status in rule.statuses)
+        and (not rule.rpc_status or said.status == rule.rpc_status)
+        and (not rule.phrase or rule.phrase in said.message)
+        and (not rule.page_token or (refusal.page_token and not _telling(said)))
+        and (not rule.zero_quota or said.zero_quota)
+    )
+
+
+def _telling(said: ErrorBody) -> list[str]:
+    """The reasons that say more than the status does."""
+    return [reason for reason in said.reasons if _plain(reason) not in _SAY_NOTHING]
+
+
+def _reason(rule: _Rule, refusal: Refusal, said: ErrorBody) -> str:
+    """Google's own word when the error is permanent and it has one, else http_NNN."""
+    matched = [reason for reason in said.reasons if _plain(reason) in rule.reasons]
+    words = [*matched, *_telling(said), said.status] if rule.kind is ErrorKind.REFUSED else []
+    usable = (word for word in words if re.fullmatch(r"[A-Za-z_]{3,64}", redact(word, refusal.token)))
+    return next(usable, f"http_{refusal.status}")
+
+
+def _message(rule: _Rule, refusal: Refusal, said: ErrorBody) -> str:
+    quoted = redact(_one_line(said.message), refusal.token)[:_LONGEST_QUOTE].rstrip(". ")
+    words = f'Google answered {refusal.status}: "{quoted}".' if quoted else f"Google answered {refusal.status}."
+    return f"{words} {rule.advice}".strip()[:_LONGEST_MESSAGE]
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())

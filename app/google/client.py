@@ -1,0 +1,193 @@
+"""The calls. One page each; nothing here waits for quota or tries twice."""
+
+import asyncio
+import re
+from importlib.metadata import PackageNotFoundError, version
+from types import TracebackType
+from typing import NamedTuple, Self
+from urllib.parse import quote, urlencode
+
+from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from yarl import URL
+
+from app.clock import Clock, SystemClock
+from app.google.body import read_error, read_page
+from app.google.endpoints import Endpoints
+from app.google.errors import ErrorKind, GoogleError, Refusal, refusal_error
+from app.google.listing import decode_accounts, decode_locations, decode_token_info
+from app.google.pages import AccountsPage, LocationsPage, ReviewsPage, TokenInfo
+from app.google.transport import FAILURES, send_once, transport_error
+from app.google.wire import decode_reviews
+
+
+def _query(**parameters: str | int) -> str:
+    return urlencode({"prettyPrint": "false", **parameters}, quote_via=quote)
+
+
+# The largest pages Google gives (discovery documents, v4 RPC reference): a call costs the same whatever it brings.
+_ACCOUNTS = _query(pageSize=20, fields="accounts,nextPageToken")
+_LOCATIONS = _query(
+    pageSize=100,
+    readMask="name,title,storeCode,storefrontAddress,metadata,openInfo",
+    fields="locations,nextPageToken",
+)
+_REVIEWS = _query(
+    pageSize=50,
+    orderBy="updateTime desc",
+    fields="reviews,averageRating,totalReviewCount,nextPageToken",
+)
+# Visible ASCII: what an HTTP header can carry, and what every OAuth token consists of (RFC 6750).
+_TOKEN = re.compile(r"[!-~]+")
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+class HostCheck(NamedTuple):
+    """Whether a host answered at all (any HTTP status counts), and if not, why."""
+
+    url: str
+    answered: bool
+    cause: str
+
+
+class GoogleAPIClient:
+    """Google Business Profile over HTTP. A call fails as `GoogleError` alone and ends within `deadline` seconds.
+
+    Names are `accounts/{id}` and `locations/{id}`. The token travels in the Authorization header alone (tokeninfo:
+    also in the form it is asked by), to the host that was asked and to no other: redirects are not followed, and
+    neither proxies nor `.netrc` of the environment are used. At most `connections` calls are on the wire at once:
+    callers run fewer, so that nobody's deadline passes in a queue. Pages over `max_page_bytes`, packed or unpacked,
+    are refused while they are read.
+    """
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        *,
+        connections: int = 64,
+        deadline: float = 30.0,
+        max_page_bytes: int = 32 * 2**20,
+        clock: Clock | None = None,
+    ) -> None:
+        self._endpoints = endpoints
+        self._connections = connections
+        self._deadline = deadline
+        self._max_page_bytes = max_page_bytes
+        self._clock = clock or SystemClock()
+        self._session: ClientSession | None = None
+
+    async def start(self) -> None:
+        """Be ready to send; nothing is sent yet. Idempotent."""
+        if self._session is None:
+            self._session = _new_session(self._connections)
+
+    async def close(self) -> None:
+        """Close every connection. Idempotent; calls under way fail as lost connections."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def list_accounts(self, token: str, page_token: str | None) -> AccountsPage:
+        """accounts.list: up to 20 accounts of the token's user."""
+        return decode_accounts(await self._page(self._endpoints.accounts_url(), _ACCOUNTS, token, page_token))
+
+    async def list_locations(self, token: str, account: str, page_token: str | None) -> LocationsPage:
+        """locations.list: up to 100 locations that the account can see."""
+        url = self._endpoints.locations_url(account)
+        return decode_locations(await self._page(url, _LOCATIONS, token, page_token))
+
+    async def list_reviews(self, token: str, account: str, location: str, page_token: str | None) -> ReviewsPage:
+        """reviews.list: up to 50 reviews of a location, newest update first."""
+        url = self._endpoints.reviews_url(account, location)
+        body = await self._page(url, _REVIEWS, token, page_token)
+        return decode_reviews(body, first_page=page_token is None)
+
+    async def token_info(self, token: str) -> TokenInfo:
+        """tokeninfo: asked by POST, because a URL ends up in logs."""
+        form = urlencode({"access_token": token}).encode()
+        return decode_token_info(await self._send("POST", self._endpoints.token_info_url(), token, form=form))
+
+    async def reachable(self) -> list[HostCheck]:
+        """Each host of the endpoints, once: does it answer anything? Nothing secret is sent."""
+        return list(await asyncio.gather(*(self._check(base) for base in self._endpoints.bases())))
+
+    async def _page(self, url: str, query: str, token: str, page_token: str | None) -> bytes:
+        if page_token is None:
+            return await self._send("GET", f"{url}?{query}", token)
+        marker = quote(page_token, safe="", errors="replace")
+        return await self._send("GET", f"{url}?{query}&pageToken={marker}", token, page_token=True)
+
+    async def _send(
+        self, method: str, url: str, token: str, *, form: bytes | None = None, page_token: bool = False
+    ) -> bytes:
+        """The body of a 200; a `GoogleError` for everything else."""
+        headers = {"Authorization": _bearer(token)} | (_FORM if form else {})
+        # `encoded`: the URL goes out exactly as built, with no ".." resolved and nothing decoded.
+        target = URL(url, encoded=True)
+        try:
+            async with (
+                asyncio.timeout(self._deadline),
+                self._open().request(method, target, headers=headers, data=form, allow_redirects=False) as answer,
+            ):
+                if answer.status == 200:
+                    return await read_page(answer, self._max_page_bytes)
+                waits = answer.headers.get("Retry-After")
+                refusal = Refusal(answer.status, await read_error(answer), waits, token, page_token)
+                failure = refusal_error(refusal, self._clock.now())
+        except FAILURES as error:
+            failure = transport_error(error)
+        # Outside of the handler: aiohttp's exceptions carry the request, token and all, and must not be chained.
+        raise failure
+
+    async def _check(self, base: str) -> HostCheck:
+        try:
+            async with (
+                asyncio.timeout(self._deadline),
+                self._open().get(URL(f"{base}/"), allow_redirects=False),
+            ):
+                return HostCheck(base, answered=True, cause="")
+        except FAILURES as error:
+            return HostCheck(base, answered=False, cause=transport_error(error).message)
+
+    def _open(self) -> ClientSession:
+        if self._session is None:
+            raise RuntimeError("The Google client is not started.")
+        return self._session
+
+
+def _new_session(connections: int) -> ClientSession:
+    return ClientSession(
+        connector=TCPConnector(limit=connections),
+        cookie_jar=DummyCookieJar(),
+        headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": _user_agent()},
+        timeout=ClientTimeout(total=None, sock_connect=None),
+        middlewares=(send_once,),
+        auto_decompress=False,
+        trust_env=False,
+    )
+
+
+def _user_agent() -> str:
+    """Google packs its answers only for clients that say gzip here too (its "Performance tips")."""
+    try:
+        return f"review-fetcher/{version('review-fetcher')} (gzip)"
+    except PackageNotFoundError:
+        return "review-fetcher (gzip)"
+
+
+def _bearer(token: str) -> str:
+    if not _TOKEN.fullmatch(token):
+        raise GoogleError(
+            ErrorKind.UNAUTHENTICATED,
+            "unauthenticated",
+            "The access token holds characters that no token has: send a new one.",
+        )
+    return f"Bearer {token}"
