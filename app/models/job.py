@@ -1,0 +1,109 @@
+"""A job and its tasks: states, words and the shapes in which they travel."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class JobStatus(StrEnum):
+    """The states of a job; `docs/states.md` has the table of what may follow what."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    PAUSED = "paused"
+    NEEDS_TOKEN = "needs_token"  # noqa: S105 - a state
+    COMPLETED = "completed"
+    FAILED = "failed"
+    DLQ = "dlq"
+    CANCELLED = "cancelled"
+
+
+RUNNING = (JobStatus.PENDING, JobStatus.PROCESSING)
+"""Tasks of these jobs are released and claimed."""
+
+OPEN = (*RUNNING, JobStatus.PAUSED, JobStatus.NEEDS_TOKEN)
+"""Pages of these jobs settle. Every other state is an end; only `dlq` can be left again, by a redrive."""
+
+ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.DLQ, JobStatus.CANCELLED)
+
+
+class Stage(StrEnum):
+    """One stage of the walk: what its tasks list. Each has its topic and its worker."""
+
+    ACCOUNTS = "accounts"
+    LOCATIONS = "locations"
+    REVIEWS = "reviews"
+
+
+class TaskStatus(StrEnum):
+    """waiting (in the store, until due) → released (in the broker) → held (by a worker, with a lease) → done | dead."""
+
+    WAITING = "waiting"
+    RELEASED = "released"
+    HELD = "held"
+    DONE = "done"
+    DEAD = "dead"
+
+
+class LocationState(StrEnum):
+    """What became of a location: its reviews wait or are being read, were read, or cannot be."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    UNAVAILABLE = "unavailable"
+    DEAD = "dead"
+
+
+class Work(NamedTuple):
+    """The right to ask for a claim: what a work message says about its task. `version` makes old copies worthless."""
+
+    task_id: int
+    version: int
+    stage: Stage
+    tenant: str
+    job_id: str
+    resource: str
+    account: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why something stopped, in the words of RFC 9457: a machine's word, what happened, and what to do."""
+
+    type: str
+    detail: str
+    status: int | None = None
+
+
+@dataclass(slots=True)
+class HeldTask:
+    """A claimed task: one worker's for as long as its lease is extended. The holder updates it after each settle.
+
+    `cursor` is the page token to send (None: the first page), `walk` 0 for the first pass over a location's pages and
+    1 for the second look, `attempt` the failed attempts at this page in a row, `crashes` the claims since the last
+    settle. The `location_*` fields belong to the reviews stage: its row, rows kept so far, Google's newest count.
+    """
+
+    task_id: int
+    version: int
+    stage: Stage
+    tenant: str
+    job_id: str
+    resource: str
+    account: str
+    title: str
+    cursor: str | None
+    walk: int
+    restarts: int
+    attempt: int
+    crashes: int
+    project: str | None
+    pages_settled: int
+    credential_version: int
+    sealed_token: bytes
+    location_no: int | None = None
+    location_fetched: int = 0
+    location_total: int | None = None
+    location_verified: bool | None = None
+    location_missing: int = 0

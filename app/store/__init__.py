@@ -1,0 +1,5 @@
+"""The truth: jobs, tasks, reviews, budgets and keys, in SQLite or PostgreSQL.
+
+`schema` says what is kept; `submit`, `tasks`, `settle` and `control` are the transitions, `reads` what is shown.
+All of them are plain functions over a `Transaction`; `sqlite` and `postgresql` bring them to a database.
+"""

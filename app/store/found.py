@@ -1,0 +1,212 @@
+"""What a page held, written: accounts and locations become tasks, reviews become rows; each at most once a job."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import delete, select, update
+
+from app.crash import CrashPoint, crash_point
+from app.models.job import HeldTask, LocationState, Stage, TaskStatus
+from app.models.review import Account, Location, Review
+from app.store.counters import Counters
+from app.store.database import Transaction
+from app.store.schema import jobs, locations, other_accounts, outbox, reviews, tasks
+from app.store.tasks import turn
+
+_TASK_COLUMNS = (
+    "tenant",
+    "job_id",
+    "stage",
+    "resource",
+    "account",
+    "title",
+    "location_no",
+    "status",
+    "rank",
+    "due_at",
+)
+
+
+class _LocationRow(NamedTuple):
+    no: int
+    location: str
+    account: str
+    title: str
+    state: str
+
+
+def insert_accounts(transaction: Transaction, task: HeldTask, found: Sequence[Account], add: Counters) -> None:
+    """One task a new account, to list its locations."""
+    own, first = _ranks(transaction, task.job_id, Stage.LOCATIONS)
+    rows = [
+        (task.tenant, task.job_id, Stage.LOCATIONS.value, account.name, account.name, account.title, None)
+        + (TaskStatus.WAITING.value, first + index, transaction.now)
+        for index, account in enumerate(found)
+    ]
+    new = transaction.insert_tuples(tasks, _TASK_COLUMNS, rows)
+    crash_point(CrashPoint.FAN_OUT)
+    add.accounts_found += new
+    add.tasks_open += new
+    add.rank_locations += first + new - 1 - own
+
+
+def insert_locations(transaction: Transaction, task: HeldTask, found: Sequence[Location], add: Counters) -> None:
+    """One row and one task a new location. A location that another account listed first is remembered for this one."""
+    rows = [
+        (task.tenant, task.job_id, item.name, task.resource, item.title, item.store_code)
+        + (item.place_id, item.verified, LocationState.WAITING.value)
+        for item in found
+    ]
+    columns = (
+        "tenant",
+        "job_id",
+        "location",
+        "account",
+        "title",
+        "store_code",
+        "place_id",
+        "verified",
+        "state",
+    )
+    add.locations_found += transaction.insert_tuples(locations, columns, rows)
+    known = _known_locations(transaction, task.job_id, [item.name for item in found])
+    mine = [row for row in known if row.account == task.resource]
+    _insert_review_tasks(transaction, task, mine, add)
+    crash_point(CrashPoint.FAN_OUT)
+    for row in known:
+        if row.account != task.resource:
+            _remember_account(transaction, task, row, add)
+
+
+def _known_locations(transaction: Transaction, job_id: str, names: list[str]) -> Sequence[_LocationRow]:
+    rows = transaction.connection.execute(
+        select(locations.c.no, locations.c.location, locations.c.account, locations.c.title, locations.c.state)
+        .where(locations.c.job_id == job_id, locations.c.location.in_(names))
+        .order_by(locations.c.no)
+    )
+    return [_LocationRow(*row) for row in rows]
+
+
+def _insert_review_tasks(transaction: Transaction, task: HeldTask, mine: Sequence[_LocationRow], add: Counters) -> None:
+    own, first = _ranks(transaction, task.job_id, Stage.REVIEWS)
+    rows = [
+        (task.tenant, task.job_id, Stage.REVIEWS.value, row.location, row.account, row.title, row.no)
+        + (TaskStatus.WAITING.value, first + index, transaction.now)
+        for index, row in enumerate(mine)
+    ]
+    new = transaction.insert_tuples(tasks, _TASK_COLUMNS, rows)
+    add.tasks_open += new
+    add.rank_reviews += first + new - 1 - own
+
+
+def _remember_account(transaction: Transaction, task: HeldTask, row: _LocationRow, add: Counters) -> None:
+    """Keep this account for the location; if the location was given up already, try it again through this account."""
+    new = transaction.insert_ignore(
+        other_accounts, [{"location_no": row.no, "account": task.resource, "tenant": task.tenant}]
+    )
+    if not new or row.state != LocationState.UNAVAILABLE:
+        return
+    _reopen(transaction, task.job_id, row, task.resource)
+    add.tasks_open += 1
+    add.tasks_done -= 1
+    add.locations_unavailable -= 1
+
+
+def _reopen(transaction: Transaction, job_id: str, row: _LocationRow, account: str) -> None:
+    forget_account(transaction, row.no, account)
+    transaction.connection.execute(
+        update(locations)
+        .where(locations.c.no == row.no)
+        .values(state=LocationState.WAITING.value, cause=None, account=account)
+    )
+    transaction.connection.execute(
+        update(tasks)
+        .where(
+            tasks.c.job_id == job_id,
+            tasks.c.stage == Stage.REVIEWS.value,
+            tasks.c.resource == row.location,
+            tasks.c.status == TaskStatus.DONE.value,
+        )
+        .values(
+            status=TaskStatus.WAITING.value,
+            version=tasks.c.version + 1,
+            account=account,
+            cursor=None,
+            walk=0,
+            missing=0,
+            due_at=transaction.now,
+        )
+    )
+
+
+def next_account(transaction: Transaction, location_no: int) -> str | None:
+    """Another account that lists this location and was not tried yet; it counts as tried from now on."""
+    statement = (
+        select(other_accounts.c.account)
+        .where(other_accounts.c.location_no == location_no)
+        .order_by(other_accounts.c.account)
+        .limit(1)
+    )
+    account: str | None = transaction.connection.execute(statement).scalar_one_or_none()
+    if account is not None:
+        forget_account(transaction, location_no, account)
+        transaction.connection.execute(update(locations).where(locations.c.no == location_no).values(account=account))
+    return account
+
+
+def forget_account(transaction: Transaction, location_no: int, account: str) -> None:
+    transaction.connection.execute(
+        delete(other_accounts).where(other_accounts.c.location_no == location_no, other_accounts.c.account == account)
+    )
+
+
+def _ranks(transaction: Transaction, job_id: str, stage: Stage) -> tuple[int, int]:
+    """The job's last rank, and the first free one: behind what was released last and behind its own earlier tasks."""
+    column = jobs.c.rank_locations if stage is Stage.LOCATIONS else jobs.c.rank_reviews
+    own = int(transaction.connection.execute(select(column).where(jobs.c.id == job_id)).scalar_one())
+    return own, max(turn(transaction, stage), own) + 1
+
+
+_REVIEW_COLUMNS = (
+    "tenant",
+    "location_no",
+    "review_id",
+    "name",
+    "rating",
+    "comment",
+    "reviewer",
+    "create_time",
+    "update_time",
+    "reply",
+    "raw",
+)
+
+
+def insert_reviews(
+    transaction: Transaction, task: HeldTask, found: Sequence[Review], add: Counters, *, announce: bool
+) -> None:
+    """The page's rows; those the job has already stay as they are. `announce`: tell the publisher which are new."""
+    head = (task.tenant, task.location_no)
+    rows = [head + review for review in found]
+    if announce and rows:
+        numbers = transaction.insert_numbered(reviews, _REVIEW_COLUMNS, rows, "seq")
+        new = len(numbers)
+        _announce(transaction, task, numbers)
+    else:
+        new = transaction.insert_tuples(reviews, _REVIEW_COLUMNS, rows)
+    add.reviews_fetched += new
+    add.reviews_duplicates += len(found) - new
+
+
+def _announce(transaction: Transaction, task: HeldTask, numbers: list[int]) -> None:
+    if not numbers:
+        return
+    row = {
+        "tenant": task.tenant,
+        "job_id": task.job_id,
+        "location_no": task.location_no,
+        "first_seq": min(numbers),
+        "last_seq": max(numbers),
+        "created_at": transaction.now,
+    }
+    transaction.insert_ignore(outbox, [row])

@@ -1,0 +1,253 @@
+"""The tables, once, for SQLite and PostgreSQL alike. Times are seconds since 1970, by the database's clock.
+
+Every row carries its tenant. `reviews` is the hot table: a narrow unique key (the location's number in place of job
+and name) keeps an insert within the pages of the location being read. The migrations under `migrations/` create
+exactly these tables; a contract test compares the two.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from app.models.job import TaskStatus
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+Number = BigInteger().with_variant(Integer, "sqlite")
+"""64 bits everywhere: SQLite counts rows up only in a column declared INTEGER, which holds 64 bits there."""
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, Number, nullable=False, server_default=text("0"))
+
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("finished_at", Double),
+    _count("tasks_open"),
+    _count("tasks_done"),
+    _count("tasks_dead"),
+    _count("accounts_found"),
+    _count("accounts_done"),
+    _count("locations_found"),
+    _count("locations_done"),
+    _count("locations_unavailable"),
+    _count("reviews_fetched"),
+    _count("reviews_duplicates"),
+    _count("reviews_expected"),
+    _count("calls"),
+    _count("pages_settled"),
+    _count("credential_version"),
+    Column("google_project", Text),
+    Column("token_expires_at", Double),
+    Column("waiting_reason", Text),
+    Column("waiting_until", Double),
+    Column("error_type", Text),
+    Column("error_detail", Text),
+    Column("error_status", Integer),
+    _count("rank_locations"),
+    _count("rank_reviews"),
+    Index("ix_jobs_tenant_created_at_id", "tenant", "created_at", "id"),
+    Index("ix_jobs_status_updated_at", "status", "updated_at"),
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("version", Number, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("wipe_after", Double),
+    Index("ix_credentials_wipe_after", "wipe_after"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("body_hash", Text, nullable=False),
+    Column("job_id", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index("ix_idempotency_keys_created_at", "created_at"),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("tenant", Text, nullable=False),
+    Column("job_id", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("account", Text, nullable=False, server_default=text("''")),
+    Column("title", Text, nullable=False, server_default=text("''")),
+    Column("location_no", Number),
+    Column("cursor", Text),
+    Column("walk", SmallInteger, nullable=False, server_default=text("0")),
+    Column("restarts", SmallInteger, nullable=False, server_default=text("0")),
+    Column("missing", SmallInteger, nullable=False, server_default=text("0")),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("crashes", Integer, nullable=False, server_default=text("0")),
+    Column("version", Number, nullable=False, server_default=text("0")),
+    Column("status", Text, nullable=False),
+    Column("rank", Number, nullable=False, server_default=text("0")),
+    Column("due_at", Double, nullable=False),
+    Column("holder", Text),
+    Column("lease_until", Double),
+    Column("last_error", Text),
+    UniqueConstraint("job_id", "stage", "resource"),
+)
+
+
+def _partial_index(name: str, *columns: str, where: ColumnElement[bool]) -> None:
+    """Kept only for the rows it is asked about, so that the millions of tasks that are done cost nothing."""
+    Index(name, *(tasks.c[column] for column in columns), sqlite_where=where, postgresql_where=where)
+
+
+_partial_index("ix_tasks_waiting", "stage", "rank", "id", "due_at", where=tasks.c.status == TaskStatus.WAITING.value)
+_partial_index("ix_tasks_due", "due_at", where=tasks.c.status == TaskStatus.WAITING.value)
+_partial_index("ix_tasks_released", "stage", where=tasks.c.status == TaskStatus.RELEASED.value)
+_partial_index("ix_tasks_lease", "lease_until", where=tasks.c.lease_until.is_not(None))
+
+stages = Table(
+    "stages",
+    metadata,
+    Column("stage", Text, primary_key=True),
+    Column("turn", Number, nullable=False),
+)
+"""`turn` is the rank released last: the virtual time of start-time fair queueing (docs/decisions/0003)."""
+
+locations = Table(
+    "locations",
+    metadata,
+    Column("no", Number, primary_key=True, autoincrement=True),
+    Column("tenant", Text, nullable=False),
+    Column("job_id", Text, nullable=False),
+    Column("location", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("store_code", Text),
+    Column("place_id", Text),
+    Column("verified", Boolean),
+    Column("state", Text, nullable=False),
+    Column("cause", Text),
+    Column("total", Number),
+    Column("average", Double),
+    _count("fetched"),
+    _count("duplicates"),
+    Column("gap", Number),
+    UniqueConstraint("job_id", "location"),
+)
+
+other_accounts = Table(
+    "other_accounts",
+    metadata,
+    Column("location_no", Number, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+)
+"""Further accounts that list a location and have not been tried for it: asked when its own answers 403 or 404."""
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("seq", Number, primary_key=True, autoincrement=True),
+    Column("tenant", Text, nullable=False),
+    Column("location_no", Number, nullable=False),
+    Column("review_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("rating", SmallInteger),
+    Column("comment", Text),
+    Column("reviewer", Text),
+    Column("create_time", Text),
+    Column("update_time", Text),
+    Column("reply", Text),
+    Column("raw", LargeBinary, nullable=False),
+    UniqueConstraint("location_no", "review_id"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("tenant", Text, nullable=False),
+    Column("job_id", Text, nullable=False),
+    Column("location_no", Number, nullable=False),
+    Column("first_seq", Number, nullable=False),
+    Column("last_seq", Number, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("position", Number, unique=True),
+)
+"""One row a settled page with new reviews, for the publisher of reviews-raw: which rows of `reviews` are to be sent."""
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("tenant", Text, nullable=False),
+    Column("job_id", Text, nullable=False),
+    Column("task_id", Number),
+    Column("stage", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("cursor", Text),
+    Column("created_at", Double, nullable=False),
+    _count("redrives"),
+    Column("redriven_at", Double),
+    Index("ix_dead_letters_tenant_id", "tenant", "id"),
+    Index("ix_dead_letters_job_id", "job_id"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("scopes", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("revoked_at", Double),
+)
+
+quota_budgets = Table(
+    "quota_budgets",
+    metadata,
+    Column("tenant", Text, nullable=False, server_default=text("''")),
+    Column("project", Text, primary_key=True),
+    Column("api", Text, primary_key=True),
+    Column("state", LargeBinary, nullable=False),
+)
+"""Google counts by project, so these rows belong to all tenants (tenant '')."""

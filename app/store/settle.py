@@ -1,0 +1,328 @@
+"""Settle: everything that one answer of Google changes, in one transaction.
+
+First the guarded UPDATE of the task: when it hits no row, somebody else has it, or the job has ended, and this settle
+alone is dropped. Then what the page held, and last the job's counters, relatively: two last tasks that settle at the
+same time must both be counted. Open = 0 ends the job.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import bindparam, exists, select, update
+
+from app.models.job import (
+    OPEN,
+    RUNNING,
+    HeldTask,
+    JobStatus,
+    LocationState,
+    Problem,
+    Stage,
+    TaskStatus,
+)
+from app.models.review import Account, Location, Review
+from app.store.counters import Counters, JobNow, add_to_job
+from app.store.database import Transaction
+from app.store.ends import fail_job, finish_job, park_for_token
+from app.store.found import insert_accounts, insert_locations, insert_reviews, next_account
+from app.store.schema import dead_letters, jobs, locations, tasks
+from app.store.tasks import turn
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where the task goes: HELD (goes on), WAITING (for `delay` seconds), DONE or DEAD; and what it carries there."""
+
+    status: TaskStatus
+    cursor: str | None = None
+    walk: int = 0
+    restarts: int = 0
+    missing: int = 0
+    attempt: int = 0
+    delay: float = 0.0
+    back_of_queue: bool = False
+    error: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LocationEnd:
+    """What became of a location whose task ends here, and why in one word if its reviews were not all read."""
+
+    state: LocationState
+    cause: str | None = None
+
+
+@dataclass(slots=True)
+class Settlement:
+    """What to write for a held task.
+
+    `page`: an answer of Google's is settled (not only an attempt). `again` is asked, after the reviews are in, how
+    many of them were new: only the transaction knows whether a location's rows match Google's total. `waiting` is
+    what people are told: the reason and until when (seconds since 1970). `oversized` reviews are dead-lettered.
+    """
+
+    task: HeldTask
+    move: Move
+    calls: int = 0
+    page: bool = False
+    accounts: list[Account] = field(default_factory=list)
+    locations: list[Location] = field(default_factory=list)
+    reviews: list[Review] = field(default_factory=list)
+    oversized: list[Review] = field(default_factory=list)
+    total: int | None = None
+    average: float | None = None
+    location_end: LocationEnd | None = None
+    again: Callable[[int], tuple[Move, LocationEnd | None]] | None = None
+    waiting: tuple[str, float] | None = None
+    project: str | None = None
+    token_expires_at: float | None = None
+    job_problem: Problem | None = None
+    token_problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SettleOptions:
+    """How every settlement of a process is written: whether a publisher wants to know, how long `dlq` keeps a token."""
+
+    announce: bool
+    token_wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What came of it. `status` None: dropped, nothing was written; else where the task is now, under `version`."""
+
+    status: TaskStatus | None
+    version: int = 0
+    new_reviews: int = 0
+    new_tasks: int = 0
+    total: int | None = None
+    walk: int = 0
+    job_ended: JobStatus | None = None
+
+
+class JobEndedMeanwhileError(Exception):
+    """The job ended between this settle's guard and its counters: nothing of the settle is written."""
+
+
+_job_open = exists(select(jobs.c.id).where(jobs.c.id == tasks.c.job_id, jobs.c.status.in_([s.value for s in OPEN])))
+
+_guard = (
+    update(tasks)
+    .where(
+        tasks.c.id == bindparam("held_id"),
+        tasks.c.version == bindparam("held_version"),
+        tasks.c.status == TaskStatus.HELD.value,
+        _job_open,
+    )
+    .values(version=tasks.c.version + 1, cursor=bindparam("next_cursor"), attempt=0, crashes=0)
+)
+
+
+def settle(transaction: Transaction, settlement: Settlement, options: SettleOptions) -> Settled:
+    """Write the settlement, or nothing of it."""
+    task = settlement.task
+    taken = transaction.connection.execute(
+        _guard,
+        {"held_id": task.task_id, "held_version": task.version, "next_cursor": settlement.move.cursor},
+    )
+    if taken.rowcount == 0:
+        return Settled(None)
+    add = Counters(calls=settlement.calls, pages_settled=int(settlement.page))
+    move = _write(transaction, settlement, add, options)
+    job = add_to_job(transaction, task.job_id, add)
+    if job is None:
+        raise JobEndedMeanwhileError
+    if job.status not in RUNNING and move.status is TaskStatus.HELD:
+        move = replace(move, status=TaskStatus.WAITING)
+    if not _stays_as_guarded(task, move):
+        _place(transaction, task, move)
+    return Settled(
+        move.status,
+        task.version + 1,
+        add.reviews_fetched,
+        max(0, add.tasks_open),
+        settlement.total,
+        move.walk,
+        _after(transaction, settlement, job, options),
+    )
+
+
+def _write(transaction: Transaction, settlement: Settlement, add: Counters, options: SettleOptions) -> Move:
+    """What the page held, and where the task goes from there."""
+    task, move, end = settlement.task, settlement.move, settlement.location_end
+    if settlement.accounts:
+        insert_accounts(transaction, task, settlement.accounts, add)
+    if settlement.locations:
+        insert_locations(transaction, task, settlement.locations, add)
+    if settlement.reviews:
+        insert_reviews(transaction, task, settlement.reviews, add, announce=options.announce)
+    if settlement.oversized:
+        _bury_oversized(transaction, settlement)
+    if settlement.again is not None:
+        move, end = settlement.again(add.reviews_fetched)
+    if end is not None and end.state is LocationState.UNAVAILABLE:
+        move, end = _try_next_account(transaction, task, move, end)
+    if task.location_no is not None and (settlement.page or end is not None):
+        _update_location(transaction, settlement, end, add)
+    _count_end(task, move, end, add)
+    if move.status is TaskStatus.DEAD:
+        _bury(transaction, task, move)
+    return move
+
+
+def _try_next_account(
+    transaction: Transaction, task: HeldTask, move: Move, end: LocationEnd
+) -> tuple[Move, LocationEnd | None]:
+    """A location that one account may not read is asked for through the next account that lists it."""
+    account = next_account(transaction, task.location_no) if task.location_no is not None else None
+    if account is None:
+        return move, end
+    transaction.connection.execute(update(tasks).where(tasks.c.id == task.task_id).values(account=account))
+    return Move(TaskStatus.WAITING, error=move.error), None
+
+
+_grow_location = (
+    update(locations)
+    .where(locations.c.no == bindparam("number"))
+    .values(
+        fetched=locations.c.fetched + bindparam("new"),
+        duplicates=locations.c.duplicates + bindparam("seen_before"),
+        total=bindparam("newest_total"),
+        average=bindparam("newest_average"),
+    )
+)
+
+
+def _update_location(transaction: Transaction, settlement: Settlement, end: LocationEnd | None, add: Counters) -> None:
+    task = settlement.task
+    total = settlement.total if settlement.total is not None else task.location_total
+    add.reviews_expected += (total or 0) - (task.location_total or 0)
+    if settlement.page:
+        transaction.connection.execute(
+            _grow_location,
+            {
+                "number": task.location_no,
+                "new": add.reviews_fetched,
+                "seen_before": add.reviews_duplicates,
+                "newest_total": total,
+                "newest_average": settlement.average,
+            },
+        )
+    if end is not None:
+        fetched = task.location_fetched + add.reviews_fetched
+        gap = total - fetched if total is not None and total != fetched else None
+        transaction.connection.execute(
+            update(locations)
+            .where(locations.c.no == task.location_no)
+            .values(state=end.state.value, cause=end.cause, gap=gap)
+        )
+
+
+def _count_end(task: HeldTask, move: Move, end: LocationEnd | None, add: Counters) -> None:
+    if move.status is TaskStatus.DONE:
+        add.tasks_open -= 1
+        add.tasks_done += 1
+        add.accounts_done += int(task.stage is Stage.LOCATIONS)
+    elif move.status is TaskStatus.DEAD:
+        add.tasks_open -= 1
+        add.tasks_dead += 1
+    if end is not None:
+        add.locations_done += int(end.state is LocationState.DONE)
+        add.locations_unavailable += int(end.state is LocationState.UNAVAILABLE)
+
+
+def _stays_as_guarded(task: HeldTask, move: Move) -> bool:
+    """The guard has written everything already: the usual page, with another one to follow."""
+    return move.status is TaskStatus.HELD and (move.walk, move.restarts, move.missing, move.attempt) == (
+        task.walk,
+        task.restarts,
+        0,
+        0,
+    )
+
+
+def _place(transaction: Transaction, task: HeldTask, move: Move) -> None:
+    values: dict[str, object] = {
+        "status": move.status.value,
+        "cursor": move.cursor,
+        "walk": move.walk,
+        "restarts": move.restarts,
+        "missing": move.missing,
+        "attempt": move.attempt,
+    }
+    if move.status is not TaskStatus.HELD:
+        values |= {"holder": None, "lease_until": None, "due_at": transaction.now + move.delay}
+    if move.back_of_queue:
+        values["rank"] = turn(transaction, task.stage) + 1
+    if move.error is not None:
+        values["last_error"] = json.dumps({"type": move.error.type, "detail": move.error.detail})
+    transaction.connection.execute(update(tasks).where(tasks.c.id == task.task_id).values(values))
+
+
+def _bury(transaction: Transaction, task: HeldTask, move: Move) -> None:
+    problem = move.error or Problem("unknown", "No cause was recorded.")
+    transaction.insert_ignore(
+        dead_letters,
+        [
+            {
+                "tenant": task.tenant,
+                "job_id": task.job_id,
+                "task_id": task.task_id,
+                "stage": task.stage.value,
+                "resource": task.resource,
+                "cause": problem.type,
+                "detail": problem.detail,
+                "attempts": move.attempt,
+                "cursor": move.cursor,
+                "created_at": transaction.now,
+            }
+        ],
+    )
+
+
+def _bury_oversized(transaction: Transaction, settlement: Settlement) -> None:
+    task = settlement.task
+    transaction.insert_ignore(
+        dead_letters,
+        [
+            {
+                "tenant": task.tenant,
+                "job_id": task.job_id,
+                "stage": "review",
+                "resource": f"{task.resource}/reviews/{review.review_id}",
+                "cause": "review_too_large",
+                "detail": f"The review has {len(review.raw)} bytes; MAX_REVIEW_BYTES allows fewer.",
+                "attempts": 1,
+                "cursor": task.cursor,
+                "created_at": transaction.now,
+            }
+            for review in settlement.oversized
+        ],
+    )
+
+
+def _after(transaction: Transaction, settlement: Settlement, job: JobNow, options: SettleOptions) -> JobStatus | None:
+    """What the settle means for the job as a whole: None while it goes on."""
+    task = settlement.task
+    _note_on_job(transaction, settlement)
+    if settlement.job_problem is not None:
+        return fail_job(transaction, task.job_id, settlement.job_problem)
+    if settlement.token_problem is not None and job.credential_version == task.credential_version:
+        park_for_token(transaction, task.job_id, settlement.token_problem)
+    if job.tasks_open == 0:
+        return finish_job(transaction, task.job_id, job.tasks_dead, options.token_wait)
+    return None
+
+
+def _note_on_job(transaction: Transaction, settlement: Settlement) -> None:
+    values: dict[str, object] = {}
+    if settlement.waiting is not None:
+        values["waiting_reason"], values["waiting_until"] = settlement.waiting
+    if settlement.project is not None:
+        values["google_project"] = settlement.project
+    if settlement.token_expires_at is not None:
+        values["token_expires_at"] = settlement.token_expires_at
+    if values:
+        transaction.connection.execute(update(jobs).where(jobs.c.id == settlement.task.job_id).values(values))

@@ -1,0 +1,243 @@
+"""The store in one SQLite file: one writer thread that groups what waits into one commit, and a few reader threads.
+
+SQLite has one writer at a time, and a commit costs a sync of the disk: so units of work that arrive while a commit is
+under way share the next one. When a group fails, its units run again one by one, and only the guilty one fails.
+"""
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from app.clock import Clock, SystemClock
+from app.store.database import StoreBusyError, StoreUnavailableError, Transaction
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+UNITS_A_COMMIT = 128
+"""More would only lengthen the wait of the first: beyond about 1,000 rows a commit is no cheaper per row."""
+
+READERS = 3
+"""Enough to keep an export and the API's reads apart; each holds a connection with a small cache."""
+
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA busy_timeout=5000",
+    "PRAGMA temp_store=MEMORY",
+)
+
+
+class _Unit:
+    """One piece of work that waits for its commit, and where its answer goes."""
+
+    __slots__ = ("answer", "error", "future", "result", "work")
+
+    def __init__(self, work: Callable[[Transaction], Any], future: asyncio.Future[Any]) -> None:
+        self.work = work
+        self.future = future
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def resolve(self) -> None:
+        """Hand over result or error, on the event loop; whoever was cancelled meanwhile does not care."""
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
+
+class SqliteDatabase:
+    """A file at `path`. `exclusive` is for the service: it refuses a second service on the same file.
+
+    A command beside a running service opens it with `exclusive=False`, which also leaves checkpoints to the service
+    (SQLite before 3.51.3 can lose a WAL when several connections checkpoint).
+    """
+
+    def __init__(self, path: Path, *, exclusive: bool, clock: Clock | None = None) -> None:
+        self._path = path
+        self._exclusive = exclusive
+        self._clock = clock or SystemClock()
+        self._engine: Engine | None = None
+        self._lock_file: IO[str] | None = None
+        self._waiting: deque[_Unit] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self._writer: threading.Thread | None = None
+        self._readers: ThreadPoolExecutor | None = None
+        self._local = threading.local()
+        self._reader_connections: list[Connection] = []
+
+    @property
+    def engine(self) -> Engine:
+        if self._engine is None:
+            raise StoreUnavailableError("The store is not open.")
+        return self._engine
+
+    async def start(self) -> None:
+        if self._engine is not None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock()
+        self._engine = _engine(self._path, checkpoints=self._exclusive)
+        self._closing = False
+        self._loop = asyncio.get_running_loop()
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
+        self._writer = threading.Thread(target=self._write_loop, name="sqlite-writer", daemon=True)
+        self._writer.start()
+        await self.read(lambda transaction: transaction.connection.exec_driver_sql("SELECT 1"))
+
+    async def close(self) -> None:
+        """Commits what waits, then lets the file go."""
+        if self._engine is None or self._writer is None or self._readers is None:
+            return
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        await asyncio.to_thread(self._writer.join)
+        await asyncio.to_thread(self._readers.shutdown)
+        for connection in self._reader_connections:
+            connection.close()
+        self._reader_connections.clear()
+        self._local = threading.local()
+        self._engine.dispose()
+        self._engine = None
+        if self._lock_file is not None:
+            self._lock_file.close()
+            self._lock_file = None
+
+    async def write(self, work: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        unit = _Unit(partial(_call, work, args, kwargs), future)
+        with self._wake:
+            if self._closing or self._engine is None:
+                raise StoreUnavailableError("The store is closed.")
+            self._waiting.append(unit)
+            self._wake.notify()
+        return await future
+
+    async def read(self, work: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._readers is None or self._engine is None:
+            raise StoreUnavailableError("The store is closed.")
+        unit = partial(self._read, partial(_call, work, args, kwargs))
+        return await asyncio.get_running_loop().run_in_executor(self._readers, unit)
+
+    async def version(self) -> str:
+        return f"SQLite {sqlite3.sqlite_version}"
+
+    def _lock(self) -> None:
+        if not self._exclusive:
+            return
+        lock_file = self._path.with_name(self._path.name + ".lock").open("w")
+        try:
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock_file.close()
+            raise StoreBusyError(f"{StoreBusyError.__doc__} File: {self._path}") from error
+        os.set_inheritable(lock_file.fileno(), False)
+        self._lock_file = lock_file
+
+    def _read(self, work: Callable[[Transaction], T]) -> T:
+        connection: Connection | None = getattr(self._local, "connection", None)
+        try:
+            if connection is None:
+                connection = self.engine.connect()
+                self._local.connection = connection
+                self._reader_connections.append(connection)
+            connection.exec_driver_sql("BEGIN")
+            try:
+                return work(Transaction(connection, self._clock.now()))
+            finally:
+                connection.exec_driver_sql("COMMIT")
+        except DBAPIError as error:
+            raise _unavailable(error) from error
+
+    def _write_loop(self) -> None:
+        connection: Connection | None = None
+        while group := self._next_group():
+            try:
+                connection = connection or self.engine.connect()
+                self._commit(connection, group)
+            except DBAPIError as error:
+                for unit in group:
+                    unit.error = unit.error or _unavailable(error)
+            self._loop.call_soon_threadsafe(_resolve, group)
+        if connection is not None:
+            connection.close()
+
+    def _next_group(self) -> list[_Unit]:
+        with self._wake:
+            while not self._waiting and not self._closing:
+                self._wake.wait()
+            count = min(len(self._waiting), UNITS_A_COMMIT)
+            return [self._waiting.popleft() for _ in range(count)]
+
+    def _commit(self, connection: Connection, group: list[_Unit]) -> None:
+        """All in one transaction; if that fails, each in its own."""
+        try:
+            self._run(connection, group)
+        except Exception as error:
+            if len(group) == 1:
+                group[0].error = _unavailable(error) if isinstance(error, DBAPIError) else error
+                return
+            for unit in group:
+                self._commit(connection, [unit])
+
+    def _run(self, connection: Connection, group: list[_Unit]) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            transaction = Transaction(connection, self._clock.now())
+            for unit in group:
+                unit.result = unit.work(transaction)
+            connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr] # sqlite3's own
+                connection.exec_driver_sql("ROLLBACK")
+            raise
+
+
+def _call(work: Callable[..., T], args: Any, kwargs: Any, transaction: Transaction) -> T:
+    return work(transaction, *args, **kwargs)
+
+
+def _resolve(group: list[_Unit]) -> None:
+    for unit in group:
+        unit.resolve()
+
+
+def _unavailable(error: BaseException) -> StoreUnavailableError:
+    original = getattr(error, "orig", error)
+    return StoreUnavailableError(f"SQLite: {original}")
+
+
+def _engine(path: Path, *, checkpoints: bool) -> Engine:
+    """AUTOCOMMIT leaves BEGIN to us: a transaction that turns from read to write fails at once with BUSY."""
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+        hide_parameters=True,
+        connect_args={"check_same_thread": False, "cached_statements": 512},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+        connection.execute(f"PRAGMA wal_autocheckpoint={1000 if checkpoints else 0}")
+
+    return engine

@@ -1,0 +1,85 @@
+"""A job enters: its row, its sealed token and its first task, in one transaction with many others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select
+
+from app.models.job import JobStatus, Stage, TaskStatus
+from app.store.database import Transaction
+from app.store.schema import credentials, idempotency_keys, jobs, tasks
+
+IDEMPOTENCY_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to accept. `sealed` holds its access token; `body_hash` is the keyed hash of the request's body."""
+
+    id: str
+    tenant: str
+    key_id: str
+    sealed: bytes
+    idempotency_key: str | None = None
+    body_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of a `NewJob`: accepted under `job_id`, or an earlier job's id, or a key used for another body."""
+
+    job_id: str
+    replayed: bool = False
+    conflict: bool = False
+
+
+def submit(transaction: Transaction, new: Sequence[NewJob]) -> list[Submitted]:
+    """Accept the jobs, in their order. An idempotency key seen in the last 24 hours gives the job it gave then."""
+    answers: list[Submitted] = []
+    accepted: list[NewJob] = []
+    for job in new:
+        answer = _replay(transaction, job) if job.idempotency_key else None
+        answers.append(answer or Submitted(job.id))
+        if answer is None:
+            accepted.append(job)
+    _insert(transaction, accepted)
+    return answers
+
+
+def _replay(transaction: Transaction, job: NewJob) -> Submitted | None:
+    """Keep the key for this job, or find whose it is."""
+    this_key = (idempotency_keys.c.tenant == job.tenant) & (idempotency_keys.c.key == job.idempotency_key)
+    expired = idempotency_keys.c.created_at < transaction.now - IDEMPOTENCY_SECONDS
+    transaction.connection.execute(delete(idempotency_keys).where(this_key & expired))
+    row = {
+        "tenant": job.tenant,
+        "key": job.idempotency_key,
+        "body_hash": job.body_hash,
+        "job_id": job.id,
+        "created_at": transaction.now,
+    }
+    if transaction.insert_ignore(idempotency_keys, [row]):
+        return None
+    first = transaction.connection.execute(
+        select(idempotency_keys.c.job_id, idempotency_keys.c.body_hash).where(this_key)
+    ).one()
+    return Submitted(first.job_id, replayed=True, conflict=first.body_hash != job.body_hash)
+
+
+def _insert(transaction: Transaction, accepted: list[NewJob]) -> None:
+    now = transaction.now
+    transaction.insert_tuples(
+        jobs,
+        ("id", "tenant", "status", "created_at", "updated_at", "tasks_open", "credential_version"),
+        [(job.id, job.tenant, JobStatus.PENDING.value, now, now, 1, 1) for job in accepted],
+    )
+    transaction.insert_tuples(
+        credentials,
+        ("job_id", "tenant", "version", "key_id", "sealed", "created_at"),
+        [(job.id, job.tenant, 1, job.key_id, job.sealed, now) for job in accepted],
+    )
+    transaction.insert_tuples(
+        tasks,
+        ("tenant", "job_id", "stage", "resource", "status", "due_at"),
+        [(job.tenant, job.id, Stage.ACCOUNTS.value, "accounts", TaskStatus.WAITING.value, now) for job in accepted],
+    )

@@ -1,0 +1,141 @@
+"""The store's promises, over every database."""
+
+import pytest
+from sqlalchemy import func, select
+
+from app.models.job import HeldTask, LocationState, Problem, Stage, TaskStatus
+from app.models.review import Account, Location
+from app.store.database import Database, Transaction
+from app.store.schema import jobs, locations, outbox, reviews
+from app.store.settle import LocationEnd, Move, Settled, Settlement, SettleOptions, settle
+from tests.support.store import new_job, review, take
+
+OPTIONS = SettleOptions(announce=True, token_wait=3600.0)
+
+
+def _job(transaction: Transaction, job_id: str) -> dict[str, object]:
+    row = transaction.connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().one()
+    return dict(row)
+
+
+def _rows(transaction: Transaction) -> int:
+    return int(transaction.connection.execute(select(func.count()).select_from(reviews)).scalar_one())
+
+
+async def _reviews_task(database: Database, job_id: str) -> HeldTask:
+    """A job with one account and one location, its reviews task held."""
+    (accounts,) = await take(database, Stage.ACCOUNTS)
+    done = Move(TaskStatus.DONE)
+    found = Settlement(accounts, done, calls=1, page=True, accounts=[Account("accounts/1", "Shops")])
+    await database.write(settle, found, OPTIONS)
+    (listing,) = await take(database, Stage.LOCATIONS)
+    place = Location("locations/1", "Shop", None, None, True)
+    await database.write(settle, Settlement(listing, done, calls=1, page=True, locations=[place]), OPTIONS)
+    (task,) = await take(database, Stage.REVIEWS)
+    return task
+
+
+async def _settle(database: Database, settlement: Settlement) -> Settled:
+    return await database.write(settle, settlement, OPTIONS)
+
+
+async def test_a_walk_ends_with_every_review_once(database: Database) -> None:
+    job_id = await new_job(database)
+    task = await _reviews_task(database, job_id)
+    first = Settlement(
+        task,
+        Move(TaskStatus.HELD, cursor="p2"),
+        calls=1,
+        page=True,
+        reviews=[review("a"), review("b"), review("a")],
+        total=3,
+        average=4.5,
+    )
+    settled = await _settle(database, first)
+    assert (settled.status, settled.new_reviews) == (TaskStatus.HELD, 2)
+    task.version, task.location_fetched, task.location_total = settled.version, 2, 3
+    last = Settlement(
+        task,
+        Move(TaskStatus.DONE),
+        calls=1,
+        page=True,
+        reviews=[review("b"), review("c")],
+        total=3,
+        location_end=LocationEnd(LocationState.DONE),
+    )
+    settled = await _settle(database, last)
+    assert settled.job_ended == "completed"
+    job = await database.read(_job, job_id)
+    assert (job["reviews_fetched"], job["reviews_duplicates"], job["reviews_expected"]) == (3, 2, 3)
+    assert (job["tasks_open"], job["tasks_done"], job["calls"]) == (0, 3, 4)
+    assert await database.read(_rows) == 3
+
+
+async def test_a_second_settle_of_the_same_version_changes_nothing(database: Database) -> None:
+    job_id = await new_job(database)
+    task = await _reviews_task(database, job_id)
+    page = Settlement(task, Move(TaskStatus.HELD, cursor="p2"), calls=1, page=True, reviews=[review("a")])
+    assert (await _settle(database, page)).status is TaskStatus.HELD
+    page.reviews = [review("b")]
+    assert (await _settle(database, page)).status is None
+    assert await database.read(_rows) == 1
+    assert (await database.read(_job, job_id))["calls"] == 3
+
+
+async def test_a_page_tells_the_publisher_which_rows_are_new(database: Database) -> None:
+    task = await _reviews_task(database, await new_job(database))
+    page = Settlement(task, Move(TaskStatus.DONE), page=True, reviews=[review("a"), review("b")])
+    await _settle(database, page)
+
+    def announced(transaction: Transaction) -> list[str]:
+        row = transaction.connection.execute(select(outbox)).mappings().one()
+        between = reviews.c.seq.between(row["first_seq"], row["last_seq"])
+        statement = select(reviews.c.review_id).where(between, reviews.c.location_no == row["location_no"])
+        return list(transaction.connection.execute(statement.order_by(reviews.c.seq)).scalars())
+
+    assert await database.read(announced) == ["a", "b"]
+
+
+async def test_a_location_one_account_may_not_read_is_asked_for_through_the_next(database: Database) -> None:
+    await new_job(database)
+    (accounts,) = await take(database, Stage.ACCOUNTS)
+    both = [Account("accounts/1", "One"), Account("accounts/2", "Two")]
+    await _settle(database, Settlement(accounts, Move(TaskStatus.DONE), page=True, accounts=both))
+    place = Location("locations/1", "Shop", None, None, True)
+    for listing in await take(database, Stage.LOCATIONS):
+        await _settle(database, Settlement(listing, Move(TaskStatus.DONE), page=True, locations=[place]))
+    (task,) = await take(database, Stage.REVIEWS)
+    refused = Settlement(
+        task,
+        Move(TaskStatus.DONE),
+        location_end=LocationEnd(LocationState.UNAVAILABLE, "permission_denied"),
+    )
+    assert (await _settle(database, refused)).status is TaskStatus.WAITING
+    (again,) = await take(database, Stage.REVIEWS)
+    assert (task.account, again.account) == ("accounts/1", "accounts/2")
+    refused.task = again
+    assert (await _settle(database, refused)).job_ended == "completed"
+
+    def state(transaction: Transaction) -> str:
+        return str(transaction.connection.execute(select(locations.c.state)).scalar_one())
+
+    assert await database.read(state) == "unavailable"
+
+
+async def test_a_task_that_dies_ends_the_job_in_dlq(database: Database) -> None:
+    job_id = await new_job(database)
+    (task,) = await take(database, Stage.ACCOUNTS)
+    dead = Move(TaskStatus.DEAD, attempt=4, error=Problem("http_503", "Google answered 503 four times."))
+    assert (await _settle(database, Settlement(task, dead, calls=1))).job_ended == "dlq"
+    assert (await database.read(_job, job_id))["tasks_dead"] == 1
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+async def test_an_old_copy_of_a_work_message_claims_nothing(database: Database, copies: int) -> None:
+    await new_job(database)
+    (task,) = await take(database, Stage.ACCOUNTS)
+    from app.store.tasks import claim
+
+    old = [(task.task_id, task.version - 1)] * copies
+    assert await database.write(claim, old, "worker-2", 15.0) == []
+    assert (await _settle(database, Settlement(task, Move(TaskStatus.DONE), page=True))).job_ended == "completed"

@@ -1,0 +1,49 @@
+"""Databases for tests, and the few rows that most of them start from."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+
+from app.clock import Clock
+from app.models.job import HeldTask, Stage
+from app.models.review import Review
+from app.store.database import Database
+from app.store.migrate import migrate
+from app.store.sqlite import SqliteDatabase
+from app.store.submit import NewJob, submit
+from app.store.tasks import claim, release
+
+_numbers = count(1)
+
+
+@asynccontextmanager
+async def sqlite_database(path: Path, clock: Clock | None = None) -> AsyncIterator[SqliteDatabase]:
+    database = SqliteDatabase(path / "store.db", exclusive=True, clock=clock)
+    await database.start()
+    try:
+        await database.write(migrate)
+        yield database
+    finally:
+        await database.close()
+
+
+async def new_job(database: Database, tenant: str = "default") -> str:
+    """Submit a job; its id."""
+    job_id = f"job-{next(_numbers)}"
+    await database.write(submit, [NewJob(job_id, tenant, "key-1", b"sealed")])
+    return job_id
+
+
+async def take(database: Database, stage: Stage, holder: str = "worker-1", limit: int = 100) -> list[HeldTask]:
+    """Release and claim what is due of a stage."""
+    works = await database.write(release, stage, limit)
+    return await database.write(claim, [(work.task_id, work.version) for work in works], holder, 15.0)
+
+
+def review(review_id: str, rating: int | None = 5) -> Review:
+    raw = f'{{"reviewId":"{review_id}"}}'.encode()
+    name = f"accounts/1/locations/1/reviews/{review_id}"
+    return Review(
+        review_id, name, rating, "Good", "A. Guest", "2024-01-01T00:00:00Z", "2024-01-01T00:00:00Z", None, raw
+    )
