@@ -33,7 +33,7 @@ check-static: setup
 	$(SECTION) "types"
 	@$(BIN)/mypy
 	$(SECTION) "layers"
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 unit: setup
 	$(SECTION) "unit tests"
