@@ -1,0 +1,105 @@
+"""Access tokens: which world each one opens, how long it lives, and how a refresh token gives a new one."""
+
+import re
+import time
+from collections import OrderedDict
+from functools import lru_cache
+from itertools import count
+from typing import Any
+
+from app.simulator.calls import fingerprint
+from app.simulator.catalogue import Catalogue
+
+LIFETIME = 3600  # seconds, as Google's access tokens
+SCOPE = "https://www.googleapis.com/auth/business.manage"
+_REMEMBERED = 100_000
+_NUMBERS = re.compile(r"-([a-z]+)(\d+(?:\.\d+)?)(?=-|$)")
+_SIZES = {
+    "seed": "seed",
+    "accounts": "accounts",
+    "locations": "locations",
+    "reviews": "reviews",
+    "shared": "shared_locations",
+}
+_SHARES = ("spread", "unverified", "empty")
+
+
+class Tokens:
+    """Any token is good unless it is empty, starts with `invalid`, was expired by a fault, or has outlived itself.
+
+    A token with `sim-` in it chooses its own world: `ya29.sim-accounts3-locations5-reviews20-seed7` and further
+    `-shared…`, `-unverified0.2`, `-empty…`, `-spread…`; `-project…` is the number of its Google project, `-expires…`
+    its lifetime in seconds. Other words do no harm and tell tokens apart. A refresh token passes its words on.
+    """
+
+    def __init__(self, default: Catalogue) -> None:
+        self._default = default
+        self._first_seen: OrderedDict[str, float] = OrderedDict()
+        self._expired: set[str] = set()
+        self._numbers = count(1)
+        self.catalogue_of = lru_cache(maxsize=1024)(self._catalogue_of)
+
+    def is_good(self, token: str) -> bool:
+        return bool(token) and not token.startswith("invalid") and self.expires_in(token) > 0
+
+    def expires_in(self, token: str) -> int:
+        """Seconds left to live, from when the simulator first saw the token; 0 when expired."""
+        if token in self._expired:
+            return 0
+        now = time.monotonic()
+        seen = self._first_seen.setdefault(token, now)
+        if len(self._first_seen) > _REMEMBERED:
+            self._first_seen.popitem(last=False)
+        return max(0, int(_words(token).get("expires", LIFETIME) - (now - seen)))
+
+    def expire(self, token: str) -> None:
+        self._expired.add(token)
+
+    def forgive(self) -> None:
+        """Forgets what faults expired."""
+        self._expired.clear()
+
+    def project(self, token: str) -> int:
+        return int(_words(token).get("project", 1))
+
+    def refresh(self, refresh_token: str) -> dict[str, Any] | None:
+        """The token endpoint's answer, or None when the refresh token was revoked (starts with `invalid`)."""
+        if not refresh_token or refresh_token.startswith("invalid") or refresh_token in self._expired:
+            return None
+        words = refresh_token[refresh_token.find("sim-") :] if "sim-" in refresh_token else "simulated"
+        token = f"ya29.{words}-fresh{next(self._numbers)}"
+        return {"access_token": token, "expires_in": LIFETIME - 1, "scope": SCOPE, "token_type": "Bearer"}
+
+    def information(self, token: str) -> dict[str, Any]:
+        """tokeninfo, with the names of both published shapes: `aud`, `azp` and `audience`, `issued_to`."""
+        client = f"{self.project(token)}-simulator.apps.googleusercontent.com"
+        left = self.expires_in(token)
+        return {
+            "issued_to": client,
+            "audience": client,
+            "azp": client,
+            "aud": client,
+            "sub": fingerprint(token),
+            "scope": SCOPE,
+            "exp": str(int(time.time()) + left),
+            "expires_in": str(left),
+            "access_type": "offline",
+        }
+
+    def _catalogue_of(self, token: str) -> Catalogue:
+        """The world that a token opens. Raises ValueError for impossible sizes."""
+        words = _words(token)
+        if not words:
+            return self._default
+        sizes = {field: int(words[word]) for word, field in _SIZES.items() if word in words}
+        shares = {word: words[word] for word in _SHARES if word in words}
+        chosen: dict[str, Any] = {**sizes, **shares}
+        return Catalogue(**chosen) if chosen else self._default
+
+
+@lru_cache(maxsize=1024)
+def _words(token: str) -> dict[str, float]:
+    _, found, words = token.partition("sim-")
+    if not found:
+        return {}
+    return {match[1]: float(match[2]) for match in _NUMBERS.finditer("-" + words)}
