@@ -54,6 +54,10 @@ class LocationState(StrEnum):
     DEAD = "dead"
 
 
+DEFAULT_PROJECT = "default"
+"""Whose quota a token spends when Google does not tell."""
+
+
 class Work(NamedTuple):
     """The right to ask for a claim: what a work message says about its task. `version` makes old copies worthless."""
 
@@ -81,7 +85,7 @@ class HeldTask:
     """A claimed task: one worker's for as long as its lease is extended. The holder updates it after each settle.
 
     `cursor` is the page token to send (None: the first page), `walk` 0 for the first pass over a location's pages and
-    1 for the second look, `attempt` the failed attempts at this page in a row, `crashes` the claims since the last
+    1 for the second look, `pages` the pages settled in this walk, `attempt` the failed attempts at this page in a row, `missing` the 404s in a row, `crashes` the claims since the last
     settle. The `location_*` fields belong to the reviews stage: its row, rows kept so far, Google's newest count.
     """
 
@@ -95,7 +99,9 @@ class HeldTask:
     title: str
     cursor: str | None
     walk: int
+    pages: int
     restarts: int
+    missing: int
     attempt: int
     crashes: int
     project: str | None
@@ -106,4 +112,3 @@ class HeldTask:
     location_fetched: int = 0
     location_total: int | None = None
     location_verified: bool | None = None
-    location_missing: int = 0

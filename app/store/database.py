@@ -32,6 +32,12 @@ class Transaction:
     connection: Connection
     now: float
 
+    def clock(self) -> float:
+        """The database's time now, later than `now` where this transaction had to wait for a lock."""
+        if self.connection.dialect.name == "postgresql":
+            return postgresql_time(self.connection)
+        return self.now
+
     def insert_ignore(self, table: Table, rows: Sequence[dict[str, Any]]) -> int:
         """Insert rows, in the given order, leaving out those whose unique key is taken. Returns how many were new."""
         if not rows:
@@ -63,6 +69,10 @@ class Transaction:
         if self.connection.dialect.name == "postgresql":
             return postgresql_insert(table)
         return sqlite_insert(table)
+
+
+def postgresql_time(connection: Connection) -> float:
+    return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())::float8").scalar_one())
 
 
 _ROWS_A_STATEMENT = 500

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.store.database import StoreUnavailableError, Transaction
+from app.store.database import StoreUnavailableError, Transaction, postgresql_time
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,14 +51,11 @@ class PostgresDatabase:
             raise StoreUnavailableError("The store is closed.")
         try:
             async with self._engine.begin() as connection:
-                return await connection.run_sync(lambda plain: work(_open(plain), *args, **kwargs))
+                return await connection.run_sync(
+                    lambda plain: work(Transaction(plain, postgresql_time(plain)), *args, **kwargs)
+                )
         except (DBAPIError, OSError) as error:
             raise StoreUnavailableError(f"PostgreSQL: {getattr(error, 'orig', error)}") from error
-
-
-def _open(connection: Connection) -> Transaction:
-    now = connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())::float8").scalar_one()
-    return Transaction(connection, float(now))
 
 
 def _version(transaction: Transaction) -> str:

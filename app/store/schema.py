@@ -113,6 +113,7 @@ tasks = Table(
     Column("location_no", Number),
     Column("cursor", Text),
     Column("walk", SmallInteger, nullable=False, server_default=text("0")),
+    Column("pages", Integer, nullable=False, server_default=text("0")),
     Column("restarts", SmallInteger, nullable=False, server_default=text("0")),
     Column("missing", SmallInteger, nullable=False, server_default=text("0")),
     Column("attempt", Integer, nullable=False, server_default=text("0")),

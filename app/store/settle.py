@@ -37,6 +37,7 @@ class Move:
     status: TaskStatus
     cursor: str | None = None
     walk: int = 0
+    pages: int = 0
     restarts: int = 0
     missing: int = 0
     attempt: int = 0
@@ -58,7 +59,8 @@ class Settlement:
     """What to write for a held task.
 
     `page`: an answer of Google's is settled (not only an attempt). `again` is asked, after the reviews are in, how
-    many of them were new: only the transaction knows whether a location's rows match Google's total. `waiting` is
+    many of them were new: only the transaction knows whether a location's rows match Google's total.
+    `try_other_account`: this account may not read the location; if another lists it, that one is asked. `waiting` is
     what people are told: the reason and until when (seconds since 1970). `oversized` reviews are dead-lettered.
     """
 
@@ -73,6 +75,7 @@ class Settlement:
     total: int | None = None
     average: float | None = None
     location_end: LocationEnd | None = None
+    try_other_account: bool = False
     again: Callable[[int], tuple[Move, LocationEnd | None]] | None = None
     waiting: tuple[str, float] | None = None
     project: str | None = None
@@ -91,15 +94,17 @@ class SettleOptions:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What came of it. `status` None: dropped, nothing was written; else where the task is now, under `version`."""
+    """What came of it. `move` None: dropped, nothing was written; else where the task went, under `version`."""
 
-    status: TaskStatus | None
+    move: Move | None
     version: int = 0
     new_reviews: int = 0
     new_tasks: int = 0
-    total: int | None = None
-    walk: int = 0
     job_ended: JobStatus | None = None
+
+    @property
+    def status(self) -> TaskStatus | None:
+        return None if self.move is None else self.move.status
 
 
 class JobEndedMeanwhileError(Exception):
@@ -116,7 +121,13 @@ _guard = (
         tasks.c.status == TaskStatus.HELD.value,
         _job_open,
     )
-    .values(version=tasks.c.version + 1, cursor=bindparam("next_cursor"), attempt=0, crashes=0)
+    .values(
+        version=tasks.c.version + 1,
+        cursor=bindparam("next_cursor"),
+        pages=bindparam("settled_pages"),
+        attempt=0,
+        crashes=0,
+    )
 )
 
 
@@ -125,7 +136,12 @@ def settle(transaction: Transaction, settlement: Settlement, options: SettleOpti
     task = settlement.task
     taken = transaction.connection.execute(
         _guard,
-        {"held_id": task.task_id, "held_version": task.version, "next_cursor": settlement.move.cursor},
+        {
+            "held_id": task.task_id,
+            "held_version": task.version,
+            "next_cursor": settlement.move.cursor,
+            "settled_pages": settlement.move.pages,
+        },
     )
     if taken.rowcount == 0:
         return Settled(None)
@@ -136,17 +152,10 @@ def settle(transaction: Transaction, settlement: Settlement, options: SettleOpti
         raise JobEndedMeanwhileError
     if job.status not in RUNNING and move.status is TaskStatus.HELD:
         move = replace(move, status=TaskStatus.WAITING)
-    if not _stays_as_guarded(task, move):
+    if not _stays_as_guarded(task, settlement.move, move):
         _place(transaction, task, move)
-    return Settled(
-        move.status,
-        task.version + 1,
-        add.reviews_fetched,
-        max(0, add.tasks_open),
-        settlement.total,
-        move.walk,
-        _after(transaction, settlement, job, options),
-    )
+    ended = _after(transaction, settlement, job, options)
+    return Settled(move, task.version + 1, add.reviews_fetched, max(0, add.tasks_open), ended)
 
 
 def _write(transaction: Transaction, settlement: Settlement, add: Counters, options: SettleOptions) -> Move:
@@ -162,7 +171,7 @@ def _write(transaction: Transaction, settlement: Settlement, add: Counters, opti
         _bury_oversized(transaction, settlement)
     if settlement.again is not None:
         move, end = settlement.again(add.reviews_fetched)
-    if end is not None and end.state is LocationState.UNAVAILABLE:
+    if settlement.try_other_account:
         move, end = _try_next_account(transaction, task, move, end)
     if task.location_no is not None and (settlement.page or end is not None):
         _update_location(transaction, settlement, end, add)
@@ -173,7 +182,7 @@ def _write(transaction: Transaction, settlement: Settlement, add: Counters, opti
 
 
 def _try_next_account(
-    transaction: Transaction, task: HeldTask, move: Move, end: LocationEnd
+    transaction: Transaction, task: HeldTask, move: Move, end: LocationEnd | None
 ) -> tuple[Move, LocationEnd | None]:
     """A location that one account may not read is asked for through the next account that lists it."""
     account = next_account(transaction, task.location_no) if task.location_no is not None else None
@@ -233,12 +242,13 @@ def _count_end(task: HeldTask, move: Move, end: LocationEnd | None, add: Counter
         add.locations_unavailable += int(end.state is LocationState.UNAVAILABLE)
 
 
-def _stays_as_guarded(task: HeldTask, move: Move) -> bool:
+def _stays_as_guarded(task: HeldTask, guarded: Move, move: Move) -> bool:
     """The guard has written everything already: the usual page, with another one to follow."""
-    return move.status is TaskStatus.HELD and (move.walk, move.restarts, move.missing, move.attempt) == (
+    return move.status is TaskStatus.HELD and (move.cursor, move.walk, move.restarts, move.missing, move.attempt) == (
+        guarded.cursor,
         task.walk,
         task.restarts,
-        0,
+        task.missing,
         0,
     )
 
@@ -248,6 +258,7 @@ def _place(transaction: Transaction, task: HeldTask, move: Move) -> None:
         "status": move.status.value,
         "cursor": move.cursor,
         "walk": move.walk,
+        "pages": move.pages,
         "restarts": move.restarts,
         "missing": move.missing,
         "attempt": move.attempt,

@@ -8,22 +8,23 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, exists, func, select, tuple_, update
 
-from app.models.job import RUNNING, HeldTask, JobStatus, Stage, TaskStatus, Work
+from app.models.job import DEFAULT_PROJECT, RUNNING, HeldTask, JobStatus, Stage, TaskStatus, Work
 from app.store.database import Transaction
 from app.store.schema import credentials, jobs, locations, stages, tasks
 
 _job_runs = exists(select(jobs.c.id).where(jobs.c.id == tasks.c.job_id, jobs.c.status.in_([s.value for s in RUNNING])))
 
 
-def release(transaction: Transaction, stage: Stage, window: int) -> list[Work]:
+def release(transaction: Transaction, stage: Stage, window: int, closed: Collection[str] = ()) -> list[Work]:
     """Release due tasks of a stage, fairest first, as long as fewer than `window` are out and not yet claimed.
 
+    Tasks of jobs whose Google project is among `closed` stay: its quota is spent, and they could only come back.
     The caller hands them to the broker after the commit; what is lost between the two is found by `reclaim_expired`.
     """
     room = window - _released(transaction, stage)
     if room <= 0:
         return []
-    due = _due(transaction, stage, room)
+    due = _due(transaction, stage, room, closed)
     if not due:
         return []
     transaction.connection.execute(
@@ -63,7 +64,7 @@ def _released(transaction: Transaction, stage: Stage) -> int:
     return int(transaction.connection.execute(statement).scalar_one())
 
 
-def _due(transaction: Transaction, stage: Stage, limit: int) -> list[_Due]:
+def _due(transaction: Transaction, stage: Stage, limit: int, closed: Collection[str]) -> list[_Due]:
     columns = [tasks.c[name] for name in ("id", "version", "tenant", "job_id", "resource", "account", "title")]
     statement = (
         select(*columns, tasks.c.rank)
@@ -78,6 +79,9 @@ def _due(transaction: Transaction, stage: Stage, limit: int) -> list[_Due]:
         .limit(limit)
         .with_for_update(of=tasks, skip_locked=True)
     )
+    if closed:
+        project = func.coalesce(jobs.c.google_project, DEFAULT_PROJECT)
+        statement = statement.where(project.not_in(closed))
     return [_Due._make(row) for row in transaction.connection.execute(statement)]
 
 
@@ -150,10 +154,11 @@ def _start_jobs(transaction: Transaction, job_ids: Collection[str]) -> None:
 _HELD_COLUMNS = (
     *(
         tasks.c[name]
-        for name in ("version stage tenant job_id resource account title cursor walk restarts attempt crashes").split()
+        for name in (
+            "version stage tenant job_id resource account title cursor walk pages restarts missing attempt crashes"
+        ).split()
     ),
     tasks.c.id.label("task_id"),
-    tasks.c.missing.label("location_missing"),
     tasks.c.location_no,
     jobs.c.google_project.label("project"),
     jobs.c.pages_settled,

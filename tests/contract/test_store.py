@@ -109,6 +109,7 @@ async def test_a_location_one_account_may_not_read_is_asked_for_through_the_next
         task,
         Move(TaskStatus.DONE),
         location_end=LocationEnd(LocationState.UNAVAILABLE, "permission_denied"),
+        try_other_account=True,
     )
     assert (await _settle(database, refused)).status is TaskStatus.WAITING
     (again,) = await take(database, Stage.REVIEWS)
