@@ -49,10 +49,12 @@ def main() -> int:
 
 def stamp(runtime_only: bool) -> dict[str, str | bool]:
     """What the environment was made for, folder included: scripts in .venv/bin name it in full."""
-    inputs = b"".join((PROJECT / name).read_bytes() for name in ("pyproject.toml", "uv.lock"))
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    tables = [settings[name] for name in ("project", "dependency-groups", "build-system")]
+    inputs = json.dumps(tables, sort_keys=True) + (PROJECT / "uv.lock").read_text()
     return {
         "project": str(PROJECT),
-        "inputs": hashlib.sha256(inputs).hexdigest(),
+        "inputs": hashlib.sha256(inputs.encode()).hexdigest(),
         "runtime_only": runtime_only,
     }
 
@@ -90,10 +92,7 @@ def is_usable() -> bool:
 
 
 def run_python(*arguments: str) -> bool:
-    return (
-        PYTHON.exists()
-        and not subprocess.run([PYTHON, *arguments], check=False, capture_output=True).returncode
-    )
+    return PYTHON.exists() and not subprocess.run([PYTHON, *arguments], check=False, capture_output=True).returncode
 
 
 def installed_version() -> str | None:
@@ -130,9 +129,7 @@ def wheel_for_this_machine(installer: Installer) -> str:
     for address in installer.wheels:
         if "manylinux" in address and address.endswith(f"_{platform.machine()}.whl"):
             return address
-    raise OSError(
-        "this Python has neither ensurepip nor a ready uv. Debian and Ubuntu: apt-get install python3-venv"
-    )
+    raise OSError("this Python has neither ensurepip nor a ready uv. Debian and Ubuntu: apt-get install python3-venv")
 
 
 def synchronize(runtime_only: bool) -> None:

@@ -33,9 +33,7 @@ CACHE = PROJECT / ".cache" / "kafka"
 NEEDED_JAVA = 17
 """The least that a Kafka 4 broker runs on."""
 
-INSTALL_JAVA = (
-    f"Java {NEEDED_JAVA} or newer was not found. Debian and Ubuntu: apt-get install default-jre-headless"
-)
+INSTALL_JAVA = f"Java {NEEDED_JAVA} or newer was not found. Debian and Ubuntu: apt-get install default-jre-headless"
 INSTALL_MAVEN = (
     "Maven (mvn), which fetches Kafka the first time, was not found. Debian and Ubuntu: apt-get install maven"
 )

@@ -30,9 +30,7 @@ PLACES = (
 )
 """Where Debian, Red Hat and Homebrew put the server, which none of them adds to PATH."""
 
-INSTALL = (
-    "PostgreSQL's server (initdb, postgres) was not found. Debian and Ubuntu: apt-get install postgresql"
-)
+INSTALL = "PostgreSQL's server (initdb, postgres) was not found. Debian and Ubuntu: apt-get install postgresql"
 
 MAX_CONNECTIONS = 200
 """Several replicas with a pool each, in one test."""
@@ -69,9 +67,7 @@ def find_binaries() -> Path:
     """The directory of `initdb` and `postgres`, the one on PATH first, then the newest installed."""
     on_path = shutil.which("initdb")
     installed = [one for place in PLACES for one in Path("/").glob(place)]
-    newest_first = sorted(
-        installed, key=lambda one: [int(n) for n in re.findall(r"\d+", str(one))], reverse=True
-    )
+    newest_first = sorted(installed, key=lambda one: [int(n) for n in re.findall(r"\d+", str(one))], reverse=True)
     for one in ([Path(on_path).resolve().parent] if on_path else []) + newest_first:
         if (one / "initdb").exists() and (one / "postgres").exists():
             return one

@@ -123,9 +123,7 @@ def group_of(user: str | None) -> int | None:
     return None if user is None else pwd.getpwnam(user).pw_gid
 
 
-def wait_until_ready(
-    process: subprocess.Popen[bytes], ready: Callable[[], bool], *, name: str, log: Path
-) -> None:
+def wait_until_ready(process: subprocess.Popen[bytes], ready: Callable[[], bool], *, name: str, log: Path) -> None:
     """Return when `ready`. A process that ends before or takes too long is an error and is ended."""
     deadline = time.monotonic() + READY_WITHIN
     with ExitStack() as undo:
@@ -140,9 +138,7 @@ def wait_until_ready(
         undo.pop_all()
 
 
-def run(
-    command: Sequence[str], *, name: str, cwd: Path, env: Mapping[str, str], user: str | None = None
-) -> None:
+def run(command: Sequence[str], *, name: str, cwd: Path, env: Mapping[str, str], user: str | None = None) -> None:
     """A step that must succeed before the service can start."""
     done = subprocess.run(
         command,
