@@ -1,0 +1,49 @@
+"""The port: publish work, receive it, acknowledge it. What is lost or doubled here does no harm (claims decide)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.models.job import Stage, Work
+
+
+class BrokerUnavailableError(Exception):
+    """The broker did not take the messages. What was released is released again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One work message as received; `position` is the broker's own name for it."""
+
+    work: Work
+    position: object = None
+
+
+class Consumer(Protocol):
+    """One worker's view of one topic. Used by one task of the event loop at a time, except `acknowledge`."""
+
+    async def receive(self, limit: int) -> list[Delivery]:
+        """Up to `limit` deliveries, at least one: waits for it."""
+        ...
+
+    def others_wait(self, job_id: str) -> bool:
+        """Whether work of another job is here already and waits for a free place."""
+        ...
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Done with it: settled, given back, or not ours to do. Never waits."""
+        ...
+
+
+class Broker(Protocol):
+    """Where topics live. `start` returns when it can be used; `close` is idempotent."""
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def publish(self, works: Sequence[Work]) -> None:
+        """Returns when the broker has them; raises `BrokerUnavailableError` when it may not."""
+        ...
+
+    def consumer(self, stage: Stage) -> Consumer: ...
