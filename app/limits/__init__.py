@@ -1,1 +1,1 @@
-"""How many calls Google allows: the guide's token bucket, and budgets that all replicas share through the store."""
+"""How many calls Google allows: the guide's token bucket, and budgets that all replicas share."""

@@ -16,7 +16,7 @@ class Api(StrEnum):
 
 
 class Permit(NamedTuple):
-    """Leave for one call, now. `sent_at` is the monotonic time it was given, from which the call counts as sent.
+    """Leave for one call, now. `sent_at` is the monotonic time it was given: the call counts as sent then.
 
     `closings` is how often the budget had been closed by then, as far as this process knew.
     """
@@ -28,7 +28,7 @@ class Permit(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """No leave before `until` (epoch seconds, database time where known); `reason` is a sentence for people."""
+    """No leave before `until` (epoch seconds of the database); `reason` is a sentence for people."""
 
     until: float
     reason: str
@@ -40,12 +40,12 @@ class BudgetStore(Protocol):
     async def change_budget(
         self, project: str, api: str, change: Callable[[bytes | None, float], tuple[bytes, T]]
     ) -> T:
-        """Run `change(state, now)` in one transaction that holds the lock of the budget's row, and return its T.
+        """Run `change(state, now)` in one transaction that holds the lock of the budget's row; return its T.
 
-        `state` is what the row holds, None when there is none. `now` is the database's time in epoch seconds, read
-        after the lock is held (on PostgreSQL clock_timestamp(), not now(): a transaction that waited for the lock
-        would bring an old time). The returned bytes replace the state; the write may be left out when they are the
-        same. `change` is pure and quick, and may be run again if the transaction is repeated.
+        `state` is what the row holds, None when there is none. `now` is the database's time in epoch seconds,
+        read after the lock is held (on PostgreSQL clock_timestamp(), not now(): a transaction that waited for
+        the lock would bring an old time). The returned bytes replace the state; the write may be left out when
+        they are the same. `change` is pure and quick, and may be run again if the transaction is repeated.
         """
         ...
 

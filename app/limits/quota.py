@@ -1,15 +1,43 @@
 """What a worker asks before it calls Google."""
 
+import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from random import random as system_random
 
+import structlog
+
 from app.clock import Clock
+from app.limits import windows
+from app.limits.cooldown import Cooldown, after_429
+from app.limits.gate import VALID_SECONDS, Gate, Hold, LocalShare, Waiter
 from app.limits.permits import BudgetStore, Permit, Wait
-from app.limits.windows import BudgetView, Limits
+from app.limits.rules import Limits
+from app.limits.views import BudgetView, view
+from app.limits.windows import Grant, Refusal
+
+REFRESH_SECONDS = 1.0
+"""How often a process without limits of its own looks for closings that others met."""
+
+STORE_RETRY_SECONDS = 1.0
+LONGEST_HOLD_SECONDS = 30.0
+"""A refusal is asked again after this, however long it is: others may have given back what they held."""
+
+MOST_GATES = 1000
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Service:
+    """The task that serves one gate's queue, and the future that wakes it."""
+
+    task: "asyncio.Task[None] | None" = None
+    wake: "asyncio.Future[None] | None" = field(default=None)
 
 
 class SharedQuota:
-    """Budgets per (Google project, API), kept by all replicas together."""
+    """Budgets per (Google project, API), kept by all replicas together through the store."""
 
     def __init__(
         self,
@@ -19,41 +47,310 @@ class SharedQuota:
         clock: Clock,
         random: Callable[[], float] = system_random,
     ) -> None:
-        """`limits` by API name (a missing one is without limits); `holder` is unique per start of a process."""
-        raise NotImplementedError
+        """`limits` by API name (a missing one is unlimited); `holder` is unique per start of a process."""
+        self._store = store
+        self._limits = {str(api): limit for api, limit in limits.items()}
+        self._holder = holder
+        self._clock = clock
+        self._random = random
+        self._gates: dict[tuple[str, str], Gate] = {}
+        self._services: dict[tuple[str, str], _Service] = {}
+        self._refresh_at = 0.0
+        self._refreshing: asyncio.Task[None] | None = None
+        self._closing = False
 
     async def acquire(self, project: str, api: str, *, max_wait: float) -> Permit | Wait:
-        """Leave for one call, first come first served; Wait as soon as it is known to take over `max_wait` seconds.
+        """Leave for one call, first come first served; Wait once known to take more than `max_wait` seconds.
 
         Ask as the last step before the send. Every permit is answered by exactly one of `succeeded`, `throttled`
-        or `released`.
+        or `released`. The store being away is a Wait too.
         """
-        raise NotImplementedError
+        gate = self._gates.get((project, api)) or self._new_gate(project, api)
+        now = self._clock.monotonic()
+        if not gate.waiters and gate.can_give(now):
+            if now >= self._refresh_at and not gate.limited:
+                self._refresh_soon(now)
+            return gate.give(now)
+        return await self._queued(gate, now, max_wait)
 
     def still_valid(self, permit: Permit) -> bool:
-        """Whether the call may still be sent. False for a permit that got old (a stopped process) or was closed."""
-        raise NotImplementedError
+        """Whether the call may still be sent: not when the permit is old (a stopped process) or closed since."""
+        gate = self._gates.get((permit.project, permit.api))
+        now = self._clock.monotonic()
+        if gate is None or gate.calls_closing or gate.closed_until > now:
+            return False
+        return permit.closings == gate.closings and now - permit.sent_at <= VALID_SECONDS
 
     async def throttled(self, permit: Permit, retry_after: float | None) -> Wait:
-        """A 429: closes the budget for everyone. `retry_after` in seconds, from Retry-After or RetryInfo."""
-        raise NotImplementedError
+        """A 429: closes the budget for everyone. `retry_after` in seconds, from Retry-After or RetryInfo.
+
+        With the store away it is closed here alone. Never raises for the store.
+        """
+        gate = self._gate_of(permit)
+        gate.ended(permit)
+        if not gate.knows_of(permit, self._clock.monotonic() + (retry_after or 0.0)):
+            await self._close_for_all(gate, permit, retry_after)
+        until = max(gate.cooldown.until, self._clock.monotonic() + gate.ahead)
+        return Wait(until, gate.cooldown.reason)
 
     async def succeeded(self, permit: Permit) -> None:
-        """Google answered without speaking of quota (200, but also 401, 403, 404). Opens a re-opening further."""
-        raise NotImplementedError
+        """Google answered and did not speak of quota (also with a 401, 403 or 404). Opens a re-opening further."""
+        gate = self._gate_of(permit)
+        if gate.allowed is None:
+            return
+        fully_open = gate.went_well(permit)
+        self._serve(gate)
+        if fully_open:
+            await self._forget_streak(gate, permit)
 
     def released(self, permit: Permit) -> None:
         """The call said nothing about quota (timeout, 5xx) or was not made. The permit stays spent."""
-        raise NotImplementedError
+        gate = self._gate_of(permit)
+        if gate.ended(permit):
+            self._serve(gate)
 
     def is_open(self, project: str, api: str) -> bool:
         """False while a 429 keeps the budget closed, as far as this process knows."""
-        raise NotImplementedError
+        gate = self._gates.get((project, api))
+        return gate is None or gate.closed_until <= self._clock.monotonic()
 
     async def snapshot(self) -> list[BudgetView]:
         """Every budget as the store has it, for people and metrics. Raises what the store raises."""
-        raise NotImplementedError
+        now, rows = await self._store.read_budgets()
+        return [
+            view(project, api, windows.decode(raw), self._limits.get(api, Limits()), now) for project, api, raw in rows
+        ]
 
     async def close(self) -> None:
-        """Returns unused shares and answers everyone who still waits. Idempotent."""
-        raise NotImplementedError
+        """Return unused shares and answer everyone who still waits. Idempotent."""
+        self._closing = True
+        for gate in self._gates.values():
+            self._answer_all(gate, "the service is shutting down")
+            self._wake(gate)
+        tasks = [service.task for service in self._services.values() if service.task]
+        tasks += [self._refreshing] if self._refreshing else []
+        if tasks:
+            await asyncio.wait(tasks)
+        for gate in self._gates.values():
+            await self._return_share(gate)
+
+    # --- the queue
+
+    async def _queued(self, gate: Gate, now: float, max_wait: float) -> Permit | Wait:
+        blocking = gate.blocking(now)
+        if blocking is not None and (blocking.at_once or now + max_wait < blocking.until):
+            return blocking.answer
+        if self._closing:
+            return Wait(now + gate.ahead + STORE_RETRY_SECONDS, "the service is shutting down")
+        waiter = Waiter(now + max_wait, gate.rounds, asyncio.get_running_loop().create_future())
+        gate.waiters.append(waiter)
+        self._wake(gate)
+        try:
+            return await waiter.answer
+        except asyncio.CancelledError:
+            self._left(gate, waiter)
+            raise
+
+    def _left(self, gate: Gate, waiter: Waiter) -> None:
+        """A cancelled waiter: what it was given and never saw goes to the next."""
+        if waiter in gate.waiters:
+            gate.waiters.remove(waiter)
+        elif not waiter.answer.cancelled() and isinstance(permit := waiter.answer.result(), Permit):
+            gate.take_back(permit)
+        self._serve(gate)
+
+    def _serve(self, gate: Gate) -> None:
+        """Something changed: answer whom it concerns, and let the service look again."""
+        gate.serve(self._clock.monotonic())
+        if gate.waiters:
+            self._wake(gate)
+
+    def _wake(self, gate: Gate) -> None:
+        service = self._services[gate.project, gate.api]
+        if service.wake is not None and not service.wake.done():
+            service.wake.set_result(None)
+        elif (service.task is None or service.task.done()) and gate.waiters:
+            service.task = asyncio.create_task(self._run(gate, service))
+
+    async def _run(self, gate: Gate, service: _Service) -> None:
+        """Serve the queue while there is one, then hold the share until it ends and return what is left."""
+        while not self._closing:
+            now = self._clock.monotonic()
+            gate.serve(now)
+            share = gate.share
+            if gate.waiters and (pause := gate.pause(now)) > 0:
+                await self._sleep(service, pause)
+            elif gate.waiters:
+                await self._refill(gate)
+            elif share is not None and share.left > 0 and now < share.expires_at:
+                await self._sleep(service, share.expires_at - now)
+            elif share is not None and share.left > 0:
+                await self._return_share(gate)
+            else:
+                return
+
+    async def _sleep(self, service: _Service, seconds: float) -> None:
+        wake = service.wake = asyncio.get_running_loop().create_future()
+        timer = asyncio.ensure_future(self._clock.sleep(seconds))
+        timer.add_done_callback(lambda _: None if wake.done() else wake.set_result(None))
+        try:
+            await wake
+        finally:
+            service.wake = None
+            timer.cancel()
+
+    # --- the store
+
+    async def _refill(self, gate: Gate) -> None:
+        try:
+            if gate.limited:
+                await self._ask_for_share(gate)
+            else:
+                await self._refresh()
+                gate.known = True
+        except Exception as error:  # any failure of the store means the same: no new shares
+            self._store_is_away(gate, error)
+        finally:
+            gate.rounds += 1
+
+    async def _ask_for_share(self, gate: Gate) -> None:
+        asked_at = self._clock.monotonic()
+        old, wanted = gate.detach(asked_at), gate.wanted()
+
+        def change(raw: bytes | None, now: float) -> tuple[bytes, tuple[float, Cooldown, Grant | Refusal]]:
+            state = windows.decode(raw)
+            if old is not None:
+                state = windows.give_back(state, gate.limits, *old.report())
+            state, answer = windows.take(state, gate.limits, now, wanted, self._holder)
+            return windows.encode(state), (now, state.cooldown, answer)
+
+        now, cooldown, answer = await self._store.change_budget(gate.project, gate.api, change)
+        self._learn(gate, cooldown, now, asked_at)
+        refusal = answer.then if isinstance(answer, Grant) else answer
+        if isinstance(answer, Grant):
+            gate.share = _local(answer.share, asked_at)
+        gate.hold = _hold(refusal, self._clock.monotonic()) if refusal else None
+
+    async def _return_share(self, gate: Gate) -> None:
+        share = gate.detach(self._clock.monotonic())
+        if share is None:
+            return
+
+        def change(raw: bytes | None, _: float) -> tuple[bytes, None]:
+            return windows.encode(windows.give_back(windows.decode(raw), gate.limits, *share.report())), None
+
+        try:
+            await self._store.change_budget(gate.project, gate.api, change)
+        except Exception as error:  # it then counts as made, when it settles
+            log.warning("quota_share_not_returned", project=gate.project, api=gate.api, error=type(error).__name__)
+
+    async def _close_for_all(self, gate: Gate, permit: Permit, retry_after: float | None) -> None:
+        current = permit.closings == gate.closings
+        gate.calls_closing += current
+        try:
+            await self._close(gate, permit, retry_after)
+        finally:
+            gate.calls_closing -= current
+            self._serve(gate)
+
+    async def _close(self, gate: Gate, permit: Permit, retry_after: float | None) -> None:
+        asked_at = self._clock.monotonic()
+        age = asked_at - permit.sent_at
+
+        def change(raw: bytes | None, now: float) -> tuple[bytes, tuple[float, Cooldown]]:
+            state = windows.close(windows.decode(raw), now, now - age, retry_after, self._random)
+            return windows.encode(state), (now, state.cooldown)
+
+        try:
+            now, cooldown = await self._store.change_budget(gate.project, gate.api, change)
+        except Exception as error:  # nobody else can be told; this process still keeps away
+            log.warning("quota_closed_here_only", project=gate.project, api=gate.api, error=type(error).__name__)
+            now = asked_at + gate.ahead
+            cooldown = after_429(gate.cooldown, now, now - age, retry_after, self._random)
+        self._learn(gate, cooldown, now, asked_at)
+
+    async def _forget_streak(self, gate: Gate, permit: Permit) -> None:
+        age = self._clock.monotonic() - permit.sent_at
+
+        def change(raw: bytes | None, now: float) -> tuple[bytes, None]:
+            return windows.encode(windows.succeeded(windows.decode(raw), now - age)), None
+
+        try:
+            await self._store.change_budget(gate.project, gate.api, change)
+        except Exception as error:  # the next closing then starts from a longer wait, no more
+            log.warning("quota_streak_kept", project=gate.project, api=gate.api, error=type(error).__name__)
+
+    def _refresh_soon(self, now: float) -> None:
+        self._refresh_at = now + REFRESH_SECONDS
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._refresh_quietly())
+
+    async def _refresh_quietly(self) -> None:
+        try:
+            await self._refresh()
+        except Exception as error:  # what is known stays; the next second asks again
+            log.warning("quota_not_refreshed", error=type(error).__name__)
+
+    async def _refresh(self) -> None:
+        """Learn of every budget's cooldown. Raises what the store raises."""
+        asked_at = self._clock.monotonic()
+        self._refresh_at = asked_at + REFRESH_SECONDS
+        now, rows = await self._store.read_budgets()
+        for project, api, raw in rows:
+            if gate := self._gates.get((project, api)):
+                self._learn(gate, windows.decode(raw).cooldown, now, asked_at)
+
+    def _learn(self, gate: Gate, cooldown: Cooldown, now: float, asked_at: float) -> None:
+        """`now` is the database's time of an answer to a question asked at `asked_at`; late is the safe side."""
+        heard_at = self._clock.monotonic()
+        gate.ahead = now - asked_at
+        gate.closed(cooldown, heard_at + (cooldown.until - now))
+
+    def _store_is_away(self, gate: Gate, error: Exception) -> None:
+        log.warning("quota_store_away", project=gate.project, api=gate.api, error=type(error).__name__)
+        until = self._clock.monotonic() + STORE_RETRY_SECONDS
+        reason = "the store that keeps the quota cannot be reached"
+        gate.hold = Hold(until, Wait(until + gate.ahead, reason), at_once=True)
+
+    # --- gates
+
+    def _new_gate(self, project: str, api: str) -> Gate:
+        if len(self._gates) >= MOST_GATES:
+            self._drop_idle_gates()
+        limits = self._limits.get(api, Limits())
+        gate = Gate(project, str(api), limits, limits.any, self._clock.now() - self._clock.monotonic())
+        self._services[project, api] = _Service()
+        self._gates[project, api] = gate
+        return gate
+
+    def _gate_of(self, permit: Permit) -> Gate:
+        return self._gates.get((permit.project, permit.api)) or self._new_gate(permit.project, permit.api)
+
+    def _drop_idle_gates(self) -> None:
+        now = self._clock.monotonic()
+        for key, gate in list(self._gates.items()):
+            task = self._services[key].task
+            if (
+                gate.allowed is None
+                and not gate.calls_closing
+                and gate.closed_until <= now
+                and (task is None or task.done())
+            ):
+                del self._gates[key], self._services[key]
+
+    def _answer_all(self, gate: Gate, reason: str) -> None:
+        wait = Wait(self._clock.monotonic() + gate.ahead + STORE_RETRY_SECONDS, reason)
+        for waiter in gate.waiters:
+            if not waiter.answer.done():
+                waiter.answer.set_result(wait)
+        gate.waiters.clear()
+
+
+def _local(share: windows.Share, asked_at: float) -> LocalShare:
+    life = share.expires_at - share.granted_at
+    return LocalShare(share.number, share.count, share.count, asked_at, share.granted_at, asked_at + life, asked_at)
+
+
+def _hold(refusal: Refusal, now: float) -> Hold:
+    seconds = min(refusal.wait_seconds, LONGEST_HOLD_SECONDS)
+    return Hold(now + seconds, Wait(refusal.until, refusal.reason))

@@ -5,13 +5,13 @@ import random as system_random
 from collections.abc import Callable
 
 JITTER = 0.1
-"""Up to this part of a backoff is added at random, so that tasks that failed together do not come back together."""
+"""Up to this part of a backoff is added at random: tasks that failed together do not come back together."""
 
 
 class ExponentialBackoffPolicy:
     """`initial_ms · multiplier ** attempt`, at most `max_ms`; `max_retries` attempts after the first failure.
 
-    `random` returns a number in [0, 1). Raises ValueError, with the setting's name, for values that make no sense.
+    `random` returns a number in [0, 1). Raises ValueError, naming the value, for what makes no sense.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ExponentialBackoffPolicy:
         self._random = random
 
     def get_backoff_ms(self, attempt: int) -> int:
-        """Milliseconds to wait after failure number `attempt` (0 is the first). The cap holds with the jitter."""
+        """Milliseconds to wait after failure `attempt` (0 is the first); never over the cap."""
         base = self._capped(attempt)
         return min(self._max_ms, int(base + base * JITTER * self._random()))
 
