@@ -1,17 +1,21 @@
 """Arithmetic that makes a world from a seed: numbers that look random, and ids that can be turned back into numbers."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from binascii import Error as Base64Error
+from binascii import b2a_base64
+from collections.abc import Callable
 
 WORD = (1 << 64) - 1
 _NUMERIC_MODULUS = 10**21  # account and location ids have up to 21 digits
 _NUMERIC_FACTOR = 618_033_988_749_894_848_207  # odd and not divisible by 5, so it has an inverse
 _NUMERIC_INVERSE = pow(_NUMERIC_FACTOR, -1, _NUMERIC_MODULUS)
 _REVIEW_MODULUS = 1 << 144  # 18 bytes are 24 characters of base64 without padding
+_REVIEW_MASK = _REVIEW_MODULUS - 1
 _REVIEW_FACTOR = 0x9E3779B97F4A7C15F39CC0605CEDC8341081
 _REVIEW_INVERSE = pow(_REVIEW_FACTOR, -1, _REVIEW_MODULUS)
 _REVIEW_PREFIX = "AbFvOq"
 _POSITION_BITS = 40
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def mix(first: int, second: int) -> int:
@@ -45,8 +49,17 @@ class ReviewIds:
         self._offset = mix(salt, 13) << 70 | mix(salt, 17)
 
     def encode(self, location: int, review: int) -> bytes:
-        number = ((location << _POSITION_BITS | review) * _REVIEW_FACTOR + self._offset) % _REVIEW_MODULUS
-        return b"AbFvOq" + urlsafe_b64encode(number.to_bytes(18, "big"))
+        return self.encoder(location)(review)
+
+    def encoder(self, location: int) -> Callable[[int], bytes]:
+        """`encode` for one location, fast: it makes most of the cost of a page."""
+        base = (location << _POSITION_BITS) * _REVIEW_FACTOR + self._offset
+
+        def encode(review: int) -> bytes:
+            number = base + review * _REVIEW_FACTOR & _REVIEW_MASK
+            return b"AbFvOq" + b2a_base64(number.to_bytes(18, "big"), newline=False).translate(_URL_SAFE)
+
+        return encode
 
     def decode(self, text: str) -> tuple[int, int] | None:
         """(location number, review number), or None when the text is not an id."""
