@@ -90,44 +90,45 @@ _MANAGER = "The token's user must be an owner or manager of what is asked for; W
 # These reasons repeat the status and explain nothing: a page token may still be what was wrong.
 _SAY_NOTHING = _words("badRequest invalid invalidArgument invalidParameter INVALID_PAGE_TOKEN invalidPageToken")
 
-_T, _W, _R = ErrorKind.TRANSIENT, ErrorKind.THROTTLED, ErrorKind.REFUSED
+_TRANSIENT, _THROTTLED, _REFUSED = ErrorKind.TRANSIENT, ErrorKind.THROTTLED, ErrorKind.REFUSED
+_UNAUTHENTICATED = ErrorKind.UNAUTHENTICATED
 _RULES = (
     _Rule(ErrorKind.NOT_APPROVED, "not_approved", statuses=(403, 429), zero_quota=True, advice=_APPROVE),
-    _Rule(_W, "rate_limited", reasons=_words("rateLimitExceeded userRateLimitExceeded")),
-    _Rule(_W, "rate_limited", reasons=_words("quotaExceeded dailyLimitExceeded RESOURCE_QUOTA_EXCEEDED")),
-    _Rule(_R, reasons=_words("SERVICE_DISABLED accessNotConfigured"), advice=_ENABLE),
-    _Rule(_R, reasons=_words("ACCESS_TOKEN_SCOPE_INSUFFICIENT insufficientPermissions"), advice=_SCOPE),
+    _Rule(_THROTTLED, "rate_limited", reasons=_words("rateLimitExceeded userRateLimitExceeded")),
+    _Rule(_THROTTLED, "rate_limited", reasons=_words("quotaExceeded dailyLimitExceeded RESOURCE_QUOTA_EXCEEDED")),
+    _Rule(_REFUSED, reasons=_words("SERVICE_DISABLED accessNotConfigured"), advice=_ENABLE),
+    _Rule(_REFUSED, reasons=_words("ACCESS_TOKEN_SCOPE_INSUFFICIENT insufficientPermissions"), advice=_SCOPE),
     _Rule(
-        ErrorKind.UNAUTHENTICATED,
+        _UNAUTHENTICATED,
         "unauthenticated",
         reasons=_words("ACCESS_TOKEN_EXPIRED invalid_token authError CREDENTIALS_MISSING"),
         advice=_NEW_TOKEN,
     ),
-    _Rule(ErrorKind.UNAUTHENTICATED, "unauthenticated", statuses=(401,), advice=_NEW_TOKEN),
-    _Rule(_W, "rate_limited", statuses=(429,)),
-    _Rule(_W, "rate_limited", statuses=range(400, 500), rpc_status="RESOURCE_EXHAUSTED"),
+    _Rule(_UNAUTHENTICATED, "unauthenticated", statuses=(401,), advice=_NEW_TOKEN),
+    _Rule(_THROTTLED, "rate_limited", statuses=(429,)),
+    _Rule(_THROTTLED, "rate_limited", statuses=range(400, 500), rpc_status="RESOURCE_EXHAUSTED"),
     _Rule(ErrorKind.PAGE_TOKEN_REFUSED, "page_token_refused", statuses=(400,), page_token=True),
-    _Rule(_R, statuses=(400,), advice="Google does not accept this request; repeating it will not help."),
-    _Rule(_R, "SERVICE_DISABLED", statuses=(403,), phrase="has not been used in project", advice=_ENABLE),
+    _Rule(_REFUSED, statuses=(400,), advice="Google does not accept this request; repeating it will not help."),
+    _Rule(_REFUSED, "SERVICE_DISABLED", statuses=(403,), phrase="has not been used in project", advice=_ENABLE),
     _Rule(
-        _R,
+        _REFUSED,
         "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
         statuses=(403,),
         phrase="insufficient authentication scopes",
         advice=_SCOPE,
     ),
-    _Rule(_R, statuses=(403,), advice=_MANAGER),
-    _Rule(_R, statuses=(404,), advice="It does not exist, or the token's user may not see it."),
-    _Rule(_T, "http_409", statuses=(409,), rpc_status="ABORTED"),
-    _Rule(_R, statuses=(501, 505), advice="Google does not know this call: check GOOGLE_API_BASE_URL."),
-    _Rule(_T, statuses=(408, 425, 499, *range(500, 600))),
+    _Rule(_REFUSED, statuses=(403,), advice=_MANAGER),
+    _Rule(_REFUSED, statuses=(404,), advice="It does not exist, or the token's user may not see it."),
+    _Rule(_TRANSIENT, "http_409", statuses=(409,), rpc_status="ABORTED"),
+    _Rule(_REFUSED, statuses=(501, 505), advice="Google does not know this call: check GOOGLE_API_BASE_URL."),
+    _Rule(_TRANSIENT, statuses=(408, 425, 499, *range(500, 600))),
     _Rule(
-        _R,
+        _REFUSED,
         statuses=range(400, 500),
         advice="Google will not answer this request; repeating it will not help.",
     ),
     # What is left is no error and no page: a redirect that must not be followed with a token, or an empty 204.
-    _Rule(_T, advice="Only 200 is a page; redirects are not followed. Check GOOGLE_API_BASE_URL and proxies."),
+    _Rule(_TRANSIENT, advice="Only 200 is a page; redirects are not followed. Check GOOGLE_API_BASE_URL and proxies."),
 )
 
 

@@ -14,7 +14,7 @@ from app.google.document import list_in, load_object, page_token_in, raw_items, 
 from app.google.pages import ReviewsPage
 from app.models.review import Review
 
-_RATINGS = {"ONE": 1, "TWO": 2, "THREE": 3, "FOUR": 4, "FIVE": 5}
+_RATINGS: dict[str | None, int] = {"ONE": 1, "TWO": 2, "THREE": 3, "FOUR": 4, "FIVE": 5}
 _MOST_REVIEWS = 2**31 - 1  # totalReviewCount is an int32
 
 
@@ -93,7 +93,7 @@ def _review(raw: Raw, item: _Item) -> Review:
         (
             item.review_id or _identity(None, item.name, source),
             item.name or "",
-            _rating_of(item.star_rating),  # type: ignore[arg-type]  # None is in no table either
+            _rating_of(item.star_rating),
             item.comment,
             reviewer.display_name if reviewer else None,
             item.create_time,

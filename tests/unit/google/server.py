@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from app.google.errors import GoogleError
+
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -55,7 +57,7 @@ async def serving(*answers: Answer) -> AsyncIterator[Server]:
             writer.close()
 
     listener = await asyncio.start_server(converse, "127.0.0.1", 0)
-    served.url = "http://127.0.0.1:{}".format(listener.sockets[0].getsockname()[1])
+    served.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     try:
         yield served
     finally:
@@ -81,6 +83,14 @@ def answer(body: bytes = b"{}", status: int = 200, **headers: str) -> Answer:
     lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return raw("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+
+
+def outcome(read: Callable[[bytes], object], body: bytes) -> object:
+    """What `read` makes of the body: a value, or the `GoogleError` it raised."""
+    try:
+        return read(body)
+    except GoogleError as error:
+        return error
 
 
 def raw(data: bytes, *, then_close: bool = False) -> Answer:

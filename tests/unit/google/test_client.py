@@ -155,9 +155,11 @@ async def test_the_content_type_does_not_decide_what_json_is() -> None:
 
 
 async def test_a_redirect_is_not_followed() -> None:
-    async with serving(answer(PAGE)) as elsewhere:
-        async with google(answer(b"", 302, Location=f"{elsewhere.url}/v4")) as (client, _):
-            error = await failure(client)
+    async with (
+        serving(answer(PAGE)) as elsewhere,
+        google(answer(b"", 302, Location=f"{elsewhere.url}/v4")) as (client, _),
+    ):
+        error = await failure(client)
     assert elsewhere.requests == []
     assert (error.kind, error.reason, error.status) == (ErrorKind.TRANSIENT, "http_302", 302)
 
