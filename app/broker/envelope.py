@@ -1,6 +1,7 @@
 """Work as bytes on a topic, and back. Whatever a topic may hold, decoding answers `Work` or says why not."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -70,7 +71,7 @@ def _event(work: Work, created_at: str) -> WorkEvent:
             )
 
 
-def _common(work: Work) -> dict[str, str | int]:
+def _common(work: Work) -> dict[str, Any]:
     return {"job_id": work.job_id, "tenant": work.tenant, "task_id": work.task_id, "version": work.version}
 
 
