@@ -1,0 +1,110 @@
+"""Settings that share a prefix, as the guide names them. Each variable is the prefix and the name in capitals."""
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.config.values import Servers, TimeZone
+
+
+class Group(BaseModel):
+    """Settings that share a prefix."""
+
+    PREFIX: ClassVar[str]
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+
+
+class KafkaConfig(Group):
+    """The message broker."""
+
+    PREFIX = "KAFKA_"
+
+    bootstrap_servers: Servers = Field(
+        default=("localhost:9092",),
+        description="Kafka's addresses (`host:port`). Set them to turn MOCK_KAFKA off",
+    )
+    consumer_group: str = Field(
+        default="review-fetcher-service", min_length=1, description="Consumer group of the workers"
+    )
+    auto_offset_reset: Literal["earliest", "latest"] = Field(
+        default="earliest", description="Where a consumer group without offsets starts to read"
+    )
+
+
+class RateLimitConfig(Group):
+    """Calls to each of Google's APIs, per Google project, by all replicas together."""
+
+    PREFIX = "RATELIMIT_"
+
+    token_bucket_capacity: int = Field(
+        default=100,
+        ge=0,
+        le=1_000_000,
+        description="Calls that may be made at once: the size of the token bucket. 0 = no bucket",
+    )
+    refill_rate: float = Field(default=10.0, gt=0, le=100_000, description="Calls a second that the bucket gains")
+    per_minute: int = Field(
+        default=300,
+        ge=0,
+        le=10_000_000,
+        description="Calls in any 60 seconds (300 is Google's documented default). 0 = off",
+    )
+    per_day: int = Field(
+        default=0, ge=0, le=1_000_000_000, description="Calls in a calendar day of RATELIMIT_DAY_ZONE. 0 = off"
+    )
+    day_zone: TimeZone = Field(
+        default="America/Los_Angeles", description="Time zone whose midnight begins a new day of quota"
+    )
+
+
+class RetryConfig(Group):
+    """What happens after a failed call. Waiting for quota is no failure."""
+
+    PREFIX = "RETRY_"
+
+    max_retries: int = Field(
+        default=3, ge=0, le=100, description="Retries of one page in a row before it is dead-lettered"
+    )
+    initial_backoff_ms: int = Field(
+        default=100, ge=1, le=3_600_000, description="Wait before the first retry, milliseconds"
+    )
+    max_backoff_ms: int = Field(
+        default=10_000, ge=1, le=3_600_000, description="Longest wait before a retry, milliseconds"
+    )
+    backoff_multiplier: float = Field(default=2.0, ge=1, le=100, description="Each wait is the one before times this")
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.max_backoff_ms < self.initial_backoff_ms:
+            raise ValueError(
+                f"RETRY_MAX_BACKOFF_MS: {self.max_backoff_ms} is less than RETRY_INITIAL_BACKOFF_MS "
+                f"({self.initial_backoff_ms}): raise it"
+            )
+        return self
+
+
+class DequeConfig(Group):
+    """The buffer between POST and the store."""
+
+    PREFIX = "DEQUE_"
+
+    max_size: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="Jobs that may wait for their commit; beyond it, 429"
+    )
+    burst_check_interval_sec: float = Field(
+        default=0.1, gt=0, le=10, description="Longest wait for more jobs before a commit under load, seconds"
+    )
+
+
+class SimulatorConfig(Group):
+    """The simulated Google that runs while MOCK_GOOGLE_API is on."""
+
+    PREFIX = "SIMULATOR_"
+
+    accounts: int = Field(default=2, ge=0, le=100_000, description="Accounts of the simulated merchant")
+    locations: int = Field(default=10, ge=0, le=100_000, description="Locations of each account")
+    reviews: int = Field(default=100, ge=0, le=10_000_000, description="Reviews of each location")
+    seed: int = Field(default=1, ge=0, description="The same seed gives the same world")
+    faults: str = Field(
+        default="good", min_length=1, description="What goes wrong: `good`, `flaky`, or a JSON file of faults"
+    )
