@@ -1,7 +1,7 @@
 """Fixtures and the closing table of every test run."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -37,11 +37,11 @@ def kafka_bootstrap_servers(services: Services) -> str:
 
 
 @pytest.fixture
-async def postgresql_database(services: Services, postgresql_url: str) -> AsyncIterator[str]:
+def postgresql_database(services: Services, postgresql_url: str) -> Iterator[str]:
     """The URL of an empty database for one test."""
     if "postgresql" not in services.versions:
-        services.versions["postgresql"] = await postgresql_version(postgresql_url)
-    async with fresh_database(postgresql_url) as url:
+        services.versions["postgresql"] = postgresql_version(postgresql_url)
+    with fresh_database(postgresql_url) as url:
         yield url
 
 

@@ -1,12 +1,14 @@
 """Where the real PostgreSQL and Kafka of a test run are: named by the environment, running, or started for it."""
 
+import asyncio
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -84,30 +86,35 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
-async def postgresql_version(url: str) -> str:
+def postgresql_version(url: str) -> str:
     """For example "PostgreSQL 15.18", asked of the server."""
-    connection = await asyncpg.connect(url)
-    try:
-        said: str = await connection.fetchval("SHOW server_version")
-    finally:
-        await connection.close()
-    return f"PostgreSQL {said.split(maxsplit=1)[0]}"
+    said = ask(url, "SHOW server_version")
+    return f"PostgreSQL {str(said).split(maxsplit=1)[0]}"
 
 
-@asynccontextmanager
-async def fresh_database(url: str) -> AsyncIterator[str]:
+@contextmanager
+def fresh_database(url: str) -> Iterator[str]:
     """The URL of an empty database on the server of `url`, dropped afterwards whoever is still connected."""
     name = f"test_{uuid4().hex}"
-    await execute(url, f"CREATE DATABASE {name}")
+    ask(url, f"CREATE DATABASE {name}")
     try:
         yield urlsplit(url)._replace(path=f"/{name}").geturl()
     finally:
-        await execute(url, f"DROP DATABASE {name} WITH (FORCE)")
+        ask(url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-async def execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
+def ask(url: str, statement: str) -> object:
+    """The first value of the answer, or None.
+
+    In a thread with an event loop of its own, so that an async fixture may ask for one that calls this.
+    """
+
+    async def connected() -> object:
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            await connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, connected()).result()

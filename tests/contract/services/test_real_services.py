@@ -9,7 +9,7 @@ from tests.support.services import fresh_database
 
 @pytest.mark.postgresql
 async def test_a_database_is_empty_and_gone_after_its_test(postgresql_url: str) -> None:
-    async with fresh_database(postgresql_url) as url:
+    with fresh_database(postgresql_url) as url:
         connection = await asyncpg.connect(url)
         tables = await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
         assert tables == 0
