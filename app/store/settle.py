@@ -100,6 +100,7 @@ class Settled:
     version: int = 0
     new_reviews: int = 0
     new_tasks: int = 0
+    total: int | None = None
     job_ended: JobStatus | None = None
 
     @property
@@ -155,7 +156,7 @@ def settle(transaction: Transaction, settlement: Settlement, options: SettleOpti
     if not _stays_as_guarded(task, settlement.move, move):
         _place(transaction, task, move)
     ended = _after(transaction, settlement, job, options)
-    return Settled(move, task.version + 1, add.reviews_fetched, max(0, add.tasks_open), ended)
+    return Settled(move, task.version + 1, add.reviews_fetched, max(0, add.tasks_open), settlement.total, ended)
 
 
 def _write(transaction: Transaction, settlement: Settlement, add: Counters, options: SettleOptions) -> Move:

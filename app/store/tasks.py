@@ -217,11 +217,3 @@ def _wait_again(transaction: Transaction, which: object) -> int:
             due_at=transaction.now,
         )
     ).rowcount
-
-
-def was_settled(transaction: Transaction, task_id: int, version: int, holder: str) -> bool:
-    """After a commit whose outcome is unknown: did the settle that raised `version` happen?"""
-    row = transaction.connection.execute(
-        select(tasks.c.version, tasks.c.holder, tasks.c.status).where(tasks.c.id == task_id)
-    ).one_or_none()
-    return row is not None and row.version == version + 1 and row.holder in (holder, None)

@@ -1,0 +1,71 @@
+"""Loops that must not stay dead: restarted with backoff, counted, and told to whoever asks whether all is well."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from app.clock import Clock
+
+DEATHS_UNTIL_UNREADY = 3
+FIRST_BACKOFF_SECONDS = 0.2
+LONGEST_BACKOFF_SECONDS = 10.0
+HEALTHY_AFTER_SECONDS = 60.0
+"""A loop that ran this long since its last death is well again."""
+
+log = structlog.get_logger(__name__)
+
+
+class Loop:
+    """One named loop. `start` returns at once; `stop` cancels it and returns when it has ended. Both idempotent."""
+
+    def __init__(self, name: str, body: Callable[[], Awaitable[None]], clock: Clock) -> None:
+        self.name = name
+        self.restarts = 0
+        self._body = body
+        self._clock = clock
+        self._deaths = 0
+        self._began = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """False after three deaths in a row."""
+        return self._deaths < DEATHS_UNTIL_UNREADY or self._recovered()
+
+    def start(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=self.name)
+
+    async def stop(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def finished(self) -> None:
+        """Waits for a loop that ends by itself (its body returned)."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        while True:
+            self._began = self._clock.monotonic()
+            try:
+                await self._body()
+            except Exception:
+                self._died()
+                await self._clock.sleep(self._backoff())
+            else:
+                return
+
+    def _died(self) -> None:
+        self._deaths = 1 if self._recovered() else self._deaths + 1
+        self.restarts += 1
+        log.exception("loop.died", loop=self.name, deaths=self._deaths)
+
+    def _recovered(self) -> bool:
+        return self._clock.monotonic() - self._began >= HEALTHY_AFTER_SECONDS
+
+    def _backoff(self) -> float:
+        return float(min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** (self._deaths - 1)))

@@ -1,0 +1,44 @@
+"""The first stage: which accounts the token can see."""
+
+from app.google.errors import ErrorKind, GoogleError
+from app.google.pages import AccountsPage
+from app.limits.permits import Api
+from app.models.job import DEFAULT_PROJECT, HeldTask, Stage
+from app.pipeline.lists import after_page
+from app.pipeline.outcome import Advance, DeadLetter, Outcome, Spent
+from app.pipeline.refusals import problem_of
+from app.pipeline.worker import Worker
+
+
+class AccountWorker(Worker[AccountsPage]):
+    """Lists accounts, 20 a page; each becomes a task of the next stage."""
+
+    stage = Stage.ACCOUNTS
+    api = Api.ACCOUNTS
+
+    async def prepare(self, task: HeldTask, token: str, spent: Spent) -> None:
+        """Ask once whose quota the token spends and how long it lives. Only a refused token stops the job here."""
+        if task.project is not None:
+            return
+        spent.calls += 1
+        try:
+            info = await self.google.token_info(token)
+        except GoogleError as error:
+            if error.kind is ErrorKind.UNAUTHENTICATED:
+                raise
+            task.project = spent.project = DEFAULT_PROJECT
+            return
+        task.project = spent.project = info.project or DEFAULT_PROJECT
+        if info.expires_in is not None:
+            spent.token_expires_at = self.clock.now() + info.expires_in
+
+    async def fetch(self, task: HeldTask, token: str) -> AccountsPage:
+        return await self.google.list_accounts(token, task.cursor)
+
+    def advance(self, task: HeldTask, page: AccountsPage) -> Outcome:
+        move = after_page(task, page.next_page_token, page.odd)
+        return move if isinstance(move, DeadLetter) else Advance(move, accounts=page.accounts)
+
+    def refused(self, task: HeldTask, error: GoogleError) -> Outcome:
+        """Without accounts there is nothing to fetch."""
+        return DeadLetter(problem_of(error), fails_job=True)

@@ -1,0 +1,45 @@
+"""The leases of the tasks that this process works on: extended together, for as long as the work goes on."""
+
+import structlog
+
+from app.clock import Clock
+from app.store.database import Database, StoreUnavailableError
+from app.store.tasks import extend
+
+LEASE_SECONDS = 15.0
+EXTEND_SECONDS = LEASE_SECONDS / 3
+"""Two extensions may fail before a lease runs out."""
+
+log = structlog.get_logger(__name__)
+
+
+class LeaseKeeper:
+    """`holder` names this start of this process."""
+
+    def __init__(self, database: Database, clock: Clock, holder: str) -> None:
+        self._database = database
+        self._clock = clock
+        self.holder = holder
+        self._held: set[int] = set()
+
+    def add(self, task_id: int) -> None:
+        self._held.add(task_id)
+
+    def remove(self, task_id: int) -> None:
+        self._held.discard(task_id)
+
+    @property
+    def count(self) -> int:
+        """How many tasks are held."""
+        return len(self._held)
+
+    async def run(self) -> None:
+        """Extends until cancelled. A store that is away is asked again: the version guards what runs out meanwhile."""
+        while True:
+            await self._clock.sleep(EXTEND_SECONDS)
+            if not self._held:
+                continue
+            try:
+                await self._database.write(extend, frozenset(self._held), self.holder, LEASE_SECONDS)
+            except StoreUnavailableError as error:
+                log.warning("leases.not_extended", held=len(self._held), cause=str(error))

@@ -1,0 +1,34 @@
+"""What lists have in common: the next page, tokens that loop, and answers worth a second look."""
+
+from app.google.errors import GoogleError
+from app.models.job import HeldTask, Problem, TaskStatus
+from app.pipeline.outcome import Advance, DeadLetter
+from app.pipeline.refusals import problem_of
+from app.pipeline.settle import MILLISECOND, stay
+from app.retry.policy import ExponentialBackoffPolicy
+from app.store.settle import Move
+
+MOST_PAGES = 10_000
+"""Of accounts, or of one account's locations: a million locations. More is Google's page tokens going in circles."""
+
+
+def after_page(task: HeldTask, next_token: str | None, odd: int) -> Move | DeadLetter:
+    """On to the next page, or done; a list that loops or names nothing usable must not pass for complete."""
+    if odd:
+        return DeadLetter(
+            Problem("unknown_shape", f"{odd} items of Google's list had no usable name; nothing was guessed.")
+        )
+    if next_token is None:
+        return Move(TaskStatus.DONE, pages=task.pages + 1)
+    if next_token == task.cursor or task.pages >= MOST_PAGES:
+        return DeadLetter(
+            Problem("page_token_loop", "Google's page tokens go in circles: the list cannot be read to its end.")
+        )
+    return Move(TaskStatus.HELD, next_token, pages=task.pages + 1, restarts=task.restarts)
+
+
+def look_again(task: HeldTask, error: GoogleError, policy: ExponentialBackoffPolicy) -> Advance:
+    """The same page once more, a little later, without spending an attempt."""
+    delay = policy.get_backoff_ms(0) * MILLISECOND
+    move = stay(task, TaskStatus.WAITING, missing=task.missing + 1, delay=delay, error=problem_of(error))
+    return Advance(move, page=False)

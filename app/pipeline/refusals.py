@@ -1,0 +1,27 @@
+"""What a worker makes of a `GoogleError`, for the cases that all stages share (DESIGN "Errors of Google")."""
+
+from app.google.errors import GoogleError
+from app.models.job import HeldTask, Problem, TaskStatus
+from app.pipeline.outcome import Advance, DeadLetter, Outcome, Snooze
+from app.store.settle import Move
+
+
+def problem_of(error: GoogleError) -> Problem:
+    """The error in the words that people and machines get to see."""
+    return Problem(error.reason, error.message, error.status)
+
+
+def token_refused(task: HeldTask, error: GoogleError, now: float) -> Outcome:
+    """Before any page settled, the token was wrong from the start; later, it ran out, and a new one goes on here."""
+    if task.pages_settled == 0:
+        problem = Problem("invalid_token", f"Google refused the access token. {error.message}", error.status)
+        return DeadLetter(problem, fails_job=True)
+    detail = f"The access token is no longer accepted; send a new one to go on. {error.message}"
+    return Snooze(now, "a new access token", Problem("token_expired", detail, error.status))
+
+
+def start_again(task: HeldTask, error: GoogleError) -> Outcome | None:
+    """The list starts again, once: what is known already is recognised. The second time: None, the stage decides."""
+    if task.restarts:
+        return None
+    return Advance(Move(TaskStatus.HELD, restarts=1, walk=task.walk, error=problem_of(error)), page=False)

@@ -1,0 +1,97 @@
+"""The third stage: the reviews of one location, newest update first.
+
+Pages shift while they are read: an edited review moves to the top and pushes others over page borders. So a location
+whose rows differ from Google's total at the end is walked once more, until a page holds nothing new.
+"""
+
+from app.google.errors import GoogleError
+from app.google.pages import ReviewsPage
+from app.limits.permits import Api
+from app.models.job import HeldTask, LocationState, Stage, TaskStatus
+from app.models.review import Review
+from app.pipeline.lists import look_again
+from app.pipeline.outcome import Advance, DeadLetter, Outcome
+from app.pipeline.refusals import problem_of
+from app.pipeline.worker import Worker
+from app.store.settle import LocationEnd, Move
+
+PAGE_SIZE = 50
+SPARE_PAGES = 100
+"""How many pages more than the total needs are read before the page tokens are held to go in circles."""
+
+UNVERIFIED = "not_verified"
+
+DONE = Move(TaskStatus.DONE)
+
+
+class ReviewWorker(Worker[ReviewsPage]):
+    """Lists reviews, 50 a page; each becomes a row, once a job."""
+
+    stage = Stage.REVIEWS
+    api = Api.REVIEWS
+
+    async def fetch(self, task: HeldTask, token: str) -> ReviewsPage:
+        return await self.google.list_reviews(token, task.account, task.resource, task.cursor)
+
+    def advance(self, task: HeldTask, page: ReviewsPage) -> Outcome:
+        kept, oversized = self._split(page.reviews)
+        total = task.location_total if page.total is None else page.total
+        move, end = _next(task, page, total)
+        ends = move.status is TaskStatus.DONE and end == LocationEnd(LocationState.DONE)
+        return Advance(
+            move,
+            reviews=kept,
+            oversized=oversized,
+            total=page.total,
+            average=page.average,
+            location_end=end,
+            again=(lambda new: _complete(task, page, total, new)) if ends or task.walk else None,
+        )
+
+    def refused(self, task: HeldTask, error: GoogleError) -> Outcome:
+        """400, 403 and 404 are how Google may say "not verified"; a 404 is also seen at random."""
+        if error.status in (400, 403, 404) and not task.location_verified:
+            return _unavailable(UNVERIFIED, error)
+        if error.status == 404:
+            return _unavailable("not_found", error) if task.missing else look_again(task, error, self.policy)
+        return DeadLetter(problem_of(error), try_other_account=error.status == 403)
+
+    def page_token_refused_again(self, task: HeldTask, error: GoogleError) -> Outcome:
+        """Read as far as Google allows; the gap is recorded with the location."""
+        return Advance(DONE, page=False, location_end=LocationEnd(LocationState.DONE, error.reason))
+
+    def _split(self, reviews: list[Review]) -> tuple[list[Review], list[Review]]:
+        limit = self.options.max_review_bytes
+        oversized = [review for review in reviews if len(review.raw) > limit]
+        if not oversized:
+            return reviews, oversized
+        return [review for review in reviews if len(review.raw) <= limit], oversized
+
+
+def _unavailable(cause: str, error: GoogleError) -> Advance:
+    move = Move(TaskStatus.DONE, error=problem_of(error))
+    end = LocationEnd(LocationState.UNAVAILABLE, cause)
+    return Advance(move, page=False, location_end=end, try_other_account=True)
+
+
+def _next(task: HeldTask, page: ReviewsPage, total: int | None) -> tuple[Move, LocationEnd | None]:
+    """Where the walk goes after this page, as far as it can be told before its reviews are in."""
+    token = page.next_page_token
+    if token is None:
+        if total == 0 and task.cursor is None and task.location_verified is False:
+            return DONE, LocationEnd(LocationState.UNAVAILABLE, UNVERIFIED)
+        return DONE, LocationEnd(LocationState.DONE)
+    if token == task.cursor or task.pages > 2 * ((total or 0) // PAGE_SIZE) + SPARE_PAGES:
+        return DONE, LocationEnd(LocationState.DONE, "page_token_loop")
+    return Move(TaskStatus.HELD, token, task.walk, task.pages + 1, task.restarts), None
+
+
+def _complete(task: HeldTask, page: ReviewsPage, total: int | None, new: int) -> tuple[Move, LocationEnd | None]:
+    """With the page's reviews in: the first walk is done if the rows are Google's total, else it is walked again."""
+    end = LocationEnd(LocationState.DONE)
+    if task.walk:
+        goes_on = new > 0 and page.next_page_token is not None
+        return _next(task, page, total) if goes_on else (DONE, end)
+    if total is None or task.location_fetched + new == total:
+        return DONE, end
+    return Move(TaskStatus.HELD, walk=1, restarts=task.restarts), None

@@ -1,0 +1,321 @@
+"""The loop of a worker: claim, step, settle, acknowledge; many tasks at once, one page of each at a time.
+
+The three stages are subclasses that say what their pages mean. Everything that is the same for them is here: the
+right to work (the claim and its lease), the quota, the translation of Google's errors, and an orderly stop.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Generic, Protocol, TypeVar, assert_never
+
+import structlog
+
+from app.broker.base import Broker, Delivery
+from app.clock import Clock
+from app.crash import CrashPoint, crash_point
+from app.google.client import GoogleAPIClient
+from app.google.errors import ErrorKind, GoogleError
+from app.limits.permits import Api, Permit, Wait
+from app.limits.quota import SharedQuota
+from app.limits.spent import SpentBudgets
+from app.models.job import DEFAULT_PROJECT, HeldTask, Problem, Stage, TaskStatus
+from app.pipeline import refusals
+from app.pipeline.leases import LEASE_SECONDS, LeaseKeeper
+from app.pipeline.outcome import DeadLetter, Outcome, Retry, Snooze, Spent
+from app.pipeline.settle import Situation, settlement_of
+from app.retry.policy import ExponentialBackoffPolicy
+from app.store.database import Database, StoreUnavailableError
+from app.store.settle import JobEndedMeanwhileError, Settled, Settlement, SettleOptions, settle
+from app.store.tasks import claim
+
+MOST_CRASHES = 10
+"""A page that was claimed so often without a settle kills its process, most likely: it must not do so for ever."""
+
+LONGEST_WAIT_SECONDS = 2.0
+"""For quota, with the task in hand; beyond it the task goes back and makes room."""
+
+PAGES_A_TURN = 8
+"""After so many pages a task makes room when work of another job waits: about a second of a slow Google."""
+
+STORE_RETRY_SECONDS = 0.5
+
+log = structlog.get_logger(__name__)
+
+Page = TypeVar("Page")
+
+
+class Tokens(Protocol):
+    """Opens sealed access tokens."""
+
+    def open(self, task: HeldTask) -> str:
+        """The token of the task's job; raises `TokenUnreadableError` with what to do."""
+        ...
+
+
+class TokenUnreadableError(Exception):
+    """The job's access token cannot be unsealed: is its key still in TOKEN_SEALING_KEYS? Or send the token again."""
+
+
+class Observer(Protocol):
+    """Who counts what happens here."""
+
+    def called(self, api: Api, outcome: str, seconds: float) -> None: ...
+
+    def settled(self, settlement: Settlement, settled: Settled, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """`concurrency`: tasks at once per stage. `max_review_bytes`: a larger review is dead-lettered."""
+
+    concurrency: int
+    max_review_bytes: int
+    settle: SettleOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What all workers share."""
+
+    database: Database
+    broker: Broker
+    google: GoogleAPIClient
+    quota: SharedQuota
+    spent_budgets: SpentBudgets
+    tokens: Tokens
+    policy: ExponentialBackoffPolicy
+    leases: LeaseKeeper
+    clock: Clock
+    wake: Callable[[], None]
+    observer: Observer
+    options: WorkerOptions
+
+
+class Worker(ABC, Generic[Page]):
+    """One stage of the walk. `run` returns after `stop`; both are called once."""
+
+    stage: ClassVar[Stage]
+    api: ClassVar[Api]
+
+    def __init__(self, tools: Tools) -> None:
+        self.tools = tools
+        self.google = tools.google
+        self.policy = tools.policy
+        self.clock = tools.clock
+        self.options = tools.options
+        self._consumer = tools.broker.consumer(self.stage)
+        self._working: set[asyncio.Task[None]] = set()
+        self._free = asyncio.Event()
+        self._free.set()
+        self._receiving: asyncio.Task[list[Delivery]] | None = None
+        self._stop = asyncio.Event()
+
+    @abstractmethod
+    async def fetch(self, task: HeldTask, token: str) -> Page:
+        """The task's page from Google, in one call."""
+
+    @abstractmethod
+    def advance(self, task: HeldTask, page: Page) -> Outcome:
+        """What the page means."""
+
+    @abstractmethod
+    def refused(self, task: HeldTask, error: GoogleError) -> Outcome:
+        """What a permanent refusal means."""
+
+    async def prepare(self, task: HeldTask, token: str, spent: Spent) -> None:
+        """Before the page is asked for; raises `GoogleError` when the token is refused."""
+
+    def page_token_refused_again(self, task: HeldTask, error: GoogleError) -> Outcome:
+        """Google refused the page token of a list that had been started again already."""
+        return DeadLetter(refusals.problem_of(error))
+
+    async def run(self) -> None:
+        """Receive and claim as long as there is room, until `stop`."""
+        while not self._stop.is_set():
+            await self._free.wait()
+            self._receiving = asyncio.ensure_future(self._consumer.receive(self._room))
+            try:
+                deliveries = await self._receiving
+            except asyncio.CancelledError:
+                if self._stop.is_set():
+                    return
+                raise
+            await self._take(deliveries)
+
+    async def stop(self, grace: float) -> None:
+        """Take no more; pages in flight settle and their tasks go back. After `grace` seconds the rest is cut off."""
+        self._stop.set()
+        if self._receiving is not None:
+            self._receiving.cancel()
+        crash_point(CrashPoint.SHUTDOWN)
+        if self._working:
+            _, late = await asyncio.wait(self._working, timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    @property
+    def _room(self) -> int:
+        return self.options.concurrency - len(self._working)
+
+    async def _take(self, deliveries: Sequence[Delivery]) -> None:
+        """Claim what was delivered; whatever is not ours to do is acknowledged and forgotten."""
+        held = {task.task_id: task for task in await self._claim(deliveries)}
+        self.tools.wake()
+        for delivery in deliveries:
+            task = held.pop(delivery.work.task_id, None)
+            if task is None:
+                self._consumer.acknowledge(delivery)
+            else:
+                self._begin(task, delivery)
+
+    async def _claim(self, deliveries: Sequence[Delivery]) -> list[HeldTask]:
+        wanted = list({(delivery.work.task_id, delivery.work.version) for delivery in deliveries})
+        while True:
+            try:
+                return await self.tools.database.write(claim, wanted, self.tools.leases.holder, LEASE_SECONDS)
+            except StoreUnavailableError as error:
+                log.warning("claim.store_away", stage=self.stage, cause=str(error))
+                await self.clock.sleep(STORE_RETRY_SECONDS)
+
+    def _begin(self, task: HeldTask, delivery: Delivery) -> None:
+        self.tools.leases.add(task.task_id)
+        working = asyncio.create_task(self._work(task, delivery))
+        self._working.add(working)
+        working.add_done_callback(self._ended)
+        if self._room <= 0:
+            self._free.clear()
+
+    def _ended(self, working: asyncio.Task[None]) -> None:
+        self._working.discard(working)
+        self._free.set()
+        if not working.cancelled() and (error := working.exception()) is not None:
+            log.error("task.broken_off", stage=self.stage, exc_info=error)
+
+    async def _work(self, task: HeldTask, delivery: Delivery) -> None:
+        """Page after page, until the task ends, waits, or makes room for others."""
+        structlog.contextvars.bind_contextvars(job_id=task.job_id)
+        pages = 0
+        try:
+            while await self._step_and_settle(task, pages):
+                pages += 1
+        except asyncio.CancelledError:
+            await self._write(task, Snooze(self.clock.now()), Spent())
+            raise
+        finally:
+            self.tools.leases.remove(task.task_id)
+            self._consumer.acknowledge(delivery)
+
+    async def _step_and_settle(self, task: HeldTask, pages: int) -> bool:
+        """Whether there is another page to read with the task in hand."""
+        spent = Spent()
+        outcome = await self._step(task, spent)
+        yields = self._stop.is_set() or (pages + 1 >= PAGES_A_TURN and self._consumer.others_wait(task.job_id))
+        settled = await self._write(task, outcome, spent, yields=yields)
+        if settled.move is None or settled.move.status is not TaskStatus.HELD:
+            return False
+        _carry_on(task, settled)
+        return True
+
+    async def _step(self, task: HeldTask, spent: Spent) -> Outcome:
+        if task.crashes > MOST_CRASHES:
+            detail = f"This page was begun {task.crashes} times and never finished: it seems to end its process."
+            return DeadLetter(Problem("crash_loop", detail))
+        try:
+            token = self.tools.tokens.open(task)
+            await self.prepare(task, token, spent)
+        except TokenUnreadableError as error:
+            return Snooze(self.clock.now(), "a new access token", Problem("token_unreadable", str(error)))
+        except GoogleError as error:
+            return refusals.token_refused(task, error, self.clock.now())
+        permit = await self._permit(task)
+        if isinstance(permit, Wait):
+            self.tools.spent_budgets.wait_for(task.project or DEFAULT_PROJECT, self.api, permit.until)
+            return Snooze(permit.until, permit.reason)
+        return await self._call(task, token, spent, permit)
+
+    async def _permit(self, task: HeldTask) -> Permit | Wait:
+        """Leave for one call, checked once more as the last thing before it is used."""
+        project = task.project or DEFAULT_PROJECT
+        while True:
+            permit = await self.tools.quota.acquire(project, self.api, max_wait=LONGEST_WAIT_SECONDS)
+            if isinstance(permit, Wait) or self.tools.quota.still_valid(permit):
+                return permit
+            self.tools.quota.released(permit)
+
+    async def _call(self, task: HeldTask, token: str, spent: Spent, permit: Permit) -> Outcome:
+        spent.calls += 1
+        began = self.clock.monotonic()
+        try:
+            page = await self.fetch(task, token)
+        except GoogleError as error:
+            self.tools.observer.called(self.api, error.reason, self.clock.monotonic() - began)
+            return await self._failed(task, error, permit)
+        except BaseException:
+            self.tools.quota.released(permit)
+            raise
+        self.tools.observer.called(self.api, "ok", self.clock.monotonic() - began)
+        await self.tools.quota.succeeded(permit)
+        crash_point(CrashPoint.PAGE_READ)
+        return self.advance(task, page)
+
+    async def _failed(self, task: HeldTask, error: GoogleError, permit: Permit) -> Outcome:
+        """The table of DESIGN, "Errors of Google"."""
+        if error.kind is ErrorKind.THROTTLED:
+            wait = await self.tools.quota.throttled(permit, error.retry_after)
+            self.tools.spent_budgets.wait_for(permit.project, self.api, wait.until)
+            return Snooze(wait.until, wait.reason)
+        if error.kind is ErrorKind.TRANSIENT:
+            self.tools.quota.released(permit)
+            return Retry(refusals.problem_of(error))
+        await self.tools.quota.succeeded(permit)
+        match error.kind:
+            case ErrorKind.NOT_APPROVED:
+                return DeadLetter(refusals.problem_of(error), fails_job=True)
+            case ErrorKind.UNAUTHENTICATED:
+                return refusals.token_refused(task, error, self.clock.now())
+            case ErrorKind.PAGE_TOKEN_REFUSED:
+                return refusals.start_again(task, error) or self.page_token_refused_again(task, error)
+            case ErrorKind.REFUSED:
+                return self.refused(task, error)
+        assert_never(error.kind)
+
+    async def _write(self, task: HeldTask, outcome: Outcome, spent: Spent, *, yields: bool = False) -> Settled:
+        """Settle, however long the store is away; what was lost to another meanwhile is dropped by the guard."""
+        if isinstance(outcome, Retry):
+            crash_point(CrashPoint.RETRY_WRITE)
+        situation = Situation(self.policy, self.clock.now(), yields)
+        settlement = settlement_of(task, outcome, spent, situation)
+        began = self.clock.monotonic()
+        settled = await self._settle(settlement)
+        crash_point(CrashPoint.SETTLED)
+        self.tools.observer.settled(settlement, settled, self.clock.monotonic() - began)
+        if settled.new_tasks or settled.status is TaskStatus.WAITING:
+            self.tools.wake()
+        return settled
+
+    async def _settle(self, settlement: Settlement) -> Settled:
+        while True:
+            try:
+                return await self.tools.database.write(settle, settlement, self.options.settle)
+            except JobEndedMeanwhileError:
+                return Settled(None)
+            except StoreUnavailableError as error:
+                log.warning("settle.store_away", stage=self.stage, cause=str(error))
+                await self.clock.sleep(STORE_RETRY_SECONDS)
+
+
+def _carry_on(task: HeldTask, settled: Settled) -> None:
+    """The task in hand as the settle left it."""
+    move = settled.move
+    if move is None:
+        return
+    task.version = settled.version
+    task.cursor, task.walk, task.pages = move.cursor, move.walk, move.pages
+    task.restarts, task.missing, task.attempt, task.crashes = move.restarts, move.missing, move.attempt, 0
+    task.pages_settled += 1
+    task.location_fetched += settled.new_reviews
+    if settled.total is not None:
+        task.location_total = settled.total

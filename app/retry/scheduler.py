@@ -1,0 +1,90 @@
+"""The guide's retry loop and outbox in one: due tasks, first runs and retries alike, are released to their topics.
+
+Due times live in the store, so they survive a restart; what a lost message or a dead holder kept is released again.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from app.broker.base import Broker, BrokerUnavailableError
+from app.clock import Clock
+from app.limits.spent import SpentBudgets
+from app.models.job import Stage, Work
+from app.store.database import Database, StoreUnavailableError, Transaction
+from app.store.tasks import next_due, reclaim_expired, release
+
+IDLE_SECONDS = 1.0
+"""At least this often the store is asked, for what another process made due; wake-ups within this one come at once."""
+
+RECLAIM_SECONDS = 3.0
+"""How often expired leases are looked for."""
+
+STORE_RETRY_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class RetryScheduler:
+    """Releases what is due, fairly, at most `window` tasks of a stage at a time that nobody has claimed yet."""
+
+    def __init__(self, database: Database, broker: Broker, clock: Clock, spent: SpentBudgets, window: int) -> None:
+        self._database = database
+        self._broker = broker
+        self._clock = clock
+        self._spent = spent
+        self._window = window
+        self._woken = asyncio.Event()
+        self._reclaim_at = 0.0
+
+    def wake(self) -> None:
+        """Something is due, or there is room in a window: look at once."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Until cancelled. A store or broker that is away is tried again; nothing is lost meanwhile."""
+        while True:
+            try:
+                due = await self.release_due()
+            except (StoreUnavailableError, BrokerUnavailableError) as error:
+                log.warning("scheduler.away", cause=str(error))
+                await self._clock.sleep(STORE_RETRY_SECONDS)
+                continue
+            await self._rest(due)
+
+    async def release_due(self) -> float | None:
+        """One pass over the stages. Returns when the next task becomes due (epoch seconds), None if none is known."""
+        self._woken.clear()
+        await self._reclaim()
+        closed = {stage: self._spent.projects(stage) for stage in Stage}
+        works, due = await self._database.write(_release_all, self._window, closed)
+        if works:
+            await self._broker.publish(works)
+        openings = [moment for moment in (due, self._spent.next_opening()) if moment is not None]
+        return min(openings, default=None)
+
+    async def _reclaim(self) -> None:
+        now = self._clock.monotonic()
+        if now < self._reclaim_at:
+            return
+        self._reclaim_at = now + RECLAIM_SECONDS
+        if count := await self._database.write(reclaim_expired):
+            log.warning("tasks.reclaimed", count=count, why="their lease ran out")
+
+    async def _rest(self, due: float | None) -> None:
+        seconds = IDLE_SECONDS if due is None else min(IDLE_SECONDS, due - self._clock.now())
+        waker = asyncio.ensure_future(self._woken.wait())
+        sleeper = asyncio.ensure_future(self._clock.sleep(max(0.0, seconds)))
+        try:
+            await asyncio.wait((waker, sleeper), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waker.cancel()
+            sleeper.cancel()
+
+
+def _release_all(
+    transaction: Transaction, window: int, closed: Mapping[Stage, list[str]]
+) -> tuple[list[Work], float | None]:
+    works = [work for stage in Stage for work in release(transaction, stage, window, closed[stage])]
+    return works, next_due(transaction)
