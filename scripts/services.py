@@ -32,13 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     about.add_argument("command", choices=["up", "down", "status", "env"])
-    about.add_argument(
-        "names",
-        nargs="*",
-        choices=[*STARTERS, []],
-        metavar="service",
-        help=f"of {', '.join(STARTERS)}; all if none",
-    )
+    about.add_argument("names", nargs="*", type=known, metavar="service", help=f"{', '.join(STARTERS)}; all if none")
     about.add_argument(
         "--directory",
         type=Path,
@@ -46,6 +40,12 @@ def parser() -> argparse.ArgumentParser:
         help="records, logs and data (default: %(default)s)",
     )
     return about
+
+
+def known(name: str) -> str:
+    if name not in STARTERS:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(STARTERS)}")
+    return name
 
 
 @contextmanager
