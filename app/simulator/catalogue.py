@@ -25,8 +25,8 @@ class Catalogue:
     `locations` is what each account lists, `reviews` the mean per location. With `spread` 0 every location has exactly
     that many; up to 1.0 the sizes vary by that share around the mean, and a tenth of the share is empty.
     Every account but the first lists the first `shared_locations` of the first account again, in place of own ones.
-    `unverified` and `empty` are shares of the locations (0 to 1), spread evenly and exact; an unverified location
-    (no voice of merchant) shows no reviews.
+    `unverified` is a share of the locations, `empty` one of the verified ones (0 to 1), spread evenly and exact; an
+    unverified location (no voice of merchant) shows no reviews.
     """
 
     seed: int = 1
@@ -103,11 +103,14 @@ class Catalogue:
         return location < self._shared or first <= location < first + self._own_locations
 
     def is_verified(self, location: int) -> bool:
-        return not _is_in_share(location, self.unverified, 0.0)
+        return not _is_in_share(location, self.unverified)
 
     def size(self, location: int) -> int:
         """How many reviews the location with this number starts with; 0 for an unverified one."""
-        if not self.is_verified(location) or _is_in_share(location, self.empty, 0.5):
+        if not self.is_verified(location):
+            return 0
+        rank = location - int(location * self.unverified)  # among the verified ones
+        if _is_in_share(rank, self.empty):
             return 0
         if self.spread == 0:
             return self.reviews
@@ -162,6 +165,6 @@ class Catalogue:
         return number
 
 
-def _is_in_share(number: int, share: float, phase: float) -> bool:
-    """Picks numbers evenly, so that of n numbers share·n (rounded) are picked."""
-    return int((number + 1) * share + phase) > int(number * share + phase)
+def _is_in_share(number: int, share: float) -> bool:
+    """Picks numbers evenly, so that of the first n numbers share·n are picked."""
+    return int((number + 1) * share) > int(number * share)

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from app.simulator.calls import Answer, Call
-from app.simulator.catalogue import Catalogue
 from app.simulator.faults import Faults, parse_rules
-from app.simulator.truth import Truth
 
 if TYPE_CHECKING:
     from app.simulator.server import Simulator
@@ -60,8 +58,7 @@ class Control:
         return self._simulator.faults.report()
 
     def _clear_faults(self, _: Call, __: bytes) -> Any:
-        self._simulator.faults.clear()
-        self._simulator.tokens.forgive()
+        self._simulator.clear_faults()
         return self._simulator.faults.report()
 
     def _ledger(self, call: Call, _: bytes) -> Any:
@@ -75,20 +72,18 @@ class Control:
 
     def _release(self, _: Call, body: bytes) -> Any:
         count = msgspec.json.decode(body).get("count") if body else None
-        return {"released": self._simulator.gate.release(count)}
+        return {"released": self._simulator.release(count)}
 
     def _mutate(self, _: Call, body: bytes) -> Any:
         wish = msgspec.json.decode(body, type=Mutation)
-        catalogue = self._catalogue(wish.token)
-        number = catalogue.location_number(wish.location.rpartition("/")[2])
-        if number is None:
-            raise KeyError(f"{wish.location} is not in this world")
-        self._simulator.changes.mutate(catalogue, number, wish.insert, wish.edit, wish.delete)
-        return {"reviews": self._simulator.changes.count(catalogue, number)}
+        reviews = self._simulator.mutate(
+            wish.location, insert=wish.insert, edit=wish.edit, delete=wish.delete, token=wish.token
+        )
+        return {"reviews": reviews}
 
     def _truth(self, call: Call, _: bytes) -> Any:
         """Without `location` the sums and (paged) locations of a token's world, with it the (paged) ids of one."""
-        truth = Truth(self._catalogue(call.query.get("token", "")), self._simulator.changes)
+        truth = self._simulator.truth(call.query.get("token", ""))
         after = int(call.query.get("after", 0))
         stop = after + int(call.query.get("limit", _PAGE))
         location = call.query.get("location")
@@ -102,9 +97,6 @@ class Control:
         timeout = min(float(call.query.get("timeout", 10)), _LONGEST_WAIT)
         reached = await self._simulator.signals.reached(wanted, timeout)
         return {"reached": reached, "counts": dict(self._simulator.signals.counts)}
-
-    def _catalogue(self, token: str) -> Catalogue:
-        return self._simulator.tokens.catalogue_of(token)
 
 
 class Mutation(msgspec.Struct, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from app.simulator.calls import Api, Call
-from app.simulator.faults import AnyRule, Ending, Faults, Quota, RefusedPageToken, Rule
+from app.simulator.faults import AnyRule, Distort, Ending, Faults, Mutate, Quota, RefusedPageToken, Rule
 
 _METERED: tuple[Api, ...] = ("accounts", "locations", "reviews")
 _REMEMBERED = 100_000
@@ -55,9 +55,6 @@ class FaultEngine:
         self._seen += [0] * len(rules)
         self._hits += [0] * len(rules)
 
-    def clear(self) -> None:
-        self.replace(Faults())
-
     def report(self) -> dict[str, Any]:
         """The settings, how often each rule matched and fired, and how often each fault fired since the start."""
         rules = [
@@ -90,16 +87,22 @@ class FaultEngine:
         self._remember(call, ended)
         return Plan(tuple(fired))
 
-    def quota_left(self, call: Call, project: int) -> bool:
-        """Counts the call against the quota of its project and API; False when there is none left."""
+    @property
+    def retry_after(self) -> float | None:
+        """What a 429 of the quota says in Retry-After."""
+        return self.settings.quota.retry_after if self.settings.quota else None
+
+    def exceeded_quota(self, call: Call, project: int) -> int | None:
+        """Counts the call against the quota of its project and API; the limit if there is none left, else None."""
         quota = self.settings.quota
-        limit = getattr(quota, call.api, None) if quota else None
+        limit: int | None = getattr(quota, call.api, None)
         if quota is None or limit is None:
-            return True
+            return None
         window = self._windows.setdefault((project, call.api), _Window(quota, limit))
-        taken = window.take(time.monotonic())
-        self.fired["quota"] += not taken
-        return taken
+        if window.take(time.monotonic()):
+            return None
+        self.fired["quota"] += 1
+        return limit
 
     def _fires(self, index: int, rule: AnyRule, call: Call) -> bool:
         if self._seen[index] <= rule.after or (rule.times is not None and self._hits[index] >= rule.times):
@@ -127,6 +130,8 @@ def _matches(rule: AnyRule, call: Call) -> bool:
     if call.api not in ((rule.api,) if rule.api else _METERED):
         return False
     if isinstance(rule, RefusedPageToken) and not call.page_token:
+        return False
+    if isinstance(rule, Mutate | Distort) and call.api != "reviews":
         return False
     if rule.paged is not None and rule.paged != bool(call.page_token):
         return False

@@ -7,30 +7,19 @@ from typing import Self
 from aiohttp import web
 
 from app.simulator import calls
-from app.simulator.calls import Answer, Call, parse_query
+from app.simulator.answering import Answering
+from app.simulator.calls import Call, parse_query
 from app.simulator.catalogue import Catalogue
 from app.simulator.changes import Changes
 from app.simulator.control import Control
-from app.simulator.engine import FaultEngine, Plan
-from app.simulator.faults import (
-    Cut,
-    EmptyBody,
-    ExpiredToken,
-    Failure,
-    Faults,
-    Forbidden,
-    Hang,
-    Hold,
-    InvalidJson,
-    Latency,
-    RateLimited,
-    RefusedPageToken,
-)
+from app.simulator.delivery import deliver, response
+from app.simulator.engine import FaultEngine
+from app.simulator.faults import Faults
 from app.simulator.google import Google
 from app.simulator.ledger import Ledger
-from app.simulator.refusals import Refusal, error, forbidden, html_error, rate_limited
 from app.simulator.signals import Gate, Signals
 from app.simulator.tokens import Tokens
+from app.simulator.truth import Truth
 
 _PAGE_CACHE_BYTES = 64 * 1024 * 1024
 _LEDGER_CALLS = 1_000_000
@@ -56,14 +45,15 @@ class Simulator:
         self.catalogue = catalogue or Catalogue()
         self.faults = FaultEngine(faults or Faults())
         self.ledger = Ledger(ledger_calls)
-        self.tokens = Tokens(self.catalogue)
-        self.changes = Changes()
         self.signals = Signals()
-        self.gate = Gate()
         self.url = ""
         self._host = host
         self._port = port
-        self._google = Google(self.tokens, self.changes, page_cache_bytes)
+        self._tokens = Tokens(self.catalogue)
+        self._changes = Changes()
+        self._gate = Gate()
+        google = Google(self._tokens, self._changes, page_cache_bytes)
+        self._answering = Answering(google, self._tokens, self.faults, self.signals, self._gate)
         self._control = Control(self)
         self._runner: web.ServerRunner | None = None
         self._sequence = count(1)
@@ -77,14 +67,14 @@ class Simulator:
         await self.stop()
 
     async def start(self) -> None:
-        """Returns when the port answers."""
+        """Returns when the port answers. Raises OSError when it is taken."""
         if self._runner is not None:
             return
-        self.gate = Gate()
+        self._gate.close()
         server = web.Server(self._handle, access_log=None, handler_cancellation=True)
         self._runner = web.ServerRunner(server, handle_signals=False)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=1.0)
+        site = web.TCPSite(self._runner, self._host, self._port)
         await site.start()
         host, port = self._runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
@@ -94,134 +84,67 @@ class Simulator:
         runner, self._runner = self._runner, None
         if runner is None:
             return
-        self.gate.open_for_good()
+        self._gate.open()
         await runner.cleanup()
+
+    def truth(self, token: str = "") -> Truth:
+        """What a fetcher with this token must find now."""
+        return Truth(self._tokens.catalogue_of(token), self._changes)
+
+    def mutate(self, location: str, *, insert: int = 0, edit: int = 0, delete: int = 0, token: str = "") -> int:
+        """Changes `locations/{id}` of a token's world; how many reviews it has then. Raises KeyError.
+
+        The newest are deleted, then the oldest edited (which brings them to the top), then new ones added on top.
+        """
+        catalogue = self._tokens.catalogue_of(token)
+        number = catalogue.location_number(location.rpartition("/")[2])
+        if number is None:
+            raise KeyError(f"{location} is not in this world")
+        self._changes.mutate(catalogue, number, insert, edit, delete)
+        return self._changes.count(catalogue, number)
+
+    def release(self, count: int | None = None) -> int:
+        """Lets the first `count` held calls go on (all without it); how many that were."""
+        return self._gate.release(count)
+
+    def expire(self, token: str) -> None:
+        """From now on every call with this access (or refresh) token is refused."""
+        self._tokens.expire(token)
+
+    def clear_faults(self) -> None:
+        """No more faults, and the tokens that they expired are good again. Held calls stay held."""
+        self.faults.replace(Faults())
+        self._tokens.forgive()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         headers = request.headers
         call = calls.parse(
             request.method,
-            request.raw_path if hasattr(request, "raw_path") else request.path_qs,
+            request.raw_path,
             headers.get("Authorization", ""),
             headers.get("Accept-Encoding", ""),
             headers.get("User-Agent", ""),
         )
         if call.segments[0] == "_sim":
-            return _response(await self._control.answer(call, await request.read()))
+            return response(await self._control.answer(call, await request.read()))
         if call.method == "POST":
             call.form = parse_query((await request.read()).decode("utf-8", "replace"))
-        return await self._record(call, request)
+        return await self._answer(call, request)
 
-    async def _record(self, call: Call, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, call: Call, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers and records; a call that its client gave up is recorded with status 0."""
         arrived = time.monotonic()
         call.sequence = next(self._sequence)
         self._in_flight += 1
         in_flight = self._in_flight
-        self.signals.raise_("arrived", f"arrived:{call.api}")
+        self.signals.count("arrived", f"arrived:{call.api}")
         status = 0
         try:
             plan = self.faults.plan(call)
-            call.outcome = plan.outcome
-            answer = await self._answer(call, plan)
+            answer = await self._answering.answer(call, plan)
             status = answer.status
-            return await _deliver(answer, plan, request)
+            return await deliver(answer, plan, request) if plan.fired else response(answer)
         finally:
             self._in_flight -= 1
             self.ledger.record(call, status, arrived, in_flight)
-            self.signals.raise_("answered", f"answered:{call.api}")
-
-    async def _answer(self, call: Call, plan: Plan) -> Answer:
-        if plan.fired:
-            await self._wait(plan)
-        try:
-            if call.api == "token":
-                self._refuse(call, plan)
-                return self._google.refresh(call)
-            if call.api == "tokeninfo":
-                self._refuse(call, plan)
-                return self._google.token_information(call)
-            return self._answer_authorized(call, plan)
-        except Refusal as refusal:
-            return refusal.answer
-
-    def _answer_authorized(self, call: Call, plan: Plan) -> Answer:
-        if not self.tokens.is_good(call.token):
-            call.outcome = "invalid_token"
-            raise Refusal(error(401))
-        if call.method != "GET":
-            raise Refusal(error(404))
-        if not self.faults.quota_left(call, self.tokens.project(call.token)):
-            call.outcome = "quota"
-            quota = self.faults.settings.quota
-            limit = getattr(quota, call.api)
-            raise Refusal(rate_limited(call.api, limit, quota.retry_after if quota else None))
-        self._refuse(call, plan)
-        return self._google.answer(call, plan, self.faults.settings)
-
-    async def _wait(self, plan: Plan) -> None:
-        latency = plan.first(Latency)
-        if latency is not None:
-            await self.gate.pause(latency.seconds + latency.jitter * self.faults.jitter())
-        hang = plan.first(Hang)
-        if hang is not None:
-            await self.gate.pause(hang.seconds)
-        if plan.first(Hold):
-            self.signals.raise_("held")
-            await self.gate.hold()
-
-    def _refuse(self, call: Call, plan: Plan) -> None:
-        """Raises the Refusal that a fault asks for."""
-        for rule in plan.fired:
-            match rule:
-                case RateLimited():
-                    raise Refusal(rate_limited(call.api, rule.limit, rule.retry_after, rule.as_date, rule.retry_delay))
-                case Forbidden():
-                    raise Refusal(forbidden(call.api, rule.reason))
-                case ExpiredToken():
-                    self.tokens.expire(call.token)
-                    raise Refusal(error(401))
-                case RefusedPageToken():
-                    raise Refusal(error(400))
-                case Failure():
-                    raise Refusal(_failure(rule))
-
-
-def _failure(rule: Failure) -> Answer:
-    if rule.body == "html":
-        return html_error(rule.status)
-    answer = error(rule.status)
-    return answer._replace(body=b"") if rule.body == "empty" else answer
-
-
-async def _deliver(answer: Answer, plan: Plan, request: web.BaseRequest) -> web.StreamResponse:
-    if not plan.fired:
-        return _response(answer)
-    cut = plan.first(Cut)
-    if cut is not None:
-        return await _cut(answer, cut.share, request)
-    if plan.first(EmptyBody):
-        answer = answer._replace(body=b"", gzipped=False)
-    elif plan.first(InvalidJson):
-        answer = answer._replace(body=b'{"reviews":[{"name":"accounts/1', gzipped=False)
-    return _response(answer)
-
-
-async def _cut(answer: Answer, share: float, request: web.BaseRequest) -> web.StreamResponse:
-    """Promises the whole body, sends a part, and closes the connection."""
-    whole = _response(answer)
-    partial = web.StreamResponse(status=answer.status, headers=whole.headers)
-    partial.content_length = len(answer.body)
-    partial.force_close()
-    await partial.prepare(request)
-    await partial.write(answer.body[: int(len(answer.body) * share)])
-    if request.transport is not None:
-        request.transport.close()
-    return partial
-
-
-def _response(answer: Answer) -> web.Response:
-    headers = {"Content-Type": answer.content_type, "Vary": "Origin, X-Origin, Referer"}
-    if answer.gzipped:
-        headers["Content-Encoding"] = "gzip"
-    headers.update(answer.headers)
-    return web.Response(status=answer.status, body=answer.body, headers=headers)
+            self.signals.count("answered", f"answered:{call.api}")

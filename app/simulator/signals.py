@@ -13,7 +13,7 @@ class Signals:
         self._changed = asyncio.Event()
         self._waiters = 0
 
-    def raise_(self, *names: str) -> None:
+    def count(self, *names: str) -> None:
         """Counts one more of each."""
         for name in names:
             self.counts[name] += 1
@@ -38,11 +38,11 @@ class Signals:
 
 
 class Gate:
-    """Where held calls wait; `open_for_good` lets all of them and every later one through."""
+    """Where held calls wait; once opened it lets all of them and every later one through."""
 
     def __init__(self) -> None:
         self._held: list[asyncio.Event] = []
-        self._closing = asyncio.Event()
+        self._open = asyncio.Event()
 
     @property
     def held(self) -> int:
@@ -53,7 +53,7 @@ class Gate:
         release = asyncio.Event()
         self._held.append(release)
         try:
-            if not self._closing.is_set():
+            if not self._open.is_set():
                 await release.wait()
         finally:
             with suppress(ValueError):
@@ -63,7 +63,11 @@ class Gate:
         """Waits that long (None: for ever), or until the simulator stops."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._closing.wait()
+                await self._open.wait()
+
+    def close(self) -> None:
+        """Holds and pauses wait again."""
+        self._open.clear()
 
     def release(self, count: int | None = None) -> int:
         """Lets the first `count` held calls go on (all without it); how many that were."""
@@ -73,6 +77,7 @@ class Gate:
             release.set()
         return len(going)
 
-    def open_for_good(self) -> None:
-        self._closing.set()
+    def open(self) -> None:
+        """Ends every hold and pause, now and from now on."""
+        self._open.set()
         self.release()

@@ -13,7 +13,8 @@ from app.simulator.catalogue import Catalogue
 LIFETIME = 3600  # seconds, as Google's access tokens
 SCOPE = "https://www.googleapis.com/auth/business.manage"
 _REMEMBERED = 100_000
-_NUMBERS = re.compile(r"-([a-z]+)(\d+(?:\.\d+)?)(?=-|$)")
+_WORLD = re.compile(r"(?:^|[./])sim(-.*)")
+_NUMBERS = re.compile(r"-([a-z]+)(\d{1,9}(?:\.\d{1,9})?)(?=-|$)")
 _SIZES = {
     "seed": "seed",
     "accounts": "accounts",
@@ -40,7 +41,13 @@ class Tokens:
         self.catalogue_of = lru_cache(maxsize=1024)(self._catalogue_of)
 
     def is_good(self, token: str) -> bool:
-        return bool(token) and not token.startswith("invalid") and self.expires_in(token) > 0
+        if not token or token.startswith("invalid"):
+            return False
+        try:
+            self.catalogue_of(token)
+        except ValueError:  # a share above 1: there is no such world
+            return False
+        return self.expires_in(token) > 0
 
     def expires_in(self, token: str) -> int:
         """Seconds left to live, from when the simulator first saw the token; 0 when expired."""
@@ -66,8 +73,8 @@ class Tokens:
         """The token endpoint's answer, or None when the refresh token was revoked (starts with `invalid`)."""
         if not refresh_token or refresh_token.startswith("invalid") or refresh_token in self._expired:
             return None
-        words = refresh_token[refresh_token.find("sim-") :] if "sim-" in refresh_token else "simulated"
-        token = f"ya29.{words}-fresh{next(self._numbers)}"
+        found = _WORLD.search(refresh_token)
+        token = f"ya29.sim{found[1] if found else ''}-fresh{next(self._numbers)}"
         return {"access_token": token, "expires_in": LIFETIME - 1, "scope": SCOPE, "token_type": "Bearer"}
 
     def information(self, token: str) -> dict[str, Any]:
@@ -99,7 +106,5 @@ class Tokens:
 
 @lru_cache(maxsize=1024)
 def _words(token: str) -> dict[str, float]:
-    _, found, words = token.partition("sim-")
-    if not found:
-        return {}
-    return {match[1]: float(match[2]) for match in _NUMBERS.finditer("-" + words)}
+    found = _WORLD.search(token)
+    return {match[1]: float(match[2]) for match in _NUMBERS.finditer(found[1])} if found else {}
