@@ -112,7 +112,7 @@ class GoogleAPIClient:
 
     async def token_info(self, token: str) -> TokenInfo:
         """tokeninfo: asked by POST, because a URL ends up in logs."""
-        form = urlencode({"access_token": token}).encode()
+        form = urlencode({"access_token": token}, errors="replace").encode()
         return decode_token_info(await self._send("POST", self._endpoints.token_info_url(), token, form=form))
 
     async def reachable(self) -> list[HostCheck]:

@@ -208,6 +208,11 @@ def test_no_token_is_quoted(echo: str) -> None:
     assert "other" not in said
 
 
+def test_a_token_given_as_a_reason_is_not_the_reason() -> None:
+    body = json.dumps(rpc(404, "SECRET_SECRET", "", info("SECRET_SECRET"))).encode()
+    assert refusal_error(Refusal(404, body, None, "SECRET_SECRET", False), NOW).reason == "http_404"
+
+
 def test_a_token_that_needs_quoting_in_a_url_is_found_there_too() -> None:
     assert redact("at ?access_token=1%2F%2F0gAbCdEfGhIj%2Fsecret now", "1//0gAbCdEfGhIj/secret") == (
         "at ?access_token=[token] now"
