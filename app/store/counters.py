@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, update
 
 from app.models.job import OPEN, JobStatus
 from app.store.database import Transaction
-from app.store.schema import jobs
+from app.store.schema import jobs, status_in
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ _NAMES = tuple(field.name for field in fields(Counters))
 
 _add = (
     update(jobs)
-    .where(jobs.c.id == bindparam("job"), jobs.c.status.in_([status.value for status in OPEN]))
+    .where(jobs.c.id == bindparam("job"), status_in(jobs.c.status, OPEN))
     .values({name: jobs.c[name] + bindparam(f"add_{name}") for name in _NAMES})
     .values(updated_at=bindparam("now"))
     .returning(jobs.c.status, jobs.c.tasks_open, jobs.c.tasks_dead, jobs.c.credential_version)

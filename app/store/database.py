@@ -7,6 +7,7 @@ The work of a transaction is an ordinary function over SQLAlchemy Core: it decid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection, Table
@@ -51,7 +52,7 @@ class Transaction:
         for start in range(0, len(rows), _ROWS_A_STATEMENT):
             chunk = rows[start : start + _ROWS_A_STATEMENT]
             statement = _insert_statement(self.connection.dialect.name, table, columns, len(chunk))
-            values = tuple(value for row in chunk for value in row)
+            values = tuple(chain.from_iterable(chunk))
             inserted += max(0, self.connection.exec_driver_sql(statement, values).rowcount)
         return inserted
 
@@ -60,7 +61,7 @@ class Transaction:
     ) -> list[int]:
         """`insert_tuples` for one statement's worth of rows, returning the new rows' values of `number`."""
         statement = _insert_statement(self.connection.dialect.name, table, columns, len(rows))
-        values = tuple(value for row in rows for value in row)
+        values = tuple(chain.from_iterable(rows))
         numbers = self.connection.exec_driver_sql(f"{statement} RETURNING {number}", values)
         return list(numbers.scalars())
 

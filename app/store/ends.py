@@ -4,7 +4,7 @@ from sqlalchemy import delete, update
 
 from app.models.job import RUNNING, JobStatus, Problem
 from app.store.database import Transaction
-from app.store.schema import credentials, jobs
+from app.store.schema import credentials, jobs, status_in
 
 
 def finish_job(transaction: Transaction, job_id: str, dead: int, token_wait: float) -> JobStatus:
@@ -46,7 +46,7 @@ def park_for_token(transaction: Transaction, job_id: str, problem: Problem) -> N
     """Google refused the token in mid-walk: the job waits for a new one and goes on at the same page."""
     transaction.connection.execute(
         update(jobs)
-        .where(jobs.c.id == job_id, jobs.c.status.in_([status.value for status in RUNNING]))
+        .where(jobs.c.id == job_id, status_in(jobs.c.status, RUNNING))
         .values(status=JobStatus.NEEDS_TOKEN.value, updated_at=transaction.now, **_problem_columns(problem))
     )
 

@@ -5,6 +5,9 @@ and name) keeps an insert within the pages of the location being read. The migra
 exactly these tables; a contract test compares the two.
 """
 
+from collections.abc import Iterable
+from enum import StrEnum
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -19,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
     text,
 )
 
@@ -34,6 +38,11 @@ metadata = MetaData(
 
 Number = BigInteger().with_variant(Integer, "sqlite")
 """64 bits everywhere: SQLite counts rows up only in a column declared INTEGER, which holds 64 bits there."""
+
+
+def status_in(column: ColumnElement[str], states: Iterable[StrEnum]) -> ColumnElement[bool]:
+    """`column IN (…)` with the states as literals: a list of parameters would be expanded anew at each execution."""
+    return column.in_([literal_column(f"'{state.value}'") for state in states])
 
 
 def _count(name: str) -> Column[int]:

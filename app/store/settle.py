@@ -26,7 +26,7 @@ from app.store.counters import Counters, JobNow, add_to_job
 from app.store.database import Transaction
 from app.store.ends import fail_job, finish_job, park_for_token
 from app.store.found import insert_accounts, insert_locations, insert_reviews, next_account
-from app.store.schema import dead_letters, jobs, locations, tasks
+from app.store.schema import dead_letters, jobs, locations, status_in, tasks
 from app.store.tasks import turn
 
 
@@ -112,7 +112,7 @@ class JobEndedMeanwhileError(Exception):
     """The job ended between this settle's guard and its counters: nothing of the settle is written."""
 
 
-_job_open = exists(select(jobs.c.id).where(jobs.c.id == tasks.c.job_id, jobs.c.status.in_([s.value for s in OPEN])))
+_job_open = exists(select(jobs.c.id).where(jobs.c.id == tasks.c.job_id, status_in(jobs.c.status, OPEN)))
 
 _guard = (
     update(tasks)

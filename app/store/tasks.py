@@ -10,9 +10,9 @@ from sqlalchemy import bindparam, exists, func, select, tuple_, update
 
 from app.models.job import DEFAULT_PROJECT, RUNNING, HeldTask, JobStatus, Stage, TaskStatus, Work
 from app.store.database import Transaction
-from app.store.schema import credentials, jobs, locations, stages, tasks
+from app.store.schema import credentials, jobs, locations, stages, status_in, tasks
 
-_job_runs = exists(select(jobs.c.id).where(jobs.c.id == tasks.c.job_id, jobs.c.status.in_([s.value for s in RUNNING])))
+_job_runs = exists(select(jobs.c.id).where(jobs.c.id == tasks.c.job_id, status_in(jobs.c.status, RUNNING)))
 
 
 def release(transaction: Transaction, stage: Stage, window: int, closed: Collection[str] = ()) -> list[Work]:
@@ -73,7 +73,7 @@ def _due(transaction: Transaction, stage: Stage, limit: int, closed: Collection[
             tasks.c.stage == stage.value,
             tasks.c.status == TaskStatus.WAITING.value,
             tasks.c.due_at <= transaction.now,
-            jobs.c.status.in_([status.value for status in RUNNING]),
+            status_in(jobs.c.status, RUNNING),
         )
         .order_by(tasks.c.rank, tasks.c.id)
         .limit(limit)
@@ -196,13 +196,13 @@ def extend(transaction: Transaction, task_ids: Collection[int], holder: str, lea
 
 def reclaim_expired(transaction: Transaction) -> int:
     """Tasks whose holder let the lease run out wait again, due at once; so do released ones that nobody claimed."""
-    taken = tasks.c.status.in_([TaskStatus.HELD.value, TaskStatus.RELEASED.value])
+    taken = status_in(tasks.c.status, (TaskStatus.HELD, TaskStatus.RELEASED))
     return _wait_again(transaction, taken & (tasks.c.lease_until < transaction.now))
 
 
 def reclaim_all(transaction: Transaction) -> int:
     """With the in-process broker, at start: whatever was released or held was so by a process that is gone."""
-    return _wait_again(transaction, tasks.c.status.in_([TaskStatus.HELD.value, TaskStatus.RELEASED.value]))
+    return _wait_again(transaction, status_in(tasks.c.status, (TaskStatus.HELD, TaskStatus.RELEASED)))
 
 
 def _wait_again(transaction: Transaction, which: object) -> int:
