@@ -71,8 +71,8 @@ class Control:
         return {}
 
     def _release(self, _: Call, body: bytes) -> Any:
-        count = msgspec.json.decode(body).get("count") if body else None
-        return {"released": self._simulator.release(count)}
+        wish = msgspec.json.decode(body, type=Release) if body else Release()
+        return {"released": self._simulator.release(wish.count)}
 
     def _mutate(self, _: Call, body: bytes) -> Any:
         wish = msgspec.json.decode(body, type=Mutation)
@@ -107,6 +107,12 @@ class Mutation(msgspec.Struct, forbid_unknown_fields=True):
     insert: int = 0
     edit: int = 0
     delete: int = 0
+
+
+class Release(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /_sim/release, which may be empty: how many held calls go on."""
+
+    count: int | None = None
 
 
 def _json(status: int, value: Any) -> Answer:

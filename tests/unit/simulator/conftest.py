@@ -29,7 +29,8 @@ class Client:
 
     async def get(self, path: str, token: str = TOKEN, **query: Any) -> Reply:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        query = {"prettyPrint": "false", **query}
+        if not path.startswith("/_sim/"):
+            query = {"prettyPrint": "false", **query}
         async with self.session.get(self.simulator.url + path, params=query, headers=headers) as response:
             return await _read(response)
 
