@@ -114,7 +114,7 @@ class Settings(BaseSettings):
         missing = [role for role in ROLES if role not in self.roles]
         if missing and self.mock_kafka:
             raise ValueError(
-                f"ROLES: the in-process broker needs every role in one process: add {', '.join(missing)}, or unset ROLES"
+                f"ROLES: the in-process broker needs every role here: add {', '.join(missing)}, or unset ROLES"
             )
         return self
 

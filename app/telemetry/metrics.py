@@ -1,0 +1,221 @@
+"""The numbers on `/metrics`. Counting is a dictionary look-up and an addition; what the store knows is read when asked.
+
+Label values come from a fixed set, or are bounded here: Google's words for an error must not grow the memory.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from app.clock import Clock, SystemClock
+from app.telemetry import names
+from app.telemetry.events import Event
+from app.telemetry.names import Declared
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+SNAPSHOT_SECONDS = 2.0
+"""How old the store's numbers may be: several scrapers, or an eager one, cost one read."""
+
+SNAPSHOT_TIMEOUT_SECONDS = 3.0
+"""A scrape must end well within Prometheus' usual 10 s, whatever the store does."""
+
+MOST_LABEL_VALUES = 60
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreNumbers:
+    """What the store knows. Keys: status · (stage, status) · (api, window) · api."""
+
+    jobs: Mapping[str, int] = field(default_factory=dict)
+    tasks: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    quota_left: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    cooldown_seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DequeNumbers:
+    """The buffer: its load, and its four counters by name."""
+
+    load_percent: float
+    counters: Mapping[str, int]
+
+
+class _Labels:
+    """Lets so many values of a label through and calls the rest "other"."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def bounded(self, value: str) -> str:
+        known = self._known.get(value)
+        if known is not None:
+            return known
+        if len(self._known) >= MOST_LABEL_VALUES:
+            return "other"
+        self._known[value] = re.sub(r"[^\w.\-]", "_", value)[:64]
+        return self._known[value]
+
+
+class Metrics:
+    """All metrics of one process, in a registry of their own."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        # `_created` doubles the series for nobody
+        disable_created_metrics()  # type: ignore[no-untyped-call] # prometheus_client leaves it untyped
+        self.registry = CollectorRegistry()
+        self._clock = clock or SystemClock()
+        self._labels = _Labels()
+        self._calls = self._counter(names.CALLS)
+        self._call_seconds = self._histogram(names.CALL_SECONDS)
+        self._settle_seconds = self._histogram(names.SETTLE_SECONDS)
+        self._first_review_seconds = self._histogram(names.FIRST_REVIEW_SECONDS)
+        self._reviews = self._counter(names.REVIEWS_STORED)
+        self._duplicates = self._counter(names.DUPLICATES)
+        self._retries = self._counter(names.RETRIES)
+        self._dead_letters = self._counter(names.DEAD_LETTERS)
+        self._loop_restarts = self._counter(names.LOOP_RESTARTS)
+        self._commits = self._counter(names.COMMITS)
+        self._commit_units = self._histogram(names.COMMIT_UNITS)
+        self._scraped = _Scraped()
+        self.registry.register(self._scraped)
+        ProcessCollector(registry=self.registry)
+        self._read_store: Callable[[], Awaitable[StoreNumbers]] | None = None
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+
+    def called(self, api: str, outcome: str, seconds: float) -> None:
+        """One call to Google ended: `outcome` is ok or the reason of the error."""
+        self._calls.labels(api, self._labels.bounded(outcome)).inc()
+        self._call_seconds.labels(api).observe(seconds)
+
+    def settled(self, seconds: float, *, stored: int = 0, duplicates: int = 0) -> None:
+        """One page was settled: reviews stored, and reviews that had been stored before."""
+        self._settle_seconds.observe(seconds)
+        if stored:
+            self._reviews.inc(stored)
+        if duplicates:
+            self._duplicates.inc(duplicates)
+
+    def first_review(self, seconds: float) -> None:
+        """A job stored its first review this long after it was accepted."""
+        self._first_review_seconds.observe(seconds)
+
+    def retried(self, cause: str) -> None:
+        """An attempt failed and is to be made again."""
+        self._retries.labels(self._labels.bounded(cause)).inc()
+
+    def dead_lettered(self, cause: str, count: int = 1) -> None:
+        """Tasks or reviews were given up."""
+        self._dead_letters.labels(self._labels.bounded(cause)).inc(count)
+
+    def loop_restarted(self, loop: str) -> None:
+        """A background loop died and is started again."""
+        self._loop_restarts.labels(loop).inc()
+
+    def committed(self, units: int) -> None:
+        """The store committed so many units of work in one transaction."""
+        self._commits.inc()
+        self._commit_units.observe(units)
+
+    def watch_deque(self, read: Callable[[], DequeNumbers]) -> None:
+        """Ask `read` at each scrape."""
+        self._scraped.read_deque = read
+
+    def watch_store(self, read: Callable[[], Awaitable[StoreNumbers]]) -> None:
+        """Ask `read` before a scrape, at most every `SNAPSHOT_SECONDS`."""
+        self._read_store = read
+
+    async def scrape(self) -> bytes:
+        """`render`, with numbers of the store that are fresh."""
+        await self.refresh()
+        return self.render()
+
+    async def refresh(self) -> None:
+        """Read the store's numbers if they are old. A store that is away takes them off the page, and is no error."""
+        if self._read_store is None:
+            return
+        async with self._reading:
+            if self._clock.monotonic() - self._read_at < SNAPSHOT_SECONDS:
+                return
+            self._scraped.store = await self._snapshot(self._read_store)
+            self._read_at = self._clock.monotonic()
+
+    def render(self) -> bytes:
+        """The text format of Prometheus."""
+        return generate_latest(self.registry)
+
+    async def _snapshot(self, read: Callable[[], Awaitable[StoreNumbers]]) -> StoreNumbers | None:
+        try:
+            async with asyncio.timeout(SNAPSHOT_TIMEOUT_SECONDS):
+                return await read()
+        except Exception as error:
+            log.warning(Event.METRICS_WITHOUT_STORE, cause=type(error).__name__)
+            return None
+
+    def _counter(self, declared: Declared) -> Counter:
+        return Counter(declared.name, declared.help, declared.labels, registry=self.registry)
+
+    def _histogram(self, declared: Declared) -> Histogram:
+        return Histogram(
+            declared.name, declared.help, declared.labels, registry=self.registry, buckets=declared.buckets
+        )
+
+
+class _Scraped(Collector):
+    """What is computed when somebody looks."""
+
+    def __init__(self) -> None:
+        self.read_deque: Callable[[], DequeNumbers] | None = None
+        self.store: StoreNumbers | None = None
+
+    def describe(self) -> Iterable[Metric]:
+        """Names only: registering must not compute anything."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Called by `generate_latest`."""
+        if self.read_deque is not None:
+            deque = self.read_deque()
+            yield _gauge(names.DEQUE_LOAD, [((), deque.load_percent)])
+            yield _counter(names.DEQUE, deque.counters)
+        yield _gauge(names.STORE_READ, [((), 0 if self.store is None else 1)])
+        if self.store is not None:
+            yield _gauge(names.JOBS, _labelled(self.store.jobs))
+            yield _gauge(names.TASKS, self.store.tasks.items())
+            yield _gauge(names.QUOTA_LEFT, self.store.quota_left.items())
+            yield _gauge(names.COOLDOWN_SECONDS, _labelled(self.store.cooldown_seconds))
+
+
+def _labelled(values: Mapping[str, float]) -> Iterable[tuple[tuple[str], float]]:
+    return [((label,), value) for label, value in values.items()]
+
+
+def _gauge(declared: Declared, values: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
+    family = GaugeMetricFamily(declared.name, declared.help, labels=declared.labels)
+    for labels, value in values:
+        family.add_metric(labels, value)
+    return family
+
+
+def _counter(declared: Declared, values: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(declared.name, declared.help, labels=declared.labels)
+    for label, value in values.items():
+        family.add_metric((label,), value)
+    return family

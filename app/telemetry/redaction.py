@@ -1,0 +1,71 @@
+"""No secret and no foreign control character in a log line, whoever wrote it."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+REDACTED = "[redacted]"
+
+_SECRET_FIELDS = frozenset(
+    """
+    access_token refresh_token id_token token authorization proxy_authorization api_key api_keys apikey x_api_key
+    password passwd secret client_secret token_sealing_keys sealing_key sealed database_url cookie set_cookie
+    """.split()
+)
+
+_SECRET_TEXTS = (
+    (re.compile(r"(?i)\b(bearer|basic)[ +]+[\w\-.~+/=]+"), rf"\1 {REDACTED}"),
+    (re.compile(r"(?i)(?<![\w])((?:access|refresh|id)_?token|api[_-]?key|client_secret|password|authorization)"
+                r"(\\?[\"']?\s*[=:]\s*\\?[\"']?)(?!bearer|basic)[^\s\"'&,;}\\]+"), rf"\1\2{REDACTED}"),
+    (re.compile(r"(?i)\btoken=[^\s&\"']+"), f"token={REDACTED}"),
+    (re.compile(r"(?i)([a-z][a-z0-9+.\-]*://)[^\s/@:]*:[^\s/@]+@"), rf"\1{REDACTED}@"),
+    # Google's access tokens, refresh tokens and API keys; our API keys; JSON Web Tokens
+    (re.compile(r"\bya29\.[\w\-.~+/=]+|\b1//[\w\-]{10,}|\bAIza[\w\-]{20,}"
+                r"|\brf_[\w\-]{16,}|\beyJ[\w\-]+\.[\w\-.]+"), REDACTED),
+    # anything else that is long and random: mixed case and digits in one word
+    (re.compile(r"(?<![\w\-])(?=[\w\-]*[a-z])(?=[\w\-]*[A-Z])(?=[\w\-]*\d)[\w\-]{40,}"), REDACTED),
+)  # fmt: skip
+
+# C0 and C1 controls, line and paragraph separators, and the marks that turn the direction of text.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL_BUT_NEWLINE = re.compile(_CONTROL.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
+
+_DEEPEST = 6
+
+
+def is_secret_field(name: str) -> bool:
+    """Whether a field of this name holds a secret, however it is spelled (`X-Api-Key`, `accessToken`)."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
+    return words.lower().replace("-", "_") in _SECRET_FIELDS
+
+
+def redact(text: str) -> str:
+    """The text with everything that looks like a token, key or password taken out."""
+    for pattern, replacement in _SECRET_TEXTS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def escape(text: str, *, keep_newlines: bool = False) -> str:
+    """Control characters as `\\x1b`: a value can neither start a line of its own nor steer a terminal."""
+    pattern = _CONTROL_BUT_NEWLINE if keep_newlines else _CONTROL
+    return pattern.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
+
+
+def clean(value: object, depth: int = 0) -> object:
+    """A value for a log line: redacted and escaped all the way down; what is no plain value, as its text."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return escape(redact(value))
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    if depth < _DEEPEST and isinstance(value, Mapping):
+        return {str(key): clean_field(str(key), item, depth + 1) for key, item in value.items()}
+    if depth < _DEEPEST and isinstance(value, Sequence | set | frozenset):
+        return [clean(item, depth + 1) for item in value]
+    return escape(redact(str(value)))
+
+
+def clean_field(name: str, value: object, depth: int = 0) -> object:
+    """`clean`, or nothing at all of a field that is named like a secret."""
+    return REDACTED if is_secret_field(name) and value is not None else clean(value, depth)
