@@ -1,0 +1,28 @@
+"""What the read side and the control of jobs refuse; each message says what to do instead."""
+
+from collections.abc import Collection
+
+
+class JobNotFoundError(LookupError):
+    """There is no job with this id. Check the id; a job is seen only by the tenant that submitted it."""
+
+    def __init__(self) -> None:
+        super().__init__(JobNotFoundError.__doc__)
+
+
+class BadCursorError(ValueError):
+    """This cursor is not one of this listing. Start without a cursor, and pass `next_cursor` on unchanged."""
+
+    def __init__(self) -> None:
+        super().__init__(BadCursorError.__doc__)
+
+
+class IllegalTransitionError(Exception):
+    """The state of the job does not allow this action. `possible` names the actions it does allow."""
+
+    def __init__(self, status: str, action: str, possible: Collection[str]) -> None:
+        self.status = status
+        self.action = action
+        self.possible = tuple(possible)
+        allowed = f"Possible now: {', '.join(possible)}." if possible else "Nothing can be done to it any more."
+        super().__init__(f"The job is {status}, which does not allow the action {action}. {allowed}")

@@ -1,0 +1,41 @@
+"""What people do to a job: stop it, hold it, let it go on, give it a new token."""
+
+from collections.abc import Callable
+
+from app.models.views import JobView
+from app.store import control
+from app.store.database import Database
+
+
+class JobControl:
+    """Each method answers the job as it stands afterwards, and raises JobNotFoundError or IllegalTransitionError.
+
+    `wake` tells the scheduler that there is work. `token_wait` is for how many seconds a job in `dlq` keeps a token.
+    """
+
+    def __init__(self, database: Database, wake: Callable[[], None], *, token_wait: float = 3600.0) -> None:
+        self._database = database
+        self._wake = wake
+        self._token_wait = token_wait
+
+    async def cancel(self, tenant: str, job_id: str) -> JobView:
+        """Ends the job at once and wipes its token; what it has fetched stays. Pages in flight are dropped."""
+        return await self._database.write(control.cancel, tenant, job_id)
+
+    async def pause(self, tenant: str, job_id: str) -> JobView:
+        """No page is begun any more; those in flight are kept."""
+        return await self._database.write(control.pause, tenant, job_id)
+
+    async def resume(self, tenant: str, job_id: str) -> JobView:
+        """A paused job goes on at the pages where it stopped."""
+        job = await self._database.write(control.resume, tenant, job_id)
+        self._wake()
+        return job
+
+    async def replace_token(self, tenant: str, job_id: str, key_id: str, sealed: bytes) -> JobView:
+        """Go on with another token, sealed for this tenant and job under the key `key_id`."""
+        job = await self._database.write(
+            control.replace_token, tenant, job_id, key_id, sealed, token_wait=self._token_wait
+        )
+        self._wake()
+        return job

@@ -1,0 +1,134 @@
+"""What is shown of jobs, locations and dead letters: short reads, page by page, always behind a keyset cursor.
+
+Every query names the tenant; another tenant's job is as unknown as none. Reviews are read in `review_pages` and `feed`.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, RowMapping, bindparam, func, select, tuple_
+
+from app.models.errors import JobNotFoundError
+from app.models.job import JobStatus
+from app.models.views import (
+    DeadLetterList,
+    DeadLetterView,
+    JobList,
+    JobView,
+    LocationList,
+    LocationView,
+    Totals,
+)
+from app.store.cursors import DeadLettersCursor, JobsCursor, LocationsCursor, decode, decode_of_job, encode
+from app.store.database import Transaction
+from app.store.job_view import job_view, moment
+from app.store.schema import dead_letters, jobs, locations
+
+_one_job = select(jobs).where(jobs.c.id == bindparam("job"), jobs.c.tenant == bindparam("tenant"))
+
+
+def read_job(transaction: Transaction, tenant: str, job_id: str) -> JobView:
+    """The job as it stands. Raises JobNotFoundError."""
+    row = transaction.connection.execute(_one_job, {"job": job_id, "tenant": tenant}).mappings().one_or_none()
+    if row is None:
+        raise JobNotFoundError
+    return job_view(row, transaction.now)
+
+
+def require_job(transaction: Transaction, tenant: str, job_id: str) -> None:
+    """Raises JobNotFoundError unless the tenant has this job."""
+    statement = select(jobs.c.id).where(jobs.c.id == job_id, jobs.c.tenant == tenant)
+    if transaction.connection.execute(statement).scalar_one_or_none() is None:
+        raise JobNotFoundError
+
+
+def list_jobs(
+    transaction: Transaction, tenant: str, status: JobStatus | None, limit: int, cursor: str | None
+) -> JobList:
+    """The tenant's jobs, newest first, behind the cursor. Raises BadCursorError."""
+    which: list[ColumnElement[bool]] = [jobs.c.tenant == tenant]
+    if status is not None:
+        which.append(jobs.c.status == status.value)
+    if cursor is not None:
+        behind = decode(cursor, JobsCursor)
+        which.append(tuple_(jobs.c.created_at, jobs.c.id) < tuple_(behind.created_at, behind.job_id))
+    statement = select(jobs).where(*which).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit + 1)
+    rows = transaction.connection.execute(statement).mappings().all()
+    last = rows[limit - 1] if len(rows) > limit else None
+    return JobList(
+        jobs=[job_view(row, transaction.now) for row in rows[:limit]],
+        next_cursor=encode(JobsCursor(last["created_at"], last["id"])) if last else None,
+    )
+
+
+def list_locations(transaction: Transaction, tenant: str, job_id: str, limit: int, cursor: str | None) -> LocationList:
+    """The job's locations by name, behind the cursor. Raises JobNotFoundError, BadCursorError."""
+    require_job(transaction, tenant, job_id)
+    which: list[ColumnElement[bool]] = [locations.c.job_id == job_id]
+    if cursor is not None:
+        which.append(locations.c.location > decode_of_job(cursor, LocationsCursor, job_id).location)
+    statement = select(locations).where(*which).order_by(locations.c.location).limit(limit + 1)
+    rows = transaction.connection.execute(statement).mappings().all()
+    last = rows[limit - 1] if len(rows) > limit else None
+    return LocationList(
+        locations=[_location_view(row) for row in rows[:limit]],
+        next_cursor=encode(LocationsCursor(job_id, last["location"])) if last else None,
+    )
+
+
+def _location_view(row: RowMapping) -> LocationView:
+    return LocationView(
+        account=row["account"],
+        location=row["location"],
+        title=row["title"],
+        totals=Totals(total=row["total"], average=row["average"]),
+        fetched=row["fetched"],
+        state=row["state"],
+        cause=row["cause"],
+        gap=row["gap"],
+    )
+
+
+def undriven(tenant: str, cause: str | None, job_id: str | None) -> list[ColumnElement[bool]]:
+    """The conditions of a tenant's dead letters that were not redriven since they were written."""
+    which: list[ColumnElement[bool]] = [dead_letters.c.tenant == tenant, dead_letters.c.redriven_at.is_(None)]
+    if cause is not None:
+        which.append(dead_letters.c.cause == cause)
+    if job_id is not None:
+        which.append(dead_letters.c.job_id == job_id)
+    return which
+
+
+def list_dead_letters(
+    transaction: Transaction, tenant: str, cause: str | None, job_id: str | None, *, limit: int, cursor: str | None
+) -> DeadLetterList:
+    """The tenant's dead letters, newest first, behind the cursor. Raises BadCursorError."""
+    which = undriven(tenant, cause, job_id)
+    if cursor is not None:
+        which.append(dead_letters.c.id < decode(cursor, DeadLettersCursor).before)
+    statement = select(dead_letters).where(*which).order_by(dead_letters.c.id.desc()).limit(limit + 1)
+    rows = transaction.connection.execute(statement).mappings().all()
+    last = rows[limit - 1] if len(rows) > limit else None
+    redrives = _redrives(transaction, rows[:limit])
+    return DeadLetterList(
+        items=[_dead_letter_view(row, redrives.get(row["task_id"], 0)) for row in rows[:limit]],
+        next_cursor=encode(DeadLettersCursor(last["id"])) if last else None,
+    )
+
+
+def _redrives(transaction: Transaction, letters: Sequence[RowMapping]) -> dict[int, int]:
+    """Task → how often it was redriven: a task that dies again writes a new letter, its earlier ones hold the count."""
+    statement = (
+        select(dead_letters.c.task_id, func.sum(dead_letters.c.redrives))
+        .where(
+            dead_letters.c.job_id.in_({row["job_id"] for row in letters}),
+            dead_letters.c.task_id.in_({row["task_id"] for row in letters if row["task_id"] is not None}),
+        )
+        .group_by(dead_letters.c.task_id)
+    )
+    return {task_id: int(count) for task_id, count in transaction.connection.execute(statement)}
+
+
+def _dead_letter_view(row: RowMapping, redrives: int) -> DeadLetterView:
+    columns = ("id", "job_id", "stage", "resource", "cause", "detail", "attempts", "cursor")
+    values = {name: row[name] for name in columns}
+    return DeadLetterView(created_at=moment(row["created_at"]), redrives=redrives, **values)
