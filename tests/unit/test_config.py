@@ -1,0 +1,311 @@
+"""Settings: where they come from, what they refuse, and that they keep secrets."""
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from app.config import (
+    ROLES,
+    ConfigurationError,
+    DequeConfig,
+    PostgresqlServer,
+    Settings,
+    SqliteFile,
+    check_fit_to_start,
+    get_settings,
+    load_settings,
+    variables,
+)
+
+KEY = base64.b64encode(bytes(32)).decode()
+OTHER_KEY = base64.b64encode(bytes(range(32))).decode()
+
+
+def unnamed(_: object) -> str:
+    """A parameter that names a database or a broker must not count as a test over that adapter."""
+    return ""
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable of the machine, and no `.env` but the test's own."""
+    for variable in variables(Settings):
+        monkeypatch.delenv(variable.name, raising=False)
+        monkeypatch.delenv(f"{variable.name}_FILE", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def problems(**values: object) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(**values)
+    return caught.value.problems
+
+
+def reasons_not_to_start(settings: Settings, *, stored_api_keys: bool = False) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        check_fit_to_start(settings, stored_api_keys=stored_api_keys)
+    return caught.value.problems
+
+
+def test_without_any_configuration_it_is_one_process_with_mocks_and_a_file() -> None:
+    settings = load_settings()
+    assert settings.mock_google_api
+    assert settings.mock_kafka
+    assert settings.database == SqliteFile(Path("data/review-fetcher.db"))
+    assert settings.roles == ROLES
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    check_fit_to_start(settings, stored_api_keys=False)
+
+
+def test_the_guides_names_and_defaults() -> None:
+    settings = load_settings()
+    assert settings.kafka.bootstrap_servers == ("localhost:9092",)
+    assert settings.kafka.consumer_group == "review-fetcher-service"
+    assert settings.rate_limit.token_bucket_capacity == 100
+    assert settings.rate_limit.refill_rate == 10.0
+    assert settings.rate_limit.per_minute == 300
+    assert (settings.retry.max_retries, settings.retry.initial_backoff_ms) == (3, 100)
+    assert (settings.retry.max_backoff_ms, settings.retry.backoff_multiplier) == (10_000, 2.0)
+    assert (settings.deque.max_size, settings.deque.burst_check_interval_sec) == (10_000, 0.1)
+
+
+def test_the_environment_wins_over_the_env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("RETRY_MAX_RETRIES=5\nDEQUE_MAX_SIZE=7\n# a comment\nUNKNOWN=1\n")
+    monkeypatch.setenv("RETRY_MAX_RETRIES", "9")
+    settings = load_settings()
+    assert settings.retry.max_retries == 9
+    assert settings.deque.max_size == 7
+
+
+def test_the_env_file_can_be_left_aside(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PORT=1\n")
+    assert load_settings(_env_file=None).port == 8000
+
+
+def test_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEQUE_MAX_SIZE", "7")
+    monkeypatch.setenv("PORT", "1")
+    settings = load_settings(deque=DequeConfig(max_size=3), port=2)
+    assert (settings.deque.max_size, settings.port) == (3, 2)
+
+
+def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "")
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "")
+    assert load_settings().port == 8000
+    assert load_settings().mock_kafka
+
+
+def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "one:9092, two:9093,")
+    monkeypatch.setenv("API_KEYS", "first,second")
+    settings = load_settings()
+    assert settings.kafka.bootstrap_servers == ("one:9092", "two:9093")
+    assert [key.get_secret_value() for key in settings.api_keys] == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "name"),
+    [
+        ("GOOGLE_API_BASE_URL", "http://127.0.0.1:1", "mock_google_api"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092", "mock_kafka"),
+    ],
+    ids=["google", "broker"],
+)
+@pytest.mark.parametrize(("explicit", "expected"), [(None, False), ("true", True), ("false", False)])
+def test_an_explicit_mock_wins_over_an_address(
+    variable: str, value: str, name: str, explicit: str | None, expected: bool
+) -> None:
+    given = {variable: value} | ({name.upper(): explicit} if explicit else {})
+    with pytest.MonkeyPatch.context() as environment:
+        for setting, text in given.items():
+            environment.setenv(setting, text)
+        assert getattr(load_settings(), name) is expected
+
+
+def test_a_mock_can_be_turned_off_without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOCK_GOOGLE_API", "false")
+    settings = load_settings()
+    assert not settings.mock_google_api
+    assert settings.google_api_base_url == ""
+
+
+def test_secrets_come_from_files_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql://user:hidden@db:5432/reviews\n")
+    (tmp_path / "keys").write_text("first\nsecond\n")
+    (tmp_path / "sealing").write_text(f"2:{KEY}\n1:{OTHER_KEY}\n")
+    for name in ("DATABASE_URL", "API_KEYS", "TOKEN_SEALING_KEYS"):
+        files = {"DATABASE_URL": "url", "API_KEYS": "keys", "TOKEN_SEALING_KEYS": "sealing"}
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / files[name]))
+    settings = load_settings()
+    assert isinstance(settings.database, PostgresqlServer)
+    assert len(settings.api_keys) == 2
+    assert settings.sealing_keys == (("2", bytes(32)), ("1", bytes(range(32))))
+
+
+def test_a_secret_given_twice_or_in_a_missing_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEYS", "visible-secret")
+    monkeypatch.setenv("API_KEYS_FILE", "keys")
+    monkeypatch.setenv("DATABASE_URL_FILE", "missing")
+    found = "\n".join(problems())
+    assert "API_KEYS: is set, and API_KEYS_FILE too" in found
+    assert "DATABASE_URL: cannot be read from DATABASE_URL_FILE='missing'" in found
+    assert "visible-secret" not in found
+
+
+def test_a_plain_setting_has_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT_FILE", "anything")
+    assert load_settings().port == 8000
+
+
+def test_all_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "99999")
+    monkeypatch.setenv("RETRY_MAX_RETRIES", "many")
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    monkeypatch.setenv("GOOGLE_API_BASE_URL", "ftp://x")
+    found = problems()
+    assert [problem.partition(":")[0] for problem in found] == [
+        "LOG_LEVEL",
+        "PORT",
+        "GOOGLE_API_BASE_URL",
+        "RETRY_MAX_RETRIES",
+    ]
+    assert "'99999'" in found[1]
+    assert "'many'" in found[3]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://user:hidden@db/x"),
+        ("DATABASE_URL", "sqlite://hidden"),
+        ("DATABASE_URL", "sqlite:///:memory:?hidden"),
+        ("DATABASE_URL", "postgresql://user:hidden@db"),
+        ("DATABASE_URL", "hidden"),
+        ("TOKEN_SEALING_KEYS", "1:hidden"),
+        ("TOKEN_SEALING_KEYS", f"hidden{KEY}"),
+        ("TOKEN_SEALING_KEYS", f"hidden:{KEY},hidden:{OTHER_KEY}"),
+        ("GOOGLE_API_BASE_URL", "http://user:hidden@127.0.0.1"),
+    ],
+    ids=unnamed,
+)
+def test_a_refused_secret_is_never_shown(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    (problem,) = problems()
+    assert problem.startswith(f"{name}: ")
+    assert "hidden" not in problem
+    assert KEY not in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RATELIMIT_REFILL_RATE", "0"),
+        ("RATELIMIT_REFILL_RATE", "nan"),
+        ("RATELIMIT_PER_MINUTE", "-1"),
+        ("RATELIMIT_DAY_ZONE", "Mars/Olympus"),
+        ("QUOTA_RESERVE_PERCENT", "100"),
+        ("RETRY_BACKOFF_MULTIPLIER", "0.5"),
+        ("DEQUE_MAX_SIZE", "0"),
+        ("DEQUE_BURST_CHECK_INTERVAL_SEC", "0"),
+        ("WORKER_CONCURRENCY", "0"),
+        ("MAX_REVIEW_BYTES", "1"),
+        ("TOKEN_WAIT_SEC", "-1"),
+        ("MOCK_KAFKA", "maybe"),
+        ("ENVIRONMENT", "staging"),
+        ("ROLES", "api,cook"),
+        ("CRASH_AT", "nowhere:1"),
+        ("CRASH_AT", "settled:0"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "kafka"),
+        ("KAFKA_BOOTSTRAP_SERVERS", ","),
+        ("GOOGLE_API_BASE_URL", "http://127.0.0.1:none"),
+    ],
+    ids=unnamed,
+)
+def test_values_outside_the_bounds_are_refused_by_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    assert [problem.partition(":")[0] for problem in problems()] == [name]
+
+
+def test_zero_turns_limits_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RATELIMIT_TOKEN_BUCKET_CAPACITY", "RATELIMIT_PER_MINUTE", "RATELIMIT_PER_DAY"):
+        monkeypatch.setenv(name, "0")
+    limit = load_settings().rate_limit
+    assert (limit.token_bucket_capacity, limit.per_minute, limit.per_day) == (0, 0, 0)
+
+
+def test_the_longest_backoff_is_not_below_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETRY_MAX_BACKOFF_MS", "50")
+    assert problems() == ["RETRY_MAX_BACKOFF_MS: 50 is less than RETRY_INITIAL_BACKOFF_MS (100): raise it"]
+
+
+def test_the_in_process_broker_needs_every_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLES", "api,scheduler")
+    (problem,) = problems()
+    assert "add accounts, locations, reviews, publisher" in problem
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092")
+    assert load_settings().roles == ("api", "scheduler")
+
+
+def test_an_unknown_argument_is_refused() -> None:
+    assert problems(no_such_setting=1) == ["no_such_setting: there is no such setting"]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("sqlite:///data/x.db", SqliteFile(Path("data/x.db"))),
+        ("sqlite:////var/lib/x.db", SqliteFile(Path("/var/lib/x.db"))),
+    ],
+    ids=["relative", "absolute"],
+)
+def test_sqlite_urls_are_relative_with_three_slashes(url: str, expected: SqliteFile) -> None:
+    assert load_settings(database_url=url).database == expected
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"], ids=["long", "short"])
+def test_a_database_is_shown_without_its_password(scheme: str) -> None:
+    settings = load_settings(database_url=f"{scheme}://user:hidden@db:5432/reviews?sslmode=require")
+    assert str(settings.database) == "postgresql://user:***@db:5432/reviews"
+    assert "hidden" not in repr(settings) + repr(settings.database)
+
+
+def test_no_secret_is_in_the_settings_text() -> None:
+    settings = load_settings(api_keys=("hidden",), token_sealing_keys=(f"1:{KEY}",))
+    assert "hidden" not in repr(settings) + str(settings)
+    assert KEY not in repr(settings) + str(settings)
+
+
+def test_production_names_everything_that_is_missing() -> None:
+    settings = load_settings(environment="production", mock_google_api=True, mock_kafka=True, crash_at="settled:1")
+    names = [problem.partition(":")[0] for problem in reasons_not_to_start(settings)]
+    assert names == ["MOCK_GOOGLE_API", "MOCK_KAFKA", "API_KEYS", "TOKEN_SEALING_KEYS", "CRASH_AT"]
+
+
+def test_production_starts_on_one_machine_when_everything_is_set() -> None:
+    settings = load_settings(
+        environment="production", mock_google_api=False, api_keys=("k" * 32,), token_sealing_keys=(f"1:{KEY}",)
+    )
+    check_fit_to_start(settings, stored_api_keys=False)
+
+
+def test_production_refuses_a_short_api_key_and_takes_stored_ones() -> None:
+    complete = {"environment": "production", "mock_google_api": False, "token_sealing_keys": (f"1:{KEY}",)}
+    check_fit_to_start(load_settings(**complete), stored_api_keys=True)
+    (problem,) = reasons_not_to_start(load_settings(**complete, api_keys=("hidden",)))
+    assert problem.startswith("API_KEYS: a key is shorter than 22")
+    assert "hidden" not in problem
+
+
+def test_settings_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    get_settings.cache_clear()
+    monkeypatch.setenv("PORT", "1")
+    first = get_settings()
+    monkeypatch.setenv("PORT", "2")
+    assert get_settings() is first
+    get_settings.cache_clear()
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    assert [variable.name for variable in variables(Settings) if not variable.field.description] == []
