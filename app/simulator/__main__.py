@@ -7,6 +7,7 @@ from pathlib import Path
 
 from app.simulator.catalogue import Catalogue
 from app.simulator.faults import Faults
+from app.simulator.server import LEDGER_CALLS, PAGE_CACHE_BYTES
 from app.simulator.server_main import run_simulator
 
 
@@ -23,7 +24,15 @@ def main() -> None:
         options.unverified,
         options.empty,
     )
-    run_simulator(catalogue, _faults(options.faults, options.seed), options.host, options.port, _announce)
+    run_simulator(
+        catalogue,
+        _faults(options.faults, options.seed),
+        options.host,
+        options.port,
+        _announce,
+        page_cache_bytes=options.page_cache_bytes,
+        ledger_calls=options.ledger_calls,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--unverified", type=float, default=usual.unverified)
     parser.add_argument("--empty", type=float, default=usual.empty)
     parser.add_argument("--faults", default="good", help="good, flaky, or a JSON file")
+    parser.add_argument("--page-cache-bytes", type=int, default=PAGE_CACHE_BYTES, help="0: every page is made anew")
+    parser.add_argument("--ledger-calls", type=int, default=LEDGER_CALLS, help="calls remembered")
     return parser
 
 

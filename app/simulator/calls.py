@@ -1,11 +1,14 @@
 """One request to the simulated Google, taken apart, and one answer."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 from urllib.parse import unquote, unquote_plus
 
 Api = Literal["accounts", "locations", "reviews", "tokeninfo", "token"]
+
+_unquote = lru_cache(maxsize=256)(unquote_plus)  # masks and orders repeat from call to call
 
 
 @dataclass(slots=True)
@@ -70,17 +73,13 @@ def parse(method: str, target: str, authorization: str, accept_encoding: str, us
 
 
 def parse_query(query: str) -> dict[str, str]:
-    """The last value of every name."""
+    """The last value of every name (names as they are: none of Google's needs quoting)."""
     values: dict[str, str] = {}
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
         if name:
-            values[_plain(name)] = _plain(value)
+            values[name] = _unquote(value) if "%" in value or "+" in value else value
     return values
-
-
-def _plain(text: str) -> str:
-    return unquote_plus(text) if "%" in text or "+" in text else text
 
 
 def _api(segments: tuple[str, ...]) -> Api:

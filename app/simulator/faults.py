@@ -108,7 +108,10 @@ class Latency(Rule, frozen=True, tag="latency"):
 
 
 class Overlap(Rule, frozen=True, tag="overlap"):
-    """The next page starts `count` items before the end of this one; with the page size, it repeats this page."""
+    """The next page starts `count` items before the end of this one; with the page size, it repeats this page.
+
+    A last page has no next one: there it changes nothing.
+    """
 
     count: int = 5
 

@@ -21,8 +21,8 @@ from app.simulator.signals import Gate, Signals
 from app.simulator.tokens import Tokens
 from app.simulator.truth import Truth
 
-_PAGE_CACHE_BYTES = 64 * 1024 * 1024
-_LEDGER_CALLS = 1_000_000
+PAGE_CACHE_BYTES = 64 * 1024 * 1024
+LEDGER_CALLS = 1_000_000
 
 
 class Simulator:
@@ -39,8 +39,8 @@ class Simulator:
         host: str = "127.0.0.1",
         port: int = 0,
         *,
-        page_cache_bytes: int = _PAGE_CACHE_BYTES,
-        ledger_calls: int = _LEDGER_CALLS,
+        page_cache_bytes: int = PAGE_CACHE_BYTES,
+        ledger_calls: int = LEDGER_CALLS,
     ) -> None:
         self.catalogue = catalogue or Catalogue()
         self.faults = FaultEngine(faults or Faults())
@@ -72,11 +72,15 @@ class Simulator:
             return
         self._gate.close()
         server = web.Server(self._handle, access_log=None, handler_cancellation=True)
-        self._runner = web.ServerRunner(server, handle_signals=False)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
+        runner = web.ServerRunner(server, handle_signals=False)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        host, port = runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
 
     async def stop(self) -> None:

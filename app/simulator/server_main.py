@@ -8,7 +8,7 @@ import uvloop
 
 from app.simulator.catalogue import Catalogue
 from app.simulator.faults import Faults
-from app.simulator.server import Simulator
+from app.simulator.server import LEDGER_CALLS, PAGE_CACHE_BYTES, Simulator
 
 
 def run_simulator(
@@ -17,9 +17,13 @@ def run_simulator(
     host: str = "127.0.0.1",
     port: int = 0,
     ready: Callable[[str], object] = print,
+    *,
+    page_cache_bytes: int = PAGE_CACHE_BYTES,
+    ledger_calls: int = LEDGER_CALLS,
 ) -> None:
     """Serves until SIGTERM or SIGINT; `ready` gets the URL once it answers. Raises OSError when the port is taken."""
-    uvloop.run(_serve(Simulator(catalogue, faults, host, port), ready))
+    simulator = Simulator(catalogue, faults, host, port, page_cache_bytes=page_cache_bytes, ledger_calls=ledger_calls)
+    uvloop.run(_serve(simulator, ready))
 
 
 async def _serve(simulator: Simulator, ready: Callable[[str], object]) -> None:

@@ -142,6 +142,16 @@ async def test_starting_and_stopping_twice_is_harmless() -> None:
     await simulator.stop()
 
 
+async def test_a_taken_port_is_an_error_and_can_be_tried_again(simulator: Simulator) -> None:
+    port = int(simulator.url.rpartition(":")[2])
+    second = Simulator(WORLD, port=port)
+    with pytest.raises(OSError, match=str(port)):
+        await second.start()
+    await simulator.stop()
+    async with second:
+        assert second.url == f"http://127.0.0.1:{port}"
+
+
 def test_a_process_of_its_own_announces_its_url_and_stops_at_sigterm() -> None:
     options = ("--accounts", "2", "--locations", "3", "--reviews", "4", "--seed", "9", "--faults", "flaky")
     with simulator_process(*options) as url:

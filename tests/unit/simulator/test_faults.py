@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from app.simulator import Faults, Simulator
+from app.simulator import Catalogue, Faults, Simulator
 from app.simulator import faults as f
 from app.simulator.calls import Call
 from app.simulator.engine import FaultEngine
@@ -174,6 +175,32 @@ async def test_latency_delays_the_answer(client: Client) -> None:
     [entry] = client.simulator.ledger.entries()
     assert reply.status == 200
     assert entry["duration"] >= 0.05
+
+
+async def first_good(client: Client, path: str, token: str, query: dict[str, str]) -> dict[str, Any]:
+    """The page within three attempts, as a correct client asks for it."""
+    for _ in range(3):
+        with suppress(aiohttp.ClientError):
+            reply = await client.get(path, token, **query)
+            if reply.status == 200 and isinstance(reply.body, dict):
+                return reply.body
+    raise AssertionError(f"three failures in a row for {query}")
+
+
+async def test_a_client_with_three_attempts_for_a_page_survives_flaky(client: Client) -> None:
+    client.simulator.faults.replace(Faults.flaky(seed=3))
+    token = "ya29.sim-locations1-reviews20000"
+    path = f"/v4/{Catalogue().account_name(0)}/{Catalogue().location_name(0)}/reviews"
+    found: set[str] = set()
+    page_token, pages_left = "", True
+    while pages_left:
+        query = {"pageToken": page_token} if page_token else {}
+        page = await first_good(client, path, token, query)
+        found.update(review["reviewId"] for review in page["reviews"])
+        page_token = page.get("nextPageToken", "")
+        pages_left = bool(page_token)
+    assert found == set(client.simulator.truth(token).review_ids(Catalogue().location_name(0)))
+    assert client.simulator.faults.fired.keys() >= {"rate_limited", "failure", "cut", "invalid_json", "overlap"}
 
 
 def call(path: str = "/v4/a/reviews", api: Any = "reviews", page_token: str = "") -> Call:
