@@ -1,0 +1,114 @@
+"""Housekeeping: what is over by time. Each call is a short transaction of at most `limit` rows of a kind."""
+
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, delete, select, tuple_, update
+
+from app.models.job import JobStatus, Problem, TaskStatus
+from app.store.database import Transaction
+from app.store.ends import fail_job
+from app.store.schema import credentials, idempotency_keys, jobs, tasks
+from app.store.submit import IDEMPOTENCY_SECONDS
+
+
+class QueuePosition(NamedTuple):
+    """A place in the order in which tasks wait."""
+
+    stage: str
+    rank: int
+    task_id: int
+
+
+class Tidied(NamedTuple):
+    """How many of each there were, and where the next sweep goes on (None: at the front)."""
+
+    jobs_failed: int
+    tokens_wiped: int
+    keys_purged: int
+    tasks_closed: int
+    sweep_on: QueuePosition | None
+
+
+def tidy(transaction: Transaction, token_wait: float, limit: int, sweep_from: QueuePosition | None = None) -> Tidied:
+    """Fail jobs that waited `token_wait` seconds for a token in vain, wipe tokens and keys whose time is over, and
+    close the tasks that ended jobs have left in the queue.
+
+    Give `sweep_on` of the last answer as `sweep_from`, so that the whole queue is looked through turn by turn.
+    """
+    failed = _fail_tokenless(transaction, token_wait, limit)
+    wiped = _wipe_tokens(transaction, limit)
+    purged = _purge_keys(transaction, limit)
+    closed, sweep_on = _sweep(transaction, limit, sweep_from)
+    return Tidied(failed, wiped, purged, closed, sweep_on)
+
+
+def _fail_tokenless(transaction: Transaction, token_wait: float, limit: int) -> int:
+    statement = (
+        select(jobs.c.id)
+        .where(
+            jobs.c.status == JobStatus.NEEDS_TOKEN.value,
+            jobs.c.updated_at <= transaction.now - token_wait,
+        )
+        .order_by(jobs.c.updated_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    problem = Problem(
+        "token_expired",
+        f"Google no longer accepted the access token, and no new one came within {token_wait:,.0f} s. "
+        "What was fetched is kept; submit a new job for the rest.",
+    )
+    waiting = transaction.connection.execute(statement).scalars().all()
+    for job_id in waiting:
+        fail_job(transaction, job_id, problem)
+    return len(waiting)
+
+
+def _wipe_tokens(transaction: Transaction, limit: int) -> int:
+    over = credentials.c.wipe_after <= transaction.now
+    which = select(credentials.c.job_id).where(over).order_by(credentials.c.wipe_after).limit(limit)
+    wiped = transaction.connection.execute(delete(credentials).where(credentials.c.job_id.in_(which), over))
+    return wiped.rowcount
+
+
+def _purge_keys(transaction: Transaction, limit: int) -> int:
+    key = tuple_(idempotency_keys.c.tenant, idempotency_keys.c.key)
+    which = (
+        select(idempotency_keys.c.tenant, idempotency_keys.c.key)
+        .where(idempotency_keys.c.created_at < transaction.now - IDEMPOTENCY_SECONDS)
+        .order_by(idempotency_keys.c.created_at)
+        .limit(limit)
+    )
+    return transaction.connection.execute(delete(idempotency_keys).where(key.in_(which))).rowcount
+
+
+_waiting = tasks.c.status == bindparam("waiting", TaskStatus.WAITING.value, literal_execute=True)
+"""Written out, not bound: only then is it plain that the index of waiting tasks serves."""
+
+_queue = tuple_(tasks.c.stage, tasks.c.rank, tasks.c.id)
+
+_left_over = (JobStatus.CANCELLED.value, JobStatus.FAILED.value)
+"""The ends that may leave tasks waiting: `completed` and `dlq` have none."""
+
+
+def _sweep(transaction: Transaction, limit: int, start: QueuePosition | None) -> tuple[int, QueuePosition | None]:
+    """Look through `limit` tasks of the queue and close those whose job has ended; its counters stay as they are.
+
+    The tasks of a cancelled job are not looked for by job: that would read all its tasks, done ones too.
+    """
+    statement = (
+        select(tasks.c.stage, tasks.c.rank, tasks.c.id, jobs.c.status)
+        .join(jobs, jobs.c.id == tasks.c.job_id)
+        .where(_waiting, *([] if start is None else [_queue > tuple_(*start)]))
+        .order_by(tasks.c.stage, tasks.c.rank, tasks.c.id)
+        .limit(limit)
+    )
+    rows = transaction.connection.execute(statement).all()
+    ended = sorted(row.id for row in rows if row.status in _left_over)
+    closed = transaction.connection.execute(
+        update(tasks)
+        .where(tasks.c.id.in_(ended), _waiting)
+        .values(status=TaskStatus.DONE.value, version=tasks.c.version + 1, holder=None, lease_until=None)
+    )
+    sweep_on = QueuePosition(*rows[-1][:3]) if len(rows) == limit else None
+    return closed.rowcount, sweep_on
