@@ -1,0 +1,143 @@
+"""What requests and the service's own answers look like. Jobs, reviews and dead letters are in `app.models.views`."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic_core import PydanticCustomError
+
+SHORTEST_TOKEN = 10
+LONGEST_TOKEN = 8 * 1024
+"""Google says that access tokens have up to 2,048 bytes, and that this may change."""
+
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
+
+
+def _usable_token(given: SecretStr) -> SecretStr:
+    """Stripped. What could not stand in an HTTP header is refused here, with words that do not repeat it."""
+    token = given.get_secret_value().strip()
+    if not SHORTEST_TOKEN <= len(token) <= LONGEST_TOKEN:
+        raise PydanticCustomError(
+            "token_length",
+            "an access token has {shortest} to {longest} characters",
+            {"shortest": SHORTEST_TOKEN, "longest": LONGEST_TOKEN},
+        )
+    if not _VISIBLE_ASCII.fullmatch(token):
+        raise PydanticCustomError("token_characters", "an access token has only visible ASCII characters, no spaces")
+    return SecretStr(token)
+
+
+AccessToken = Annotated[
+    SecretStr,
+    AfterValidator(_usable_token),
+    Field(description="A Google OAuth 2.0 access token with the scope business.manage."),
+]
+
+
+class ReviewFetchRequest(BaseModel):
+    """Fetch every review of every location of every account that this access token may see."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    access_token: AccessToken
+
+
+class TokenReplacement(ReviewFetchRequest):
+    """A new access token for a job, for the same Google user."""
+
+
+class ReviewFetchResponse(BaseModel):
+    """The job is durable and will end, whatever happens to the service."""
+
+    job_id: str
+    status: Literal["queued"] = "queued"
+    message: str
+
+
+class HealthCheckResponse(BaseModel):
+    """`degraded` from 90 % of the buffer on; `memory_used_percent` is how full the buffer of waiting jobs is."""
+
+    status: Literal["healthy", "degraded"]
+    memory_used_percent: float
+
+
+class Liveness(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Readiness(BaseModel):
+    """Whether the service can do its work: each part of it with `ok` or what is wrong."""
+
+    ready: bool
+    checks: Mapping[str, str]
+
+
+class ServiceInformation(BaseModel):
+    """What this is, and where to go on."""
+
+    name: str
+    version: str
+    links: Mapping[str, str]
+
+
+class _FromAttributes(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class QuotaWindow(_FromAttributes):
+    """One limit of a budget, in calls: `bucket`, `minute` or `day`. Calls on loan to a replica count as spent."""
+
+    name: str
+    limit: float
+    spent: float
+    left: float
+
+
+class QuotaBudget(_FromAttributes):
+    """What is left of one Google API for one Google project. Closed by Google's 429 until `closed_until`."""
+
+    project: str
+    api: str
+    windows: list[QuotaWindow]
+    closed_until: datetime | None
+    reason: str | None
+
+
+class QuotaReport(_FromAttributes):
+    """Every budget."""
+
+    budgets: list[QuotaBudget]
+
+
+class FieldError(BaseModel):
+    """One thing that is wrong with a request: where, and what."""
+
+    field: str
+    message: str
+
+
+class ProblemDetails(BaseModel):
+    """An error (RFC 9457): `type` is a machine's word, `detail` says what to do."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] | None = None
+
+
+def schema_of(*models: type[BaseModel]) -> dict[str, Any]:
+    """JSON Schemas by name, for the models that the OpenAPI document names and no route returns."""
+    from pydantic.json_schema import models_json_schema  # noqa: PLC0415
+
+    _, document = models_json_schema(
+        [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
+    )
+    definitions: dict[str, Any] = document.get("$defs", {})
+    return definitions

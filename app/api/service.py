@@ -1,0 +1,90 @@
+"""What the API does beyond reading: take a job in, take a new token for one, say how busy the service is."""
+
+import uuid
+from collections.abc import Awaitable, Callable
+
+from app.api.errors import IdempotencyKeyReusedError, TokenRefusedError
+from app.api.schemas import (
+    SHORTEST_TOKEN,
+    HealthCheckResponse,
+    ReviewFetchRequest,
+    ReviewFetchResponse,
+    TokenReplacement,
+)
+from app.credentials import TokenSealer
+from app.ingest.buffer import BoundedDequeBuffer
+from app.ingest.committer import Arrival, Committer
+from app.models.access import DEFAULT_TENANT
+from app.models.views import JobView
+from app.pipeline.control import JobControl
+from app.store.submit import NewJob
+
+DEGRADED_PERCENT = 90.0
+
+TokenCheck = Callable[[str], Awaitable[bool]]
+"""Asks Google about a token. False only if Google refuses it; what cannot be asked just now counts as accepted."""
+
+
+class APIService:
+    """Behind the routes. Without `check_token` (VALIDATE_TOKEN_ON_SUBMIT=false) a submission never calls Google."""
+
+    def __init__(
+        self,
+        deque_buffer: BoundedDequeBuffer[Arrival],
+        committer: Committer,
+        sealer: TokenSealer,
+        job_control: JobControl,
+        *,
+        check_token: TokenCheck | None = None,
+    ) -> None:
+        self.deque_buffer = deque_buffer
+        self._committer = committer
+        self._sealer = sealer
+        self._job_control = job_control
+        self._check_token = check_token
+
+    async def validate_access_token(self, token: str) -> bool:
+        """Whether the token is worth a job: long enough and, if that is switched on, not refused by Google."""
+        if len(token.strip()) < SHORTEST_TOKEN:
+            return False
+        return self._check_token is None or await self._check_token(token)
+
+    async def create_fetch_job(
+        self,
+        request: ReviewFetchRequest,
+        tenant: str = DEFAULT_TENANT,
+        *,
+        idempotency_key: str | None = None,
+        body: bytes = b"",
+    ) -> ReviewFetchResponse:
+        """Returns when the job is durable. With an idempotency key seen before, the same answer as then.
+
+        `body` is the request as it came: a key that comes back with another one raises `IdempotencyKeyReusedError`.
+        Also raises `TokenRefusedError` and what `Committer.accept` raises.
+        """
+        token = request.access_token.get_secret_value()
+        if not await self.validate_access_token(token):
+            raise TokenRefusedError
+        submitted = await self._committer.accept(self._new_job(token, tenant, idempotency_key, body))
+        if submitted.conflict:
+            raise IdempotencyKeyReusedError
+        path = f"/api/v1/review-fetch/{submitted.job_id}"
+        return ReviewFetchResponse(job_id=submitted.job_id, message=f"The job is queued. Follow it at {path}.")
+
+    async def replace_token(self, request: TokenReplacement, tenant: str, job_id: str) -> JobView:
+        """Give a job a new token. Raises what the job control raises."""
+        sealed = self._sealer.seal(tenant, job_id, request.access_token.get_secret_value())
+        return await self._job_control.replace_token(tenant, job_id, sealed.key_id, sealed.data)
+
+    async def get_health(self) -> HealthCheckResponse:
+        """How full the buffer of waiting jobs is."""
+        load = await self.deque_buffer.get_load_percent()
+        return HealthCheckResponse(
+            status="healthy" if load < DEGRADED_PERCENT else "degraded", memory_used_percent=round(load, 2)
+        )
+
+    def _new_job(self, token: str, tenant: str, idempotency_key: str | None, body: bytes) -> NewJob:
+        job_id = str(uuid.uuid4())
+        sealed = self._sealer.seal(tenant, job_id, token)
+        body_hash = self._sealer.body_hash(body) if idempotency_key else ""
+        return NewJob(job_id, tenant, sealed.key_id, sealed.data, idempotency_key, body_hash)

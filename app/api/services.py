@@ -1,0 +1,44 @@
+"""What the routes work with. The composition root makes it and hands it over before the first request."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request
+
+from app.api.auth import Authenticator
+from app.api.schemas import Readiness
+from app.api.service import APIService
+from app.limits.views import BudgetView
+from app.pipeline.control import JobControl
+from app.results.dead_letters import DeadLetters
+from app.results.export import Export
+from app.results.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServices:
+    """One instance a process. `metrics_text` is the text format of Prometheus."""
+
+    api_service: APIService
+    authenticator: Authenticator
+    progress: Progress
+    export: Export
+    dead_letters: DeadLetters
+    job_control: JobControl
+    quota: Callable[[], Awaitable[Sequence[BudgetView]]]
+    readiness: Callable[[], Awaitable[Readiness]]
+    metrics_text: Callable[[], Awaitable[bytes]]
+
+
+def set_services(app: FastAPI, services: ApiServices) -> None:
+    """Before the first request: makes the services available to the routes."""
+    app.state.services = services
+
+
+async def get_services(request: Request) -> ApiServices:
+    services: ApiServices = request.app.state.services
+    return services
+
+
+Services = Annotated[ApiServices, Depends(get_services)]

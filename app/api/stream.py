@@ -1,0 +1,44 @@
+"""Long answers, sent as they are made."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from starlette.responses import StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+
+SEND_SECONDS = 60.0
+"""A client that takes nothing for so long is let go, or it would hold its connection for ever."""
+
+
+class FileStream(StreamingResponse):
+    """A streamed answer whose errors still become problems if they happen before the first part."""
+
+    @classmethod
+    async def of(cls, parts: AsyncIterator[bytes], media_type: str) -> "FileStream":
+        first = await anext(parts, b"")
+        return cls(_again(first, parts), media_type=media_type)
+
+    async def stream_response(self, send: Send) -> None:
+        async def send_in_time(message: Message) -> None:
+            async with asyncio.timeout(SEND_SECONDS):
+                await send(message)
+
+        await super().stream_response(send_in_time)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await _close(self.body_iterator)
+
+
+async def _again(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for part in parts:
+        yield part
+
+
+async def _close(parts: object) -> None:
+    close = getattr(parts, "aclose", None)
+    if close is not None:
+        await close()

@@ -1,0 +1,173 @@
+"""Access tokens at rest: sealed for one job of one tenant, readable with the key they name, and nowhere in clear.
+
+AES-256-GCM (NIST SP 800-38D) with random 96-bit nonces, which is safe for 2^32 tokens a key. The associated data binds
+a sealed token to its row: moved to another job or tenant it does not open.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_BYTES = 32
+_NONCE_BYTES = 12
+_FORMAT = 1
+_KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class SealingKeyError(ValueError):
+    """The sealing keys cannot be used. Give TOKEN_SEALING_KEYS as `id:base64 of 32 bytes`, newest first."""
+
+
+class KeyFileError(Exception):
+    """The file with the sealing key cannot be used."""
+
+
+class SealedTokenError(Exception):
+    """The sealed token does not open: it was changed, cut, or belongs to another job."""
+
+
+class UnknownSealingKeyError(SealedTokenError):
+    """The token was sealed with a key that is not configured. Put that key back into TOKEN_SEALING_KEYS."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealingKey:
+    """`id` (1 to 64 of letters, digits, `.`, `_`, `-`) is stored with every token it seals; `secret` is 32 bytes."""
+
+    id: str
+    secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not _KEY_ID.fullmatch(self.id) or len(self.secret) != KEY_BYTES:
+            raise SealingKeyError(SealingKeyError.__doc__)
+
+
+class Sealed(NamedTuple):
+    """`data` holds all that `TokenSealer.open` needs beside the key; `key_id` is a copy for queries."""
+
+    key_id: str
+    data: bytes
+
+
+class TokenSealer:
+    """Seals with the first key and opens with any, so that a new key can be put in front at any time.
+
+    The keyed hash of bodies uses the last key: it stays the same while keys are added in front.
+    """
+
+    def __init__(self, keys: Sequence[SealingKey]) -> None:
+        if not keys or len({key.id for key in keys}) < len(keys):
+            raise SealingKeyError(f"{SealingKeyError.__doc__} At least one, each id once.")
+        self._ciphers = {key.id: AESGCM(key.secret) for key in keys}
+        self._newest = keys[0].id
+        self._hash_key = _digest(keys[-1].secret, b"review-fetcher: hash of a request body")
+
+    def seal(self, tenant: str, job_id: str, token: str) -> Sealed:
+        key_id = self._newest
+        header = bytes((_FORMAT, len(key_id))) + key_id.encode()
+        nonce = os.urandom(_NONCE_BYTES)
+        bound = _associated(header, tenant, job_id)
+        return Sealed(key_id, header + nonce + self._ciphers[key_id].encrypt(nonce, token.encode(), bound))
+
+    def open(self, tenant: str, job_id: str, sealed: bytes) -> str:
+        """The token. Raises `UnknownSealingKeyError` or, for anything else, `SealedTokenError`; neither quotes it."""
+        key_id, header, nonce, encrypted = _taken_apart(sealed)
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            raise UnknownSealingKeyError(f"{UnknownSealingKeyError.__doc__} Key: {key_id}")
+        try:
+            return cipher.decrypt(nonce, encrypted, _associated(header, tenant, job_id)).decode()
+        except (InvalidTag, ValueError):
+            raise SealedTokenError(SealedTokenError.__doc__) from None
+
+    def body_hash(self, body: bytes) -> str:
+        """HMAC-SHA256 of a request body, hexadecimal: tells whether two bodies are equal and nothing about them."""
+        return _digest(self._hash_key, body).hex()
+
+
+def _taken_apart(sealed: bytes) -> tuple[str, bytes, bytes, bytes]:
+    """Key id, header (format, length of the key id, key id), nonce and the encrypted rest."""
+    width = 2 + (sealed[1] if len(sealed) > 1 else 0)
+    header, nonce, encrypted = sealed[:width], sealed[width : width + _NONCE_BYTES], sealed[width + _NONCE_BYTES :]
+    key_id = header[2:].decode("ascii", "replace")
+    if not header or header[0] != _FORMAT or not _KEY_ID.fullmatch(key_id) or len(nonce) < _NONCE_BYTES:
+        raise SealedTokenError(SealedTokenError.__doc__)
+    return key_id, header, nonce, encrypted
+
+
+def _associated(header: bytes, tenant: str, job_id: str) -> bytes:
+    """Each part after its length, so that no two (tenant, job id) give the same bytes."""
+    parts = (header, tenant.encode(), job_id.encode())
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+def _digest(key: bytes, message: bytes) -> bytes:
+    return hmac.digest(key, message, "sha256")
+
+
+def parse_sealing_keys(text: str) -> list[SealingKey]:
+    """Read `id:base64,id:base64`, newest first. Raises `SealingKeyError`, which never quotes a key."""
+    return [_parse_key(part.strip()) for part in text.split(",") if part.strip()]
+
+
+def _parse_key(part: str) -> SealingKey:
+    key_id, _, encoded = part.partition(":")
+    try:
+        secret = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise SealingKeyError(SealingKeyError.__doc__) from None
+    return SealingKey(key_id, secret)
+
+
+def load_or_create_key(path: Path) -> SealingKey:
+    """The key in the file at `path` (32 bytes, mode 0600), which is written first when there is none.
+
+    Raises `KeyFileError` for a file of another size, or one that other users may read or write.
+    """
+    if not path.exists():
+        _create_key_file(path)
+    if path.stat().st_mode & 0o077:
+        raise KeyFileError(f"{path} may be read or written by other users. Run: chmod 600 {path}")
+    secret = path.read_bytes()
+    if len(secret) != KEY_BYTES:
+        raise KeyFileError(f"{path} does not hold {KEY_BYTES} bytes. Restore it: without it sealed tokens are lost.")
+    return SealingKey(f"file-{hashlib.sha256(secret).hexdigest()[:8]}", secret)
+
+
+def _create_key_file(path: Path) -> None:
+    """Written aside and linked into place: another process sees no file or the whole of it, and the first one wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            return
+        _sync_directory(path.parent)
+    finally:
+        aside.unlink()
+
+
+def _sync_directory(directory: Path) -> None:
+    """A key that is lost after a power cut would lose every token sealed with it."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Requests become jobs here: a bounded buffer, and the loop that commits what gathers in it."""

@@ -1,0 +1,133 @@
+"""The producer loop: what gathers in the buffer is committed in batches, and each waiter answered after the commit.
+
+An item wakes the loop, so an idle service commits at once; while a commit is under way the next batch gathers, which
+is what makes durable answers cheap under load.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.clock import Clock, SystemClock
+from app.crash import CrashPoint, crash_point
+from app.ingest.buffer import BoundedDequeBuffer
+from app.ingest.errors import BufferFullError, NotAnsweredError, StoppingError
+from app.store.database import Database, StoreUnavailableError
+from app.store.submit import NewJob, Submitted, submit
+
+BATCH_SIZE = 100
+"""Jobs in one transaction: beyond it a commit is hardly cheaper per job, and the first of them waits longer."""
+
+COMMITS_AT_ONCE = 4
+"""When the store is slower than the interval: bounds what is out of the buffer and not yet committed."""
+
+
+@dataclass(slots=True, eq=False)
+class Arrival:
+    """A job that waits for its commit, and where its answer goes."""
+
+    job: NewJob
+    answer: asyncio.Future[Submitted]
+
+
+class Committer:
+    """Accepts jobs through `buffer`. After each commit with a new job it calls `committed`.
+
+    A batch waits for the commit under way, at most `interval` seconds (DEQUE_BURST_CHECK_INTERVAL_SEC); then it is
+    committed beside it. A caller waits at most `answer_within` seconds.
+    """
+
+    def __init__(
+        self,
+        buffer: BoundedDequeBuffer[Arrival],
+        database: Database,
+        *,
+        committed: Callable[[], None],
+        interval: float = 0.1,
+        answer_within: float = 10.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self._buffer = buffer
+        self._database = database
+        self._committed = committed
+        self._interval = interval
+        self._answer_within = answer_within
+        self._clock = clock or SystemClock()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    async def accept(self, job: NewJob) -> Submitted:
+        """Returns when the job is durable. A caller that gives up leaves it either committed or not there at all.
+
+        Raises `BufferFullError`, `StoppingError`, `NotAnsweredError`, and `StoreUnavailableError`.
+        """
+        if self._stopping:
+            raise StoppingError
+        arrival = Arrival(job, asyncio.get_running_loop().create_future())
+        if not await self._buffer.enqueue(arrival):
+            raise BufferFullError
+        try:
+            async with asyncio.timeout(self._answer_within):
+                return await arrival.answer
+        except TimeoutError:
+            raise NotAnsweredError from None
+
+    async def run(self) -> None:
+        """Commit what comes, until cancelled. May be started again: what waits in the buffer is found there."""
+        while True:
+            await self._buffer.wait_for_items()
+            await self._turn()
+            await self._start_commit()
+
+    async def stop(self) -> None:
+        """Accept nothing more, commit what waits and answer everybody. Idempotent; needs no running loop."""
+        self._stopping = True
+        while len(self._buffer) or self._under_way:
+            await self._start_commit()
+            if self._under_way:
+                await asyncio.wait(self._under_way)
+
+    async def _turn(self) -> None:
+        if self._under_way:
+            late = asyncio.ensure_future(self._clock.sleep(self._interval))
+            await asyncio.wait({late, *self._under_way}, return_when=asyncio.FIRST_COMPLETED)
+            late.cancel()
+        while len(self._under_way) >= COMMITS_AT_ONCE:
+            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _start_commit(self) -> None:
+        """Take a batch and commit it in a task of its own. Who has given up waiting is left out."""
+        taken = await self._buffer.dequeue_batch(BATCH_SIZE)
+        batch = [arrival for arrival in taken if not arrival.answer.done()]
+        if batch:
+            task = asyncio.create_task(self._commit(batch), name="commit-jobs")
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def _commit(self, batch: list[Arrival]) -> None:
+        try:
+            answers = await self._write([arrival.job for arrival in batch])
+        except Exception as error:
+            for arrival in batch:
+                _refuse(arrival, error)
+            return
+        for arrival, answer in zip(batch, answers, strict=True):
+            if not arrival.answer.done():
+                arrival.answer.set_result(answer)
+        if not all(answer.replayed for answer in answers):
+            self._committed()
+
+    async def _write(self, jobs: list[NewJob]) -> list[Submitted]:
+        crash_point(CrashPoint.BEFORE_JOB_COMMIT)
+        answers = await self._database.write(submit, jobs)
+        crash_point(CrashPoint.AFTER_JOB_COMMIT)
+        return answers
+
+
+def _refuse(arrival: Arrival, error: Exception) -> None:
+    """Each waiter raises an error of its own: one instance raised in many tasks collects all their tracebacks."""
+    if arrival.answer.done():
+        return
+    own = StoreUnavailableError(*error.args) if isinstance(error, StoreUnavailableError) else RuntimeError("commit")
+    own.__cause__ = error
+    arrival.answer.set_exception(own)

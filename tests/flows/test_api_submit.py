@@ -1,0 +1,111 @@
+"""Submitting a job over HTTP: what 202 promises, and every way not to get one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.api.auth import parse_api_keys
+from app.models.access import Scope
+from tests.support.api import TOKEN, ServedApi, served_api
+from tests.support.clock import settle_loop
+from tests.support.store import sqlite_database
+
+SUBMIT = "/api/v1/review-fetch"
+KEY = "a-secret-of-the-environment"
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[ServedApi]:
+    async with sqlite_database(tmp_path) as database, served_api(database) as served:
+        yield served
+
+
+async def test_a_submitted_job_is_in_the_store_when_202_is_answered(api: ServedApi) -> None:
+    answer = await api.client.post(SUBMIT, {"access_token": f"  {TOKEN}\n"})
+    assert answer.status == 202
+    assert answer.json().keys() == {"job_id", "status", "message"}
+    assert answer.json()["status"] == "queued"
+    assert await api.count_jobs() == 1
+    job = await api.client.get(answer.headers["location"])
+    assert (job.status, job.json()["job_id"], job.json()["status"]) == (200, answer.json()["job_id"], "pending")
+
+
+async def test_a_key_and_body_seen_before_give_the_first_job(api: ServedApi) -> None:
+    first = await api.client.post(SUBMIT, {"access_token": TOKEN}, idempotency_key="order-1")
+    again = await api.client.post(SUBMIT, {"access_token": TOKEN}, idempotency_key="order-1")
+    assert (again.status, again.body) == (202, first.body)
+    assert again.headers["location"] == first.headers["location"]
+    assert await api.count_jobs() == 1
+
+
+async def test_fifty_equal_requests_at_once_become_one_job(api: ServedApi) -> None:
+    ids = await asyncio.gather(*(api.submit(idempotency_key="order-1") for _ in range(50)))
+    assert len(set(ids)) == 1
+    assert await api.count_jobs() == 1
+
+
+async def test_a_key_that_comes_back_with_another_body_is_refused(api: ServedApi) -> None:
+    await api.submit(idempotency_key="order-1")
+    answer = await api.client.post(SUBMIT, {"access_token": TOKEN + "2"}, idempotency_key="order-1")
+    assert answer.status == 422
+    assert answer.problem == "idempotency-key-reused"
+    assert await api.count_jobs() == 1
+
+
+async def test_tenants_may_use_the_same_idempotency_key(tmp_path: Path) -> None:
+    async with sqlite_database(tmp_path) as database, served_api(database, open_on_loopback=False) as api:
+        keys = [await api.key(Scope.SUBMIT, tenant=tenant) for tenant in ("one", "two")]
+        ids = [await api.submit(idempotency_key="order-1", x_api_key=key) for key in keys]
+    assert ids[0] != ids[1]
+
+
+async def test_a_full_buffer_answers_429_and_when_to_come_again(tmp_path: Path) -> None:
+    async with (
+        sqlite_database(tmp_path) as database,
+        served_api(database, buffer_size=2, committing=False, static_keys=parse_api_keys([KEY])) as api,
+    ):
+        waiting = [asyncio.create_task(api.submit(x_api_key=KEY)) for _ in range(2)]
+        await settle_loop()
+        answer = await api.client.post(SUBMIT, {"access_token": TOKEN}, x_api_key=KEY)
+        assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+        assert answer.problem == "busy"
+        await api.committer.stop()
+        await asyncio.gather(*waiting)
+        assert await api.count_jobs() == 2
+
+
+async def test_a_stopping_service_answers_503_and_takes_nothing(api: ServedApi) -> None:
+    await api.committer.stop()
+    answer = await api.client.post(SUBMIT, {"access_token": TOKEN})
+    assert answer.status == 503
+    assert answer.problem == "stopping"
+    assert int(answer.headers["retry-after"]) > 0
+    assert await api.count_jobs() == 0
+
+
+async def test_a_store_that_is_away_answers_503_without_saying_where_it_is(tmp_path: Path) -> None:
+    async with sqlite_database(tmp_path) as database:
+        keys = parse_api_keys([KEY])
+        async with served_api(database, static_keys=keys) as api:
+            await database.close()
+            answer = await api.client.post(SUBMIT, {"access_token": TOKEN}, x_api_key=KEY)
+    assert answer.status == 503
+    assert answer.problem == "store-unavailable"
+    assert int(answer.headers["retry-after"]) > 0
+    assert "closed" not in answer.text
+
+
+async def test_a_token_that_google_refuses_is_answered_401_if_that_is_checked(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def refuse(token: str) -> bool:
+        asked.append(token)
+        return False
+
+    async with sqlite_database(tmp_path) as database, served_api(database, check_token=refuse) as api:
+        answer = await api.client.post(SUBMIT, {"access_token": TOKEN})
+        assert (answer.status, asked) == (401, [TOKEN])
+        assert answer.problem == "token-refused"
+        assert await api.count_jobs() == 0

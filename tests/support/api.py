@@ -1,0 +1,117 @@
+"""The API over a real SQLite store, with a committer and without a pipeline; called in this process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import func, select
+
+from app.api.application import Api, create_api
+from app.api.auth import Authenticator, StaticKey
+from app.api.schemas import Readiness
+from app.api.service import APIService, TokenCheck
+from app.api.services import ApiServices, set_services
+from app.clock import Clock
+from app.credentials import KEY_BYTES, SealingKey, TokenSealer
+from app.ingest.buffer import BoundedDequeBuffer
+from app.ingest.committer import Arrival, Committer
+from app.limits.views import BudgetView, WindowView
+from app.models.access import DEFAULT_TENANT, Scope
+from app.pipeline.control import JobControl
+from app.results.dead_letters import DeadLetters
+from app.results.export import Export
+from app.results.progress import Progress
+from app.store.database import Database, Transaction
+from app.store.keys import create_key
+from app.store.schema import jobs
+from tests.support.asgi import AsgiClient
+
+TOKEN = "ya29.a-token-that-nobody-may-read"
+
+SEALER = TokenSealer([SealingKey("key-1", b"k" * KEY_BYTES)])
+
+
+@dataclass
+class ServedApi:
+    """The application, what is behind it, and a client that calls as a program of this machine."""
+
+    app: Api
+    client: AsgiClient
+    database: Database
+    buffer: BoundedDequeBuffer[Arrival]
+    committer: Committer
+    services: ApiServices
+
+    async def key(self, *scopes: Scope, tenant: str = DEFAULT_TENANT) -> str:
+        _, secret = await self.database.write(create_key, tenant, "test", scopes)
+        return secret
+
+    async def submit(self, **headers: str) -> str:
+        """Submit a job and return its id."""
+        answer = await self.client.post("/api/v1/review-fetch", {"access_token": TOKEN}, **headers)
+        assert answer.status == 202, answer.text
+        job_id: str = answer.json()["job_id"]
+        return job_id
+
+    async def count_jobs(self) -> int:
+        return await self.database.read(_count_jobs)
+
+
+@asynccontextmanager
+async def served_api(
+    database: Database,
+    *,
+    static_keys: Sequence[StaticKey] = (),
+    open_on_loopback: bool = True,
+    buffer_size: int = 10_000,
+    clock: Clock | None = None,
+    committing: bool = True,
+    check_token: TokenCheck | None = None,
+    readiness: Readiness | None = None,
+) -> AsyncIterator[ServedApi]:
+    """`committing=False` leaves jobs in the buffer, as a store would that takes very long."""
+    buffer = BoundedDequeBuffer[Arrival](buffer_size)
+    committer = Committer(buffer, database, committed=_nobody)
+    control = JobControl(database, _nobody)
+    services = ApiServices(
+        api_service=APIService(buffer, committer, SEALER, control, check_token=check_token),
+        authenticator=Authenticator(database, static_keys=static_keys, open_on_loopback=open_on_loopback, clock=clock),
+        progress=Progress(database),
+        export=Export(database),
+        dead_letters=DeadLetters(database, _nobody),
+        job_control=control,
+        quota=_quota,
+        readiness=partial(_told, readiness or Readiness(ready=True, checks={"store": "ok"})),
+        metrics_text=_metrics,
+    )
+    app = create_api(version="1.2.3")
+    set_services(app, services)
+    loop = asyncio.create_task(committer.run()) if committing else None
+    yield ServedApi(app, AsgiClient(app), database, buffer, committer, services)
+    if loop is not None:
+        loop.cancel()
+        with suppress(asyncio.CancelledError):
+            await loop
+
+
+async def _told(readiness: Readiness) -> Readiness:
+    return readiness
+
+
+async def _quota() -> list[BudgetView]:
+    window = WindowView("minute", 300.0, 120.0, 180.0)
+    return [BudgetView("123456", "reviews", (window,), 1_700_000_060.0, "Google answered 429")]
+
+
+async def _metrics() -> bytes:
+    return b"# HELP jobs Jobs by state\n"
+
+
+def _nobody() -> None:
+    """Nobody waits to be woken."""
+
+
+def _count_jobs(transaction: Transaction) -> int:
+    return int(transaction.connection.execute(select(func.count()).select_from(jobs)).scalar_one())
