@@ -110,6 +110,7 @@ class Worker(ABC, Generic[Page]):
         self._free = asyncio.Event()
         self._free.set()
         self._receiving: asyncio.Task[list[Delivery]] | None = None
+        self._taking: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
 
     @abstractmethod
@@ -133,8 +134,10 @@ class Worker(ABC, Generic[Page]):
 
     async def run(self) -> None:
         """Receive and claim as long as there is room, until `stop`."""
-        while not self._stop.is_set():
+        while True:
             await self._free.wait()
+            if self._stop.is_set():
+                return
             self._receiving = asyncio.ensure_future(self._consumer.receive(self._room))
             try:
                 deliveries = await self._receiving
@@ -142,19 +145,19 @@ class Worker(ABC, Generic[Page]):
                 if self._stop.is_set():
                     return
                 raise
-            await self._take(deliveries)
+            self._taking = asyncio.create_task(self._take(deliveries))
+            await self._taking
 
     async def stop(self, grace: float) -> None:
         """Take no more; pages in flight settle and their tasks go back. After `grace` seconds the rest is cut off."""
         self._stop.set()
+        self._free.set()
         if self._receiving is not None:
             self._receiving.cancel()
         crash_point(CrashPoint.SHUTDOWN)
-        if self._working:
-            _, late = await asyncio.wait(self._working, timeout=grace)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        if self._taking is not None:
+            await _end({self._taking}, grace)
+        await _end(self._working, grace)
 
     @property
     def _room(self) -> int:
@@ -202,11 +205,19 @@ class Worker(ABC, Generic[Page]):
             while await self._step_and_settle(task, pages):
                 pages += 1
         except asyncio.CancelledError:
-            await self._write(task, Snooze(self.clock.now()), Spent())
+            await self._give_back(task)
             raise
         finally:
             self.tools.leases.remove(task.task_id)
             self._consumer.acknowledge(delivery)
+
+    async def _give_back(self, task: HeldTask) -> None:
+        """Cut off: tried once, for a store that is away must not hold up the stop; the lease runs out by itself."""
+        settlement = settlement_of(task, Snooze(self.clock.now()), Spent(), Situation(self.policy, self.clock.now()))
+        try:
+            await self.tools.database.write(settle, settlement, self.options.settle)
+        except (StoreUnavailableError, JobEndedMeanwhileError) as error:
+            log.warning("task.not_given_back", stage=self.stage, cause=str(error))
 
     async def _step_and_settle(self, task: HeldTask, pages: int) -> bool:
         """Whether there is another page to read with the task in hand."""
@@ -305,6 +316,16 @@ class Worker(ABC, Generic[Page]):
             except StoreUnavailableError as error:
                 log.warning("settle.store_away", stage=self.stage, cause=str(error))
                 await self.clock.sleep(STORE_RETRY_SECONDS)
+
+
+async def _end(tasks: set[asyncio.Task[None]], grace: float) -> None:
+    """Wait for them, and cut off what has not ended after `grace` seconds."""
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=grace)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
 
 
 def _carry_on(task: HeldTask, settled: Settled) -> None:
