@@ -17,13 +17,22 @@ log = structlog.get_logger(__name__)
 
 
 class Loop:
-    """One named loop. `start` returns at once; `stop` cancels it and returns when it has ended. Both idempotent."""
+    """One named loop. `start` returns at once; `stop` cancels it and returns when it has ended. Both idempotent.
 
-    def __init__(self, name: str, body: Callable[[], Awaitable[None]], clock: Clock) -> None:
+    `restarted` is told the name at each death.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        body: Callable[[], Awaitable[None]],
+        clock: Clock,
+        restarted: Callable[[str], None] | None = None,
+    ) -> None:
         self.name = name
-        self.restarts = 0
         self._body = body
         self._clock = clock
+        self._restarted = restarted
         self._deaths = 0
         self._began = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -61,7 +70,8 @@ class Loop:
 
     def _died(self) -> None:
         self._deaths = 1 if self._recovered() else self._deaths + 1
-        self.restarts += 1
+        if self._restarted is not None:
+            self._restarted(self.name)
         log.exception("loop.died", loop=self.name, deaths=self._deaths)
 
     def _recovered(self) -> bool:

@@ -13,7 +13,7 @@ from app.clock import Clock
 from app.limits.spent import SpentBudgets
 from app.models.job import Stage, Work
 from app.store.database import Database, StoreUnavailableError, Transaction
-from app.store.tasks import next_due, reclaim_expired, release
+from app.store.tasks import next_due, reclaim_all, reclaim_expired, release
 
 IDLE_SECONDS = 1.0
 """At least this often the store is asked, for what another process made due; wake-ups within this one come at once."""
@@ -41,6 +41,11 @@ class RetryScheduler:
     def wake(self) -> None:
         """Something is due, or there is room in a window: look at once."""
         self._woken.set()
+
+    async def begin(self) -> None:
+        """Before the first `run`: what a former process had released or held waits again. For the in-process broker."""
+        if count := await self._database.write(reclaim_all):
+            log.info("tasks.reclaimed", count=count, why="an earlier process had them")
 
     async def run(self) -> None:
         """Until cancelled. A store or broker that is away is tried again; nothing is lost meanwhile."""

@@ -38,6 +38,8 @@ class JobNow(NamedTuple):
     tasks_open: int
     tasks_dead: int
     credential_version: int
+    reviews_fetched: int
+    created_at: float
 
 
 _NAMES = tuple(field.name for field in fields(Counters))
@@ -47,7 +49,14 @@ _add = (
     .where(jobs.c.id == bindparam("job"), status_in(jobs.c.status, OPEN))
     .values({name: jobs.c[name] + bindparam(f"add_{name}") for name in _NAMES})
     .values(updated_at=bindparam("now"))
-    .returning(jobs.c.status, jobs.c.tasks_open, jobs.c.tasks_dead, jobs.c.credential_version)
+    .returning(
+        jobs.c.status,
+        jobs.c.tasks_open,
+        jobs.c.tasks_dead,
+        jobs.c.credential_version,
+        jobs.c.reviews_fetched,
+        jobs.c.created_at,
+    )
 )
 
 

@@ -94,14 +94,19 @@ class SettleOptions:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What came of it. `move` None: dropped, nothing was written; else where the task went, under `version`."""
+    """What came of it. `move` None: dropped, nothing was written; else where the task went, under `version`.
+
+    `first_review_after`: seconds from the job's submission, when this settle brought its first reviews.
+    """
 
     move: Move | None
     version: int = 0
     new_reviews: int = 0
+    duplicates: int = 0
     new_tasks: int = 0
     total: int | None = None
     job_ended: JobStatus | None = None
+    first_review_after: float | None = None
 
     @property
     def status(self) -> TaskStatus | None:
@@ -155,8 +160,17 @@ def settle(transaction: Transaction, settlement: Settlement, options: SettleOpti
         move = replace(move, status=TaskStatus.WAITING)
     if not _stays_as_guarded(task, settlement.move, move):
         _place(transaction, task, move)
-    ended = _after(transaction, settlement, job, options)
-    return Settled(move, task.version + 1, add.reviews_fetched, max(0, add.tasks_open), settlement.total, ended)
+    first = 0 < add.reviews_fetched == job.reviews_fetched
+    return Settled(
+        move,
+        task.version + 1,
+        new_reviews=add.reviews_fetched,
+        duplicates=add.reviews_duplicates,
+        new_tasks=max(0, add.tasks_open),
+        total=settlement.total,
+        job_ended=_after(transaction, settlement, job, options),
+        first_review_after=transaction.now - job.created_at if first else None,
+    )
 
 
 def _write(transaction: Transaction, settlement: Settlement, add: Counters, options: SettleOptions) -> Move:

@@ -66,13 +66,22 @@ class SqliteDatabase:
     """A file at `path`. `exclusive` is for the service: it refuses a second service on the same file.
 
     A command beside a running service opens it with `exclusive=False`, which also leaves checkpoints to the service
-    (SQLite before 3.51.3 can lose a WAL when several connections checkpoint).
+    (SQLite before 3.51.3 can lose a WAL when several connections checkpoint). `committed` is told, by the writer's
+    thread, how many units of work each commit held.
     """
 
-    def __init__(self, path: Path, *, exclusive: bool, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        exclusive: bool,
+        clock: Clock | None = None,
+        committed: Callable[[int], None] | None = None,
+    ) -> None:
         self._path = path
         self._exclusive = exclusive
         self._clock = clock or SystemClock()
+        self._committed = committed
         self._engine: Engine | None = None
         self._lock_file: IO[str] | None = None
         self._waiting: deque[_Unit] = deque()
@@ -205,6 +214,8 @@ class SqliteDatabase:
             for unit in group:
                 unit.result = unit.work(transaction)
             connection.exec_driver_sql("COMMIT")
+            if self._committed is not None:
+                self._committed(len(group))
         except BaseException:
             if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr] # sqlite3's own
                 connection.exec_driver_sql("ROLLBACK")

@@ -1,0 +1,33 @@
+"""What must be done now and then: tokens wiped in time, jobs that wait in vain ended, leftovers swept."""
+
+import structlog
+
+from app.clock import Clock
+from app.store.database import Database, StoreUnavailableError
+from app.store.tidy import QueuePosition, tidy
+
+TIDY_SECONDS = 5.0
+ROWS_A_COMMIT = 500
+"""Short transactions: pages settle in between."""
+
+log = structlog.get_logger(__name__)
+
+
+class Housekeeping:
+    """`token_wait`: how many seconds a job waits for a new token."""
+
+    def __init__(self, database: Database, clock: Clock, token_wait: float) -> None:
+        self._database = database
+        self._clock = clock
+        self._token_wait = token_wait
+        self._sweep_from: QueuePosition | None = None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                done = await self._database.write(tidy, self._token_wait, ROWS_A_COMMIT, self._sweep_from)
+                self._sweep_from = done.sweep_on
+            except StoreUnavailableError as error:
+                log.warning("housekeeping.store_away", cause=str(error))
+            await self._clock.sleep(TIDY_SECONDS)

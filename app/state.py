@@ -1,0 +1,63 @@
+"""The guide's service locator: everything a running service consists of, in one place."""
+
+from dataclasses import dataclass, field
+
+from app.api.services import ApiServices
+from app.broker.base import Broker
+from app.clock import Clock
+from app.config import Settings
+from app.google.client import GoogleAPIClient
+from app.ingest.buffer import BoundedDequeBuffer
+from app.ingest.committer import Arrival, Committer
+from app.lifecycle import Loop
+from app.limits.quota import SharedQuota
+from app.pipeline.accounts import AccountWorker
+from app.pipeline.leases import LeaseKeeper
+from app.pipeline.locations import LocationWorker
+from app.pipeline.reviews import ReviewWorker
+from app.results.housekeeping import Housekeeping
+from app.retry.scheduler import RetryScheduler
+from app.simulator import Simulator
+from app.store.database import Database
+from app.telemetry.metrics import Metrics
+
+
+@dataclass(slots=True)
+class AppState:
+    """The components, in the order in which they are made; `loops` are the background tasks once started."""
+
+    settings: Settings
+    clock: Clock
+    metrics: Metrics
+    database: Database
+    simulator: Simulator | None
+    google: GoogleAPIClient
+    broker: Broker
+    quota: SharedQuota
+    leases: LeaseKeeper
+    retry_scheduler: RetryScheduler
+    account_worker: AccountWorker
+    location_worker: LocationWorker
+    review_worker: ReviewWorker
+    deque_buffer: BoundedDequeBuffer[Arrival]
+    committer: Committer
+    housekeeping: Housekeeping
+    services: ApiServices
+    google_base_url: str
+    loops: list[Loop] = field(default_factory=list)
+
+
+class _Current:
+    state: AppState | None = None
+
+
+def get_app_state() -> AppState:
+    """The running service's state; RuntimeError when none is running in this process."""
+    if _Current.state is None:
+        raise RuntimeError("No service is running in this process: its lifespan has not started, or has ended.")
+    return _Current.state
+
+
+def set_app_state(state: AppState | None) -> None:
+    """Called by the lifespan, at start and at the end."""
+    _Current.state = state
