@@ -54,8 +54,10 @@ class Answering:
             await self._gate.hold()
 
     def _answer(self, call: Call, plan: Plan) -> Answer:
-        if call.api in ("token", "tokeninfo"):
+        if call.api in ("token", "tokeninfo", "other"):
             self._refuse(call, plan)
+            if call.api == "other":
+                raise Refusal(error(404))
             return self._google.refresh(call) if call.api == "token" else self._google.token_information(call)
         self._authorize(call)
         if call.method != "GET":

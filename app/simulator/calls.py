@@ -6,7 +6,8 @@ from hashlib import blake2b
 from typing import Literal, NamedTuple
 from urllib.parse import unquote, unquote_plus
 
-Api = Literal["accounts", "locations", "reviews", "tokeninfo", "token"]
+Api = Literal["accounts", "locations", "reviews", "tokeninfo", "token", "other"]
+"""`other`: a path that none of Google's methods here has."""
 
 _unquote = lru_cache(maxsize=256)(unquote_plus)  # masks and orders repeat from call to call
 
@@ -89,4 +90,6 @@ def _api(segments: tuple[str, ...]) -> Api:
         return "tokeninfo"
     if segments[0] == "token":
         return "token"
-    return "locations" if "locations" in segments[:4] else "accounts"
+    if segments[0] != "v1":
+        return "other"
+    return "locations" if "locations" in segments[1:4] else "accounts"

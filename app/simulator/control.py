@@ -1,4 +1,11 @@
-"""`/_sim/…`: how tests and people steer the simulator and read what happened, as JSON over HTTP."""
+"""`/_sim/…`: how tests and people steer the simulator and read what happened, as JSON over HTTP.
+
+GET faults · PUT faults (all of them, or `{"preset": "flaky", "seed": 3}`) · POST faults (one more rule, or a list) ·
+DELETE faults (none, and expired tokens live again) · GET ledger?after&limit · GET ledger/summary · DELETE ledger ·
+GET truth?token&after&limit (sums and locations) · GET truth?token&location&after&limit (review ids) · POST mutate
+`{"location", "insert", "edit", "delete", "token"}` · POST release `{"count"}` (held calls) · GET wait?held=1&timeout=5
+(names: arrived, answered, held, arrived:reviews …, answered:reviews …, fault:cut …; counted since the start).
+"""
 
 from collections.abc import Callable
 from itertools import islice

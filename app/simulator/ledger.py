@@ -8,7 +8,7 @@ from typing import Any
 
 from app.simulator.calls import Api, Call
 
-_APIS: tuple[Api, ...] = ("accounts", "locations", "reviews", "tokeninfo", "token")
+_APIS: tuple[Api, ...] = ("accounts", "locations", "reviews", "tokeninfo", "token", "other")
 _LAYOUT = struct.Struct(">QddBHIH8s")  # sequence, time, duration, api, status, page, in flight, token fingerprint
 _NO_TOKEN = bytes(8)
 _BETWEEN = "\0"

@@ -13,6 +13,7 @@ SERVICES: dict[Api, str] = {
     "reviews": "mybusiness.googleapis.com",
     "tokeninfo": "oauth2.googleapis.com",
     "token": "oauth2.googleapis.com",
+    "other": "googleapis.com",
 }
 _STATUS_WORDS = {
     400: ("INVALID_ARGUMENT", "Request contains an invalid argument."),

@@ -1,6 +1,7 @@
 """/_sim: ledger, truth, changes, faults, holding and waiting, over HTTP and from a process of its own."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -157,4 +158,14 @@ def test_a_process_of_its_own_announces_its_url_and_stops_at_sigterm() -> None:
     with simulator_process(*options) as url:
         truth = control(url, "GET", "truth")
         assert control(url, "GET", "faults")["settings"]["seed"] == 9
+        assert control(url, "GET", "faults")["settings"]["rules"]
     assert truth["reviews"] == Catalogue(seed=9, accounts=2, locations=3, reviews=4).total_reviews() == 24
+
+
+def test_a_process_takes_its_faults_from_a_file(tmp_path: Path) -> None:
+    script = tmp_path / "faults.json"
+    script.write_text('{"unverified_status": 403, "rules": [{"fault": "cut", "api": "reviews", "share": 0.1}]}')
+    with simulator_process("--faults", str(script)) as url:
+        settings = control(url, "GET", "faults")["settings"]
+    assert settings["unverified_status"] == 403
+    assert [(rule["fault"], rule["share"]) for rule in settings["rules"]] == [("cut", 0.1)]

@@ -225,6 +225,8 @@ async def test_a_revoked_refresh_token_is_an_invalid_grant(client: Client) -> No
 async def test_an_unknown_method_is_not_found(client: Client) -> None:
     assert (await client.get("/v4/accounts/1/locations")).status == 404
     assert (await client.send("DELETE", "/v1/accounts", headers={"Authorization": "Bearer t"})).status == 404
+    assert (await client.get("/", "")).status == 404
+    assert [call["api"] for call in client.simulator.ledger.entries()] == ["reviews", "accounts", "other"]
 
 
 async def test_pages_out_of_the_cache_are_the_same(client: Client) -> None:
