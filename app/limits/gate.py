@@ -15,6 +15,9 @@ FULLY_OPEN = 64
 LOST_CALL_SECONDS = 60.0
 """A call of a re-opening whose end nobody reported by then (a call takes 30 s at most) no longer holds it up."""
 
+SHORTEST_PAUSE = 0.001
+"""Shorter ones would only spin until the clock has moved."""
+
 VALID_SECONDS = 0.25
 """How long after its permit a call may be sent; more on the way to Google than this is not counted on."""
 
@@ -182,7 +185,7 @@ class Gate:
     def pause(self, now: float) -> float:
         """Seconds for which asking for a share is useless; 0 when it is time to ask."""
         if self.calls_closing or self.is_full(now):  # news of either wakes the queue
-            return max(0.001, min(waiter.deadline for waiter in self.waiters) - now)
+            return max(SHORTEST_PAUSE, min(waiter.deadline for waiter in self.waiters) - now)
         blocking = self.blocking(now)
         return blocking.until - now if blocking else 0.0
 

@@ -10,7 +10,7 @@ import structlog
 from app.clock import Clock
 from app.limits import windows
 from app.limits.cooldown import Cooldown, after_429
-from app.limits.gate import VALID_SECONDS, Gate, Hold, LocalShare, Waiter
+from app.limits.gate import SHORTEST_PAUSE, VALID_SECONDS, Gate, Hold, LocalShare, Waiter
 from app.limits.permits import BudgetStore, Permit, Wait
 from app.limits.rules import Limits
 from app.limits.views import BudgetView, view
@@ -191,7 +191,7 @@ class SharedQuota:
 
     async def _sleep(self, service: _Service, seconds: float) -> None:
         wake = service.wake = asyncio.get_running_loop().create_future()
-        timer = asyncio.ensure_future(self._clock.sleep(seconds))
+        timer = asyncio.ensure_future(self._clock.sleep(max(SHORTEST_PAUSE, seconds)))
         timer.add_done_callback(lambda _: None if wake.done() else wake.set_result(None))
         try:
             await wake
