@@ -58,7 +58,9 @@ class Settings(BaseSettings):
         description="The store: `sqlite:///path` (relative; four slashes for an absolute path) or `postgresql://…`",
     )
     api_keys: Secrets = Field(
-        default=(), description="API keys of the default tenant, beside those of `review-fetcher keys`"
+        default=(),
+        description="API keys of the default tenant, beside those of `review-fetcher keys`: secrets of at least 20 "
+        "characters, each may end in its scopes: `secret:submit+read`",
     )
     token_sealing_keys: SealingKeys = Field(
         default=(),

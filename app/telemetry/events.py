@@ -24,6 +24,7 @@ class Event(StrEnum):
     JOB_RESUMED = "job.resumed"
     JOB_NEEDS_TOKEN = "job.needs_token"  # noqa: S105 - an event
     JOB_GOT_TOKEN = "job.got_token"  # noqa: S105 - an event
+    SETTLE_DROPPED = "settle.dropped"
     TASK_RETRIED = "task.retried"
     TASK_DEAD = "task.dead"
     DEAD_LETTERS_REDRIVEN = "dead_letters.redriven"
