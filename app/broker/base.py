@@ -23,7 +23,11 @@ class Consumer(Protocol):
     """One worker's view of one topic. Used by one task of the event loop at a time, except `acknowledge`."""
 
     async def receive(self, limit: int) -> list[Delivery]:
-        """Up to `limit` deliveries, at least one: waits for it."""
+        """Up to `limit` deliveries, at least one: waits for it. A wait that is cancelled takes nothing.
+
+        Raises `BrokerUnavailableError` once when reading has ended; asking again begins anew, with what is not
+        acknowledged.
+        """
         ...
 
     def others_wait(self, job_id: str) -> bool:
@@ -31,19 +35,28 @@ class Consumer(Protocol):
         ...
 
     def acknowledge(self, delivery: Delivery) -> None:
-        """Done with it: settled, given back, or not ours to do. Never waits."""
+        """Done with it: settled, given back, or not ours to do. Never waits, in any order, once or often.
+
+        What is not acknowledged may come again, to any process, as long as the broker lives.
+        """
         ...
 
 
 class Broker(Protocol):
-    """Where topics live. `start` returns when it can be used; `close` is idempotent."""
+    """Where topics live: one set for all processes (Kafka), or this process's own."""
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        """Returns when it can be used; raises `BrokerUnavailableError`, and may be called again."""
+        ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Idempotent, and over within a deadline even while the broker does not answer."""
+        ...
 
     async def publish(self, works: Sequence[Work]) -> None:
         """Returns when the broker has them; raises `BrokerUnavailableError` when it may not."""
         ...
 
-    def consumer(self, stage: Stage) -> Consumer: ...
+    def consumer(self, stage: Stage) -> Consumer:
+        """The process's one consumer of a stage. It reads from its first `receive` on."""
+        ...

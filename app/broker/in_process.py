@@ -1,10 +1,9 @@
 """The broker of a single process: one queue a topic. Its length is bounded by the scheduler's release windows."""
 
-import asyncio
-from collections import Counter, deque
 from collections.abc import Sequence
 
 from app.broker.base import Delivery
+from app.broker.waiting import WaitingWork
 from app.models.job import Stage, Work
 
 
@@ -12,34 +11,19 @@ class InProcessConsumer:
     """The one consumer of a stage's queue."""
 
     def __init__(self) -> None:
-        self._queue: deque[Work] = deque()
-        self._jobs: Counter[str] = Counter()
-        self._filled = asyncio.Event()
+        self._waiting = WaitingWork()
 
     def put(self, work: Work) -> None:
-        self._queue.append(work)
-        self._jobs[work.job_id] += 1
-        self._filled.set()
+        self._waiting.put([Delivery(work)])
 
     async def receive(self, limit: int) -> list[Delivery]:
-        await self._filled.wait()
-        taken = [self._take() for _ in range(min(limit, len(self._queue)))]
-        if not self._queue:
-            self._filled.clear()
-        return taken
+        return await self._waiting.take(limit)
 
     def others_wait(self, job_id: str) -> bool:
-        return len(self._jobs) > (job_id in self._jobs)
+        return self._waiting.others(job_id)
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Nothing to do: what a process held when it died is found in the store."""
-
-    def _take(self) -> Delivery:
-        work = self._queue.popleft()
-        self._jobs[work.job_id] -= 1
-        if not self._jobs[work.job_id]:
-            del self._jobs[work.job_id]
-        return Delivery(work)
 
 
 class InProcessBroker:

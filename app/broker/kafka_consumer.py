@@ -1,0 +1,254 @@
+"""One consumer group member for one stage: a thread that never stops polling, and its event loop's view of it.
+
+The thread alone touches librdkafka's consumer. It hands deliveries to the loop and takes acknowledgements back; when
+more waits than workers can soon take, partitions pause and polling goes on, so a slow page never costs a rebalance.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple, cast
+
+import structlog
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from app.broker.base import BrokerUnavailableError, Delivery
+from app.broker.envelope import PoisonMessageError, decode
+from app.broker.kafka_publisher import POLL_SECONDS
+from app.broker.offsets import OffsetTracker
+from app.broker.poison import DeadLetterTopic, Poison
+from app.broker.waiting import WaitingWork
+from app.clock import Clock
+from app.models.job import Stage, Work
+
+log = structlog.get_logger(__name__)
+
+COMMIT_SECONDS = 1.0
+"""What finishes within this time is committed together; after a crash it comes once more, and claims nothing."""
+
+MESSAGES_A_PASS = 100
+"""Handed to the event loop together."""
+
+
+class Position(NamedTuple):
+    """Where on its topic a message lies."""
+
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a consumer reads: one stage's topic, by librdkafka's settings for a group member."""
+
+    settings: Mapping[str, Any]
+    topic: str
+    stage: Stage
+
+
+class KafkaConsumer:
+    """The event loop's side. Reading begins with the first `receive`; after a failure, with the next."""
+
+    def __init__(self, source: Source, dead_letters: DeadLetterTopic, clock: Clock, *, buffer: int) -> None:
+        """`buffer`: as much work may wait here; then partitions pause until half of it is taken."""
+        self._source = source
+        self._dead_letters = dead_letters
+        self._clock = clock
+        self._buffer = buffer
+        self._waiting = WaitingWork()
+        self._member: _Member | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def receive(self, limit: int) -> list[Delivery]:
+        self._begin()
+        taken = await self._waiting.take(limit)
+        self._count_taken(len(taken))
+        return taken
+
+    def others_wait(self, job_id: str) -> bool:
+        return self._waiting.others(job_id)
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        if self._member is not None and isinstance(delivery.position, Position):
+            self._member.finished.put(delivery.position)
+
+    async def close(self, deadline: float) -> None:
+        """Commits what is acknowledged and leaves the group, so that others need not wait for the session to end."""
+        if self._member is not None:
+            self._member.closing.set()
+            await asyncio.to_thread(self._member.join, deadline)
+
+    def from_thread(self, function: Callable[..., None], *arguments: object) -> None:
+        """Have the event loop call a function of this consumer; a loop that is closed needs nothing any more."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def put(self, deliveries: list[Delivery]) -> None:
+        self._waiting.put(deliveries)
+
+    def revoke(self, partitions: Collection[int]) -> None:
+        """Work that nobody has taken yet is another member's now. What is held goes on: its lease decides."""
+        removed = self._waiting.remove(
+            lambda delivery: isinstance(delivery.position, Position) and delivery.position.partition in partitions
+        )
+        self._count_taken(removed)
+
+    def fail(self, reason: str) -> None:
+        self._member = None
+        self._waiting.remove(lambda _delivery: True)
+        self._waiting.fail(BrokerUnavailableError(f"Reading from Kafka ended: {reason}"))
+
+    def _begin(self) -> None:
+        if self._member is None:
+            self._loop = asyncio.get_running_loop()
+            self._member = _Member(self._source, self._dead_letters, self._clock, buffer=self._buffer, owner=self)
+            self._member.start()
+
+    def _count_taken(self, number: int) -> None:
+        if self._member is not None:
+            self._member.taken += number
+
+
+class _Member(threading.Thread):
+    """The thread. `finished` and `closing` are for the event loop to write, and so is `taken`: what left the queue."""
+
+    def __init__(
+        self, source: Source, dead_letters: DeadLetterTopic, clock: Clock, *, buffer: int, owner: KafkaConsumer
+    ) -> None:
+        super().__init__(name=f"kafka-{source.stage}", daemon=True)
+        self._settings = source.settings
+        self._topic = source.topic
+        self._stage = source.stage
+        self._dead_letters = dead_letters
+        self._clock = clock
+        self._buffer = buffer
+        self._owner = owner
+        self._offsets = OffsetTracker()
+        self._committed: dict[int, int] = {}
+        self._next_commit = 0.0
+        self._paused = False
+        self._handed_over = 0
+        self.taken = 0
+        self.finished: SimpleQueue[Position] = SimpleQueue()
+        self.closing = threading.Event()
+
+    def run(self) -> None:
+        try:
+            self._consumer = Consumer(dict(self._settings), logger=logging.getLogger("librdkafka"))
+            self._consumer.subscribe(
+                [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+            )
+            self._poll_until_closing()
+        except Exception as error:
+            log.error("kafka_consumer_ended", topic=self._topic, error=str(error))
+            self._owner.from_thread(self._owner.fail, str(error))
+
+    def _poll_until_closing(self) -> None:
+        try:
+            while not self.closing.is_set():
+                self._dead_letters.serve()
+                self._commit_when_due()
+                self._pause_or_resume()
+                self._hand_over(self._read())
+            self._dead_letters.flush()
+            self._commit()
+        finally:
+            self._consumer.close()
+
+    def _read(self) -> list[Delivery]:
+        deliveries: list[Delivery] = []
+        message = self._consumer.poll(POLL_SECONDS)
+        for _ in range(MESSAGES_A_PASS):
+            if message is None:
+                break
+            deliveries += self._accept(message)
+            message = self._consumer.poll(0) if len(deliveries) < MESSAGES_A_PASS else None
+        return deliveries
+
+    def _accept(self, message: Message) -> list[Delivery]:
+        """What a message holds for the workers: one delivery, or nothing."""
+        error = message.error()
+        if error is not None:
+            if error.fatal():
+                raise KafkaException(error)
+            log.warning("kafka_consumer_error", topic=self._topic, error=error.str())
+            return []
+        position = Position(cast(int, message.partition()), cast(int, message.offset()))  # a message read has both
+        self._offsets.received(*position)
+        try:
+            return [Delivery(self._work(message), position)]
+        except PoisonMessageError as poison:
+            self._dead_letters.bury(Poison(message, str(poison), lambda: self.finished.put(position)))
+            return []
+
+    def _work(self, message: Message) -> Work:
+        work = decode(message.value())
+        if work.stage is not self._stage:
+            raise PoisonMessageError(f"Work of the stage {work.stage} does not belong on {self._topic}.")
+        return work
+
+    def _hand_over(self, deliveries: list[Delivery]) -> None:
+        if deliveries:
+            self._handed_over += len(deliveries)
+            self._owner.from_thread(self._owner.put, deliveries)
+
+    def _pause_or_resume(self) -> None:
+        waiting = self._handed_over - self.taken
+        if not self._paused and waiting >= self._buffer:
+            self._consumer.pause(self._consumer.assignment())
+            self._paused = True
+        elif self._paused and waiting <= self._buffer // 2:
+            self._consumer.resume(self._consumer.assignment())
+            self._paused = False
+
+    def _commit_when_due(self) -> None:
+        if self._clock.monotonic() >= self._next_commit:
+            self._next_commit = self._clock.monotonic() + COMMIT_SECONDS
+            self._commit(asynchronous=True)
+
+    def _commit(self, *, asynchronous: bool = False, partitions: Collection[int] | None = None) -> None:
+        """Commit what moved since the last time, of some partitions or of all. A refusal is no harm: see the top."""
+        self._note_finished()
+        moved = {
+            partition: offset
+            for partition, offset in self._offsets.positions().items()
+            if offset != self._committed.get(partition) and (partitions is None or partition in partitions)
+        }
+        if not moved:
+            return
+        offsets = [TopicPartition(self._topic, partition, offset) for partition, offset in moved.items()]
+        try:
+            if asynchronous:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+            else:
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            log.warning("kafka_commit_refused", topic=self._topic, error=error.args[0].str())
+        else:
+            self._committed |= moved
+
+    def _note_finished(self) -> None:
+        try:
+            while True:
+                self._offsets.finished(*self.finished.get_nowait())
+        except Empty:
+            return
+
+    def _assigned(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+        """librdkafka takes them on itself; they come unpaused, whatever the others are."""
+        self._paused = False
+
+    def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._commit(partitions={item.partition for item in partitions})
+        self._lost(_consumer, partitions)
+
+    def _lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Others have them already: committing for them would be refused."""
+        numbers = {item.partition for item in partitions}
+        for number in numbers:
+            self._offsets.drop(number)
+            self._committed.pop(number, None)
+        self._owner.from_thread(self._owner.revoke, numbers)

@@ -1,0 +1,103 @@
+"""Messages to Kafka. Everything here may block and is called off the event loop; every wait has a deadline."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from app.broker.base import BrokerUnavailableError
+from app.clock import Clock
+
+POLL_SECONDS = 0.1
+"""How long one call into librdkafka may block: closing waits for it."""
+
+Delivered = Callable[[KafkaError | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One message to send. Header values are text; `key` decides the partition, as a Java client would choose it."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: dict[str, str]
+
+
+class KafkaEventPublisher:
+    """One idempotent producer (acks=all). Thread-safe. `deadline` (seconds) bounds each send."""
+
+    def __init__(self, bootstrap_servers: str, clock: Clock, *, deadline: float) -> None:
+        self._clock = clock
+        self._deadline = deadline
+        self._settings = {
+            "bootstrap.servers": bootstrap_servers,
+            "enable.idempotence": True,
+            "compression.type": "zstd",
+            "partitioner": "murmur2_random",
+            "message.timeout.ms": int(deadline * 1000),
+            "error_cb": self._note_error,
+        }
+        self._producer: Producer | None = None
+        self._broken = False
+
+    def send(self, records: Sequence[Record]) -> None:
+        """Returns when the brokers have all of them, in their replicas; raises `BrokerUnavailableError` else.
+
+        What failed may still arrive, or have arrived.
+        """
+        results: list[KafkaError | None] = []
+        until = self._clock.monotonic() + self._deadline
+        for record in records:
+            self._produce(record, results.append, until)
+        while len(results) < len(records) and self._clock.monotonic() < until:
+            self.serve(POLL_SECONDS)
+        failed = [error.str() for error in results if error is not None]
+        if failed:
+            raise BrokerUnavailableError(f"Kafka refused {len(failed)} of {len(records)} messages: {failed[0]}")
+        if len(results) < len(records):
+            raise BrokerUnavailableError(f"Kafka did not answer within {self._deadline:g} s.")
+
+    def send_soon(self, record: Record, delivered: Delivered) -> None:
+        """Without waiting: `delivered` is called from a later `serve` of any thread, with the error or None."""
+        self._produce(record, delivered, self._clock.monotonic())
+
+    def serve(self, seconds: float = 0.0) -> None:
+        """Let librdkafka report what was delivered; blocks for at most `seconds`."""
+        if self._producer is not None:
+            self._producer.poll(seconds)
+
+    def flush(self) -> None:
+        """Waits until what is on its way has arrived or failed, not beyond the deadline."""
+        if self._producer is not None:
+            self._producer.flush(self._deadline)
+
+    def _produce(self, record: Record, delivered: Delivered, until: float) -> None:
+        while True:
+            try:
+                self._usable().produce(
+                    record.topic,
+                    record.value,
+                    record.key,
+                    headers=dict(record.headers),
+                    on_delivery=lambda error, _message: delivered(error),
+                )
+            except BufferError:
+                if self._clock.monotonic() >= until:
+                    raise BrokerUnavailableError("Kafka takes messages too slowly: the buffer is full.") from None
+                self.serve(POLL_SECONDS)
+            except KafkaException as error:
+                raise BrokerUnavailableError(f"Kafka: {error.args[0].str()}") from error
+            else:
+                return
+
+    def _usable(self) -> Producer:
+        """An idempotent producer that met a fatal error never sends again: another takes its place."""
+        if self._producer is None or self._broken:
+            self._broken = False
+            self._producer = Producer(self._settings, logger=logging.getLogger("librdkafka"))
+        return self._producer
+
+    def _note_error(self, error: KafkaError) -> None:
+        self._broken = self._broken or error.fatal()

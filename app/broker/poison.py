@@ -1,0 +1,85 @@
+"""Messages that are no work of ours: they go to the dead-letter topic, byte for byte, and their partition goes on."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from confluent_kafka import KafkaError, Message
+
+from app.broker.base import BrokerUnavailableError
+from app.broker.kafka_publisher import KafkaEventPublisher, Record
+from app.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = 1.0
+"""Between two attempts to write what the dead-letter topic did not take."""
+
+VALUE_BYTES = 900_000
+"""What fits into one message under Kafka's default `max.message.bytes`, with room for headers. The rest is cut off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """A message and why it is none of ours. `done` is called, in any thread, once the dead-letter topic has it."""
+
+    message: Message
+    cause: str
+    done: Callable[[], None]
+
+
+class DeadLetterTopic:
+    """Where poison goes, once: its offset is not finished before, and a message that failed is sent again."""
+
+    def __init__(self, publisher: KafkaEventPublisher, topic: str, clock: Clock) -> None:
+        self._publisher = publisher
+        self._topic = topic
+        self._clock = clock
+        self._again: deque[Poison] = deque()
+        self._next_attempt = 0.0
+
+    def bury(self, poison: Poison) -> None:
+        """Never raises, never waits; somebody has to call `serve`."""
+
+        def delivered(error: KafkaError | None) -> None:
+            if error is None:
+                poison.done()
+            else:
+                self._postpone(poison, error.str())
+
+        try:
+            self._publisher.send_soon(_record(self._topic, poison), delivered)
+        except BrokerUnavailableError as error:
+            self._postpone(poison, str(error))
+
+    def serve(self) -> None:
+        """Learn what was delivered, and try again what was not."""
+        self._publisher.serve()
+        if self._again and self._clock.monotonic() >= self._next_attempt:
+            for _ in range(len(self._again)):
+                self.bury(self._again.popleft())
+
+    def flush(self) -> None:
+        """Before the last commit of a consumer: what the topic has by then does not come again."""
+        self._publisher.flush()
+
+    def _postpone(self, poison: Poison, reason: str) -> None:
+        log.warning("dead_letter_not_taken", topic=self._topic, reason=reason)
+        self._next_attempt = self._clock.monotonic() + RETRY_SECONDS
+        self._again.append(poison)
+
+
+def _record(topic: str, poison: Poison) -> Record:
+    message = poison.message
+    source = f"{message.topic()}_{message.partition()}_{message.offset()}"
+    headers = {
+        "message_id": source,
+        "type": "poison_message",
+        "cause": poison.cause,
+        "source_topic": str(message.topic()),
+        "source_partition": str(message.partition()),
+        "source_offset": str(message.offset()),
+    }
+    value = message.value()
+    return Record(topic, message.key(), None if value is None else value[:VALUE_BYTES], headers)

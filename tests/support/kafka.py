@@ -1,0 +1,84 @@
+"""Topics of a test's own on a real Kafka, and a reader that is none of ours."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+SECONDS = 20.0
+"""The deadline of every exchange with Kafka: ample, so that only what is broken meets it."""
+
+
+@asynccontextmanager
+async def own_topics(bootstrap_servers: str) -> AsyncIterator[str]:
+    """A prefix; the topics and groups whose names begin with it are deleted afterwards."""
+    prefix = f"test-{uuid4().hex[:12]}-"
+    yield prefix
+    await asyncio.to_thread(_delete, bootstrap_servers, prefix)
+
+
+def _delete(bootstrap_servers: str, prefix: str) -> None:
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    topics = [name for name in admin.list_topics(timeout=SECONDS).topics if name.startswith(prefix)]
+    for deleted in admin.delete_topics(topics).values() if topics else ():
+        deleted.result(SECONDS)
+    listed = admin.list_consumer_groups().result(SECONDS).valid
+    groups = [group.group_id for group in listed if group.group_id.startswith(prefix)]
+    for gone in admin.delete_consumer_groups(groups).values() if groups else ():
+        gone.result(SECONDS)
+
+
+async def create_topic(bootstrap_servers: str, topic: str, partitions: int = 1) -> None:
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    created = admin.create_topics([NewTopic(topic, num_partitions=partitions)])
+    await asyncio.to_thread(created[topic].result, SECONDS)
+
+
+async def send(bootstrap_servers: str, topic: str, *values: bytes | None) -> None:
+    """Plain messages, as somebody else might send them."""
+    await asyncio.to_thread(_send, bootstrap_servers, topic, values)
+
+
+def _send(bootstrap_servers: str, topic: str, values: tuple[bytes | None, ...]) -> None:
+    producer = Producer({"bootstrap.servers": bootstrap_servers})
+    for value in values:
+        producer.produce(topic, value)
+    assert producer.flush(SECONDS) == 0
+
+
+async def read(bootstrap_servers: str, topic: str) -> list[Message]:
+    """All that a `read_committed` consumer finds on the topic now."""
+    return await asyncio.to_thread(_read, bootstrap_servers, topic)
+
+
+def _read(bootstrap_servers: str, topic: str) -> list[Message]:
+    reader = Consumer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": "unused",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+        }
+    )
+    try:
+        partitions = reader.list_topics(topic, timeout=SECONDS).topics[topic].partitions
+        reader.assign([TopicPartition(topic, number, 0) for number in partitions])
+        messages: list[Message] = []
+        ended: set[int | None] = set()
+        while len(ended) < len(partitions):
+            message = reader.poll(SECONDS)
+            assert message is not None, f"{topic} could not be read to its end"
+            error = message.error()
+            if error is None:
+                messages.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                ended.add(message.partition())
+            else:
+                raise KafkaException(error)
+        return messages
+    finally:
+        reader.close()
