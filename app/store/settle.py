@@ -166,7 +166,7 @@ def settle(transaction: Transaction, settlement: Settlement, options: SettleOpti
         task.version + 1,
         new_reviews=add.reviews_fetched,
         duplicates=add.reviews_duplicates,
-        new_tasks=max(0, add.tasks_open),
+        new_tasks=add.tasks_open + (move.status in (TaskStatus.DONE, TaskStatus.DEAD)),
         total=settlement.total,
         job_ended=_after(transaction, settlement, job, options),
         first_review_after=transaction.now - job.created_at if first else None,
