@@ -10,7 +10,7 @@ from app.api import errors
 from app.api.auth import OPEN_ROUTES
 from app.api.middleware import BodyLimit, RequestContext
 from app.api.problems import problem_responses
-from app.api.routes import dead_letters, jobs, operations, results
+from app.api.routes import dead_letters, jobs, operations, results, submission
 from app.api.schemas import ProblemDetails, ReviewFetchRequest, TokenReplacement, schema_of
 from app.models.views import RedriveRequest
 
@@ -40,6 +40,7 @@ def create_api(*, version: str, lifespan: Lifespan | None = None) -> Api:
         openapi_url=None,
         redirect_slashes=False,
     )
+    submission.add_to(app)
     for routes in (jobs, results, dead_letters, operations):
         app.include_router(routes.router)
     errors.install(app)

@@ -72,7 +72,6 @@ class RequestContext:
                 _add_headers(message, request_id)
             await send(message)
 
-        structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id.decode())
         try:
             await self._app(scope, receive, completed)

@@ -36,9 +36,14 @@ def set_services(app: FastAPI, services: ApiServices) -> None:
     app.state.services = services
 
 
-async def get_services(request: Request) -> ApiServices:
+def services_of(request: Request) -> ApiServices:
     services: ApiServices = request.app.state.services
     return services
 
 
-Services = Annotated[ApiServices, Depends(get_services)]
+async def _get_services(request: Request) -> ApiServices:
+    """Not plain: the framework calls plain functions in a thread."""
+    return services_of(request)
+
+
+Services = Annotated[ApiServices, Depends(_get_services)]

@@ -1,59 +1,21 @@
-"""Jobs: submit, list, look at, control."""
+"""Jobs: list, look at, control. Taking them in is `submission`."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header
-from starlette.responses import Response
+from fastapi import APIRouter, Depends
 
-from app.api.auth import Operator, Reader, Submitter
+from app.api.auth import Operator, Reader
 from app.api.body import Body, JsonBody
 from app.api.parameters import Cursor, JobId, Limit
 from app.api.problems import problem_responses
-from app.api.schemas import ReviewFetchRequest, ReviewFetchResponse, TokenReplacement
+from app.api.schemas import TokenReplacement
 from app.api.services import Services
 from app.models.job import JobStatus
 from app.models.views import JobList, JobView, LocationList
 
 router = APIRouter(prefix="/api/v1/review-fetch", tags=["jobs"])
 
-_submission = JsonBody(ReviewFetchRequest)
 _replacement = JsonBody(TokenReplacement)
-
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x21-\x7e]+$",
-        description="Sent again within 24 hours with the same body, it gives the same job.",
-    ),
-]
-
-
-@router.post(
-    "",
-    status_code=202,
-    response_model=ReviewFetchResponse,
-    responses=problem_responses([413, 415, 422, 429]),
-    openapi_extra=_submission.openapi(),
-)
-async def submit_review_fetch(
-    caller: Submitter,
-    services: Services,
-    body: Annotated[Body[ReviewFetchRequest], Depends(_submission)],
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
-    """Submit a job. 202 means that it is durable; follow it at the address in Location."""
-    accepted = await services.api_service.create_fetch_job(
-        body.value, caller.tenant, idempotency_key=idempotency_key, body=body.raw
-    )
-    return _accepted(accepted)
-
-
-def _accepted(answer: ReviewFetchResponse) -> Response:
-    """Made by hand: at thousands a second the framework's own serialisation would be the largest part of it."""
-    headers = {"Location": f"/api/v1/review-fetch/{answer.job_id}"}
-    return Response(answer.model_dump_json(), 202, headers, "application/json")
 
 
 @router.get("", responses=problem_responses([422]))
