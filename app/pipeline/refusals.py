@@ -17,7 +17,7 @@ def token_refused(task: HeldTask, error: GoogleError, now: float) -> Outcome:
         problem = Problem("invalid_token", f"Google refused the access token. {error.message}", error.status)
         return DeadLetter(problem, fails_job=True)
     detail = f"The access token is no longer accepted; send a new one to go on. {error.message}"
-    return Snooze(now, "a new access token", Problem("token_expired", detail, error.status))
+    return Snooze(now, token_problem=Problem("token_expired", detail, error.status))
 
 
 def start_again(task: HeldTask, error: GoogleError) -> Outcome | None:

@@ -238,7 +238,7 @@ class Worker(ABC, Generic[Page]):
             token = self.tools.tokens.open(task)
             await self.prepare(task, token, spent)
         except TokenUnreadableError as error:
-            return Snooze(self.clock.now(), "a new access token", Problem("token_unreadable", str(error)))
+            return Snooze(self.clock.now(), token_problem=Problem("token_unreadable", str(error)))
         except GoogleError as error:
             return refusals.token_refused(task, error, self.clock.now())
         permit = await self._permit(task)
