@@ -1,0 +1,212 @@
+"""What `doctor` looks at. A check finds something out, changes nothing, and knows what to do about it."""
+
+import asyncio
+import difflib
+import os
+import resource
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from dotenv import dotenv_values
+
+from app.api.auth import ApiKeySettingError, parse_api_keys
+from app.cli.local import database_of
+from app.config import (
+    ConfigurationError,
+    PostgresqlServer,
+    Settings,
+    SqliteFile,
+    check_fit_to_start,
+    load_settings,
+    variables,
+)
+from app.credentials import KeyFileError, load_or_create_key
+from app.google.client import GoogleAPIClient
+from app.google.endpoints import Endpoints
+from app.store.budgets import StoredBudgets
+from app.store.database import Database, StoreUnavailableError
+from app.store.keys import list_keys
+from app.store.migrate import head_revision, revision
+
+LEAST_DISK_BYTES = 200 * 2**20
+COMFORTABLE_DISK_BYTES = 2 * 2**30
+"""About four million reviews."""
+
+LEAST_FILES = 1024
+"""64 calls in flight, as many clients, and the store's files leave room below it."""
+
+STORE_SECONDS = 5.0
+GOOGLE_SECONDS = 10.0
+
+
+class Health(StrEnum):
+    """ok, worth knowing, or to be mended before the service works."""
+
+    OK = "ok"
+    WARNING = "warning"
+    BROKEN = "broken"
+
+
+class Finding(NamedTuple):
+    """What a check found; `mend` says what to do about it, empty when nothing."""
+
+    check: str
+    health: Health
+    found: str
+    mend: str = ""
+
+
+async def examine() -> list[Finding]:
+    """Every check, in the order in which a person would mend things."""
+    findings = misspelled(os.environ | {name: value or "" for name, value in dotenv_values(".env").items()})
+    try:
+        settings = load_settings()
+    except ConfigurationError as error:
+        broken = [Finding("configuration", Health.BROKEN, problem, "set it right") for problem in error.problems]
+        return [*broken, *findings, sqlite_version(), open_files()]
+    findings.append(Finding("configuration", Health.OK, f"{settings.environment}, store {settings.database}"))
+    findings += [finding async for finding in _of_the_store(settings)]
+    findings += [sealing_key(settings), disk(settings), open_files(), sqlite_version()]
+    findings += [finding async for finding in _of_google(settings)]
+    return findings
+
+
+def misspelled(environment: Mapping[str, str]) -> list[Finding]:
+    """Variables that are none of ours and look as if they were meant to be."""
+    known = [variable.name for variable in variables(Settings)]
+    all_known = {*known, *(f"{name}_FILE" for name in known)}
+    findings = []
+    for name in sorted(set(environment) - all_known):
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.87)
+        if near:
+            findings.append(
+                Finding("configuration", Health.WARNING, f"{name} is no setting", f"did you mean {near[0]}?")
+            )
+    return findings
+
+
+def sqlite_version() -> Finding:
+    """3.7.0 to 3.51.2 can lose a WAL when several connections checkpoint; the service lets only one."""
+    return Finding("SQLite", Health.OK, sqlite3.sqlite_version)
+
+
+def open_files() -> Finding:
+    """The process's limit of open files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= LEAST_FILES:
+        return Finding("open files", Health.OK, f"up to {soft}")
+    mend = f"raise it: ulimit -n {min(hard, 65536) if hard > 0 else 65536}"
+    return Finding("open files", Health.WARNING, f"only {soft}", mend)
+
+
+def disk(settings: Settings) -> Finding:
+    """Room and right to write where the service keeps its files."""
+    directory = _nearest(settings.data_directory)
+    if not os.access(directory, os.W_OK | os.X_OK):
+        return Finding("disk", Health.BROKEN, f"{directory} cannot be written to", f"chown or chmod {directory}")
+    free = shutil.disk_usage(directory).free
+    found = f"{free / 2**30:.1f} GiB free in {directory}"
+    if free < LEAST_DISK_BYTES:
+        return Finding("disk", Health.BROKEN, found, "make room, or move the store by DATABASE_URL")
+    if free < COMFORTABLE_DISK_BYTES:
+        return Finding("disk", Health.WARNING, found, "a million reviews take about half a GiB")
+    return Finding("disk", Health.OK, found)
+
+
+def _nearest(directory: Path) -> Path:
+    """The directory, or the first above it that exists."""
+    candidates = [directory.absolute(), *directory.absolute().parents]
+    return next(candidate for candidate in candidates if candidate.is_dir())
+
+
+def sealing_key(settings: Settings) -> Finding:
+    """What access tokens are sealed with."""
+    if settings.sealing_keys:
+        return Finding("sealing key", Health.OK, f"{len(settings.sealing_keys)} configured")
+    path = settings.data_directory / "sealing.key"
+    if not path.exists():
+        return Finding("sealing key", Health.OK, f"none yet; {path} is made at the first start")
+    try:
+        return Finding("sealing key", Health.OK, f"{load_or_create_key(path).id} in {path}")
+    except (KeyFileError, OSError) as error:
+        return Finding("sealing key", Health.BROKEN, str(error), "without it the tokens of unfinished jobs are lost")
+
+
+async def _of_the_store(settings: Settings) -> AsyncIterator[Finding]:
+    where = settings.database
+    if isinstance(where, SqliteFile) and not where.path.exists():
+        yield Finding("store", Health.OK, f"none yet; {where.path} is made at the first start")
+        yield _fitness(settings, stored_api_keys=False)
+        return
+    database = database_of(settings, exclusive=False)
+    try:
+        async with asyncio.timeout(STORE_SECONDS):
+            await database.start()
+            for check in (_store, _budgets, _api_keys):
+                yield await check(settings, database)
+    except (StoreUnavailableError, TimeoutError) as error:
+        yield Finding("store", Health.BROKEN, f"{where}: {error or 'no answer'}", _mend_store(where))
+    finally:
+        await database.close()
+
+
+def _mend_store(where: SqliteFile | PostgresqlServer) -> str:
+    if isinstance(where, PostgresqlServer):
+        return "is PostgreSQL running, and do host, user and password in DATABASE_URL fit?"
+    return f"may the service read and write {where.path} and its directory, and is it a database of this service?"
+
+
+async def _store(_settings: Settings, database: Database) -> Finding:
+    found, newest = await database.read(revision), head_revision()
+    text = f"{await database.version()}, revision {found}"
+    if found == newest:
+        return Finding("store", Health.OK, text)
+    return Finding("store", Health.WARNING, text, f"revision {newest} is current: run `review-fetcher migrate`")
+
+
+async def _budgets(_settings: Settings, database: Database) -> Finding:
+    """Only whether the state of the quota can be read; what is left of it is for the running service to tell."""
+    if await database.read(revision) != head_revision():
+        return Finding("quota", Health.OK, "nothing spent yet")
+    _, budgets = await StoredBudgets(database).read_budgets()
+    known = ", ".join(sorted({f"{project}/{api}" for project, api, _ in budgets})) or "nothing spent yet"
+    return Finding("quota", Health.OK, known)
+
+
+async def _api_keys(settings: Settings, database: Database) -> Finding:
+    stored = []
+    if await database.read(revision) == head_revision():
+        stored = [key for key in await database.read(list_keys) if key.revoked_at is None]
+    return _fitness(settings, stored_api_keys=bool(stored))
+
+
+def _fitness(settings: Settings, *, stored_api_keys: bool) -> Finding:
+    """Whether the service may start like this, and who may call it."""
+    try:
+        configured = parse_api_keys(key.get_secret_value() for key in settings.api_keys)
+        check_fit_to_start(settings, stored_api_keys=stored_api_keys)
+    except (ApiKeySettingError, ConfigurationError) as error:
+        return Finding("start", Health.BROKEN, "the service refuses to start", str(error).replace("\n", "; "))
+    if configured or stored_api_keys:
+        return Finding("start", Health.OK, "allowed; callers need an API key")
+    open_to = "this machine, without a key" if settings.environment == "development" else "nobody: there is no API key"
+    return Finding("start", Health.OK, f"allowed; open to {open_to}")
+
+
+async def _of_google(settings: Settings) -> AsyncIterator[Finding]:
+    if settings.mock_google_api:
+        mend = "" if settings.environment == "development" else "MOCK_GOOGLE_API=false fetches from the real one"
+        yield Finding("Google", Health.OK, "the built-in simulator", mend)
+        return
+    base = settings.google_api_base_url
+    endpoints = Endpoints.at(base) if base else Endpoints.google()
+    async with GoogleAPIClient(endpoints, deadline=GOOGLE_SECONDS) as google:
+        for host in await google.reachable():
+            if host.answered:
+                yield Finding("Google", Health.OK, f"{host.url} answers")
+            else:
+                yield Finding("Google", Health.BROKEN, f"{host.url}: {host.cause}", "without it nothing can be fetched")

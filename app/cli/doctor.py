@@ -1,0 +1,31 @@
+"""`review-fetcher doctor`."""
+
+import asyncio
+
+import typer
+
+from app.cli.exits import ExitCode
+from app.cli.options import Json
+from app.cli.screen import say, show_json, show_table
+
+
+def doctor(as_json: Json = False) -> None:
+    """Check everything that the service needs, and say what to mend.
+
+    Configuration, store and its tables, sealing key, API keys, quota, disk space, limits of the system, SQLite, and
+    whether Google (or GOOGLE_API_BASE_URL) answers. Nothing is changed, and no token is needed. Exit code 1 if
+    something is broken.
+    """
+    from app.cli.checks import Health, examine  # noqa: PLC0415 - most of the service is slow to import
+
+    findings = asyncio.run(examine())
+    broken = [finding for finding in findings if finding.health is Health.BROKEN]
+    if as_json:
+        show_json({"healthy": not broken, "checks": [finding._asdict() for finding in findings]})
+    else:
+        show_table(("check", "", "found"), [(finding.check, finding.health, finding.found) for finding in findings])
+        for finding in findings:
+            if finding.mend:
+                say(f"{finding.check}: {finding.mend}")
+        say(f"{len(broken)} broken." if broken else "Nothing is broken.")
+    raise typer.Exit(ExitCode.FAILED if broken else ExitCode.OK)

@@ -1,0 +1,58 @@
+"""`review-fetcher fetch`."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.exits import UsageError
+from app.cli.files import format_of
+
+STDIN = "-"
+
+
+def fetch(
+    *,
+    out: Annotated[Path, typer.Option(help="The file to write: x.ndjson or x.csv. It appears when it is complete.")],
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REVIEW_FETCHER_TOKEN",
+            show_default=False,
+            help="Google OAuth access token; - reads it from stdin. Others on this machine can read a command's "
+            "options: prefer the variable or stdin. Not needed to go on with an interrupted job.",
+        ),
+    ] = None,
+    google_url: Annotated[
+        str | None, typer.Option(help="One base URL in place of Google's hosts; else GOOGLE_API_BASE_URL.")
+    ] = None,
+    mock: Annotated[
+        bool | None,
+        typer.Option("--mock/--no-mock", help="The built-in simulated Google, or the real one; else MOCK_GOOGLE_API."),
+    ] = None,
+) -> None:
+    """Fetch all reviews that a token can see into one file, without a server.
+
+    The quota is kept as by the service (RATELIMIT_* settings). Ctrl-C stops at the next page; the same command with
+    the same --out goes on where it stopped, also with a newer token. What it needs for that is in OUT.state/, which is
+    removed when the job is complete.
+
+    Exit codes: 0 complete · 3 the job failed · 4 some reviews could not be fetched: run again · 5 the token expired:
+    run again with a new one · 130 interrupted: run again.
+    """
+    form = format_of(out)
+    if mock and google_url:
+        raise UsageError("--mock and --google-url contradict each other")
+    access_token = _from_stdin() if token == STDIN else token
+    from app.cli.fetching import Plan, run_fetch  # noqa: PLC0415 - the whole service is slow to import
+
+    code = asyncio.run(run_fetch(Plan(out, form, access_token, google_url, mock)))
+    raise typer.Exit(code)
+
+
+def _from_stdin() -> str:
+    if sys.stdin.isatty():
+        typer.echo("Paste the access token and press Enter:", err=True)
+    return sys.stdin.readline().strip()

@@ -1,0 +1,44 @@
+"""Result files: complete, or not there at all."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import BinaryIO
+
+from app.cli.exits import CommandError, UsageError
+
+FORMATS = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv"}
+
+
+def format_of(path: Path) -> str:
+    """ndjson or csv, by the file's name. Raises UsageError."""
+    form = FORMATS.get(path.suffix.lower())
+    if form is None:
+        raise UsageError(f"--out: {path.name} must end in .ndjson or .csv")
+    return form
+
+
+async def write_whole(path: Path, chunks: AsyncIterator[bytes]) -> None:
+    """Write the chunks beside `path`, and put the file in its place when everything is on the disk."""
+    aside = path.with_name(f".{path.name}.partial")
+    try:
+        file = _create(aside)
+        try:
+            async for chunk in chunks:
+                file.write(chunk)
+            _finish(file)
+        finally:
+            file.close()
+        aside.replace(path)
+    except OSError as error:
+        raise CommandError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _create(path: Path) -> BinaryIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("wb")
+
+
+def _finish(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())

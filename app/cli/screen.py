@@ -1,0 +1,65 @@
+"""What commands print: results to stdout, everything about them to stderr."""
+
+import json
+from collections.abc import Sequence
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.telemetry.redaction import clean
+
+PIPE_WIDTH = 240
+"""Of tables that go to a file or another program: nothing is cut off."""
+
+
+def results() -> Console:
+    """stdout."""
+    console = Console(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+
+
+def remarks() -> Console:
+    """stderr."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """A remark for people. What others wrote into it can neither forge lines nor steer the terminal."""
+    for line in text.splitlines():
+        remarks().print(Text(str(clean(line))))
+
+
+def say_error(text: str) -> None:
+    """Why the command ends here."""
+    lines = text.splitlines() or ["unknown"]
+    for line in lines:
+        remarks().print(Text("error: ", style="bold red"), Text(str(clean(line))), sep="")
+
+
+def show_json(value: BaseModel | object) -> None:
+    """One JSON document for other programs."""
+    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    results().print(json.dumps(plain, indent=2, ensure_ascii=False), markup=False, soft_wrap=True)
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table without ornament; cells are plain text."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(clean(str(cell)))) for cell in row))
+    results().print(table)
+
+
+def show_facts(facts: Sequence[tuple[str, object]]) -> None:
+    """Names and values, one pair a line."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for name, value in facts:
+        if value is not None:
+            table.add_row(name, Text(str(clean(str(value)))))
+    results().print(table)
