@@ -175,6 +175,7 @@ _held_statement = (
     .outerjoin(credentials, credentials.c.job_id == tasks.c.job_id)
     .outerjoin(locations, locations.c.no == tasks.c.location_no)
     .where(tasks.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(tasks.c.id)
 )
 
 
