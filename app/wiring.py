@@ -66,6 +66,10 @@ DRAIN_SECONDS = 20.0
 
 READY_CHECK_SECONDS = 5.0
 
+MOCK_PAGE_CACHE_BYTES = 8 * 2**20
+MOCK_LEDGER_CALLS = 100_000
+"""The simulator inside the service shares its memory: small, where the one in a process of its own is generous."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -121,7 +125,9 @@ async def _open_simulator(settings: Settings, undo: AsyncExitStack) -> Simulator
         return None
     world = settings.simulator
     catalogue = Catalogue(seed=world.seed, accounts=world.accounts, locations=world.locations, reviews=world.reviews)
-    simulator = Simulator(catalogue, _faults(world.faults))
+    simulator = Simulator(
+        catalogue, _faults(world.faults), page_cache_bytes=MOCK_PAGE_CACHE_BYTES, ledger_calls=MOCK_LEDGER_CALLS
+    )
     undo.push_async_callback(simulator.stop)
     await simulator.start()
     log.info("simulator.started", url=simulator.url)
