@@ -8,7 +8,7 @@ everything up to the noted number is final. The cursor carries both, so each vis
 a transaction that stays open delays the feed, and never costs a row.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -16,7 +16,7 @@ from sqlalchemy import Row, func, select, text
 
 from app.store.cursors import FeedCursor
 from app.store.database import Transaction
-from app.store.review_pages import PAGE_BYTES, REVIEW_COLUMNS, ReviewRow
+from app.store.review_pages import PAGE_BYTES, REVIEW_COLUMNS, ROWS_A_QUERY, ReviewRow
 from app.store.schema import locations, reviews
 
 NUMBERS_A_LOOK = 20_000
@@ -32,7 +32,8 @@ class FeedRows(NamedTuple):
 
 
 def read_feed(transaction: Transaction, tenant: str, position: FeedCursor, limit: int) -> FeedRows:
-    """At most `limit` reviews of the tenant behind the position. May be empty although there is more."""
+    """At most `limit` reviews of the tenant behind the position. May be fewer, or none, although there is more."""
+    limit = min(limit, ROWS_A_QUERY)
     bounds = _bounds(transaction, position)
     upto = min(bounds.settled, position.after + NUMBERS_A_LOOK)
     rows: list[ReviewRow] = []
@@ -47,7 +48,7 @@ def read_feed(transaction: Transaction, tenant: str, position: FeedCursor, limit
     return FeedRows(rows, replace(bounds, after=last), last < bounds.settled)
 
 
-def _between(transaction: Transaction, tenant: str, after: int, upto: int, limit: int) -> Iterable[Row[Any]]:
+def _between(transaction: Transaction, tenant: str, after: int, upto: int, limit: int) -> Sequence[Row[Any]]:
     statement = (
         select(reviews.c.seq, locations.c.job_id, locations.c.account, locations.c.location, *REVIEW_COLUMNS)
         .join(locations, locations.c.no == reviews.c.location_no)
@@ -55,7 +56,7 @@ def _between(transaction: Transaction, tenant: str, after: int, upto: int, limit
         .order_by(reviews.c.seq)
         .limit(limit)
     )
-    return transaction.connection.execute(statement)
+    return transaction.connection.execute(statement).all()
 
 
 def _bounds(transaction: Transaction, position: FeedCursor) -> FeedCursor:

@@ -5,9 +5,7 @@ through the unique key (location_no, review_id), so no page sorts or skips what 
 """
 
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
-from itertools import accumulate
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, bindparam, select
@@ -18,6 +16,9 @@ from app.store.schema import locations, reviews
 
 PAGE_BYTES = 8 * 1024 * 1024
 """A page ends early behind so many bytes of Google's objects: a review may have 900 kB, a page 1,000 reviews."""
+
+ROWS_A_QUERY = 250
+"""What a page of the largest reviews holds in vain in memory, when it ends early, is at most so many."""
 
 LOCATIONS_A_LOOK = 500
 """Locations looked up at once; small ones share one query for their reviews."""
@@ -67,33 +68,31 @@ def read_reviews(transaction: Transaction, job_id: str, limit: int, after: Revie
     """
     rows: list[ReviewRow] = []
     size = 0
-    with closing(_walk(transaction, job_id, limit + 1, after)) as walk:
-        for row in walk:
-            if len(rows) == limit or size >= PAGE_BYTES:
-                return ReviewPage(rows, ReviewsCursor(job_id, rows[-1].location, rows[-1].review_id))
-            rows.append(row)
-            size += len(row.raw)
+    for row in _walk(transaction, job_id, min(limit + 1, ROWS_A_QUERY), after):
+        if len(rows) == limit or size >= PAGE_BYTES:
+            return ReviewPage(rows, ReviewsCursor(job_id, rows[-1].location, rows[-1].review_id))
+        rows.append(row)
+        size += len(row.raw)
     return ReviewPage(rows, None)
 
 
-def _walk(transaction: Transaction, job_id: str, limit: int, after: ReviewsCursor | None) -> Generator[ReviewRow]:
-    """Rows in order: the rest of the location that `after` stands in, then the locations behind it.
+def _walk(transaction: Transaction, job_id: str, rows: int, after: ReviewsCursor | None) -> Iterator[ReviewRow]:
+    """The rest of the location that `after` stands in, then the locations behind it; about `rows` a query.
 
-    It may give more than `limit` rows or fewer bytes than there are: the reader stops where its page is full.
+    Nothing is asked for before the reader wants it.
     """
-    left = limit
+    behind = ""
     if after is not None:
-        for place in _places(transaction, job_id, locations.c.location == after.location, 1):
-            for row in _of_one(transaction, job_id, place, after.review_id, left):
-                left -= 1
-                yield row
-    behind = after.location if after is not None else ""
-    while left > 0 and (places := _places(transaction, job_id, locations.c.location > behind, LOCATIONS_A_LOOK)):
-        group = _that_fit(places, left)
-        for row in _of_group(transaction, job_id, group, left):
-            left -= 1
-            yield row
-        behind = group[-1].location
+        behind = after.location
+        for place in _places(transaction, job_id, locations.c.location == behind, 1):
+            yield from _of_one(transaction, job_id, place, after.review_id, rows)
+    while places := _places(transaction, job_id, locations.c.location > behind, LOCATIONS_A_LOOK):
+        for group in _groups(places, rows):
+            if len(group) == 1:
+                yield from _of_one(transaction, job_id, group[0], None, rows)
+            else:
+                yield from _of_several(transaction, job_id, group)
+        behind = places[-1].location
 
 
 def _places(transaction: Transaction, job_id: str, which: ColumnElement[bool], limit: int) -> list[_Place]:
@@ -107,12 +106,15 @@ def _places(transaction: Transaction, job_id: str, which: ColumnElement[bool], l
     return [_Place._make(row) for row in transaction.connection.execute(statement)]
 
 
-def _that_fit(places: Sequence[_Place], left: int) -> Sequence[_Place]:
-    """The first places that have at most `left` rows together; at least one."""
-    for count, together in enumerate(accumulate(place.fetched for place in places)):
-        if together > left:
-            return places[: max(1, count)]
-    return places
+def _groups(places: Sequence[_Place], rows: int) -> Iterator[Sequence[_Place]]:
+    """Neighbours that have at most `rows` rows together; one that has more stands alone."""
+    start = together = 0
+    for index, place in enumerate(places):
+        if index > start and together + place.fetched > rows:
+            yield places[start:index]
+            start, together = index, 0
+        together += place.fetched
+    yield places[start:]
 
 
 _from_first = (
@@ -131,14 +133,9 @@ _of_many = (
 )
 
 
-def _of_group(transaction: Transaction, job_id: str, group: Sequence[_Place], left: int) -> Iterator[ReviewRow]:
-    """The rows of several small locations by one query, or the first ones of a single location that may be huge."""
-    if len(group) == 1:
-        yield from _of_one(transaction, job_id, group[0], None, left)
-        return
-    found = transaction.connection.execute(_of_many, {"numbers": [place.no for place in group]})
+def _of_several(transaction: Transaction, job_id: str, group: Sequence[_Place]) -> Iterator[ReviewRow]:
     by_place: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
-    for row in found:
+    for row in transaction.connection.execute(_of_many, {"numbers": [place.no for place in group]}):
         by_place[row[0]].append(tuple(row[1:]))
     for place in group:
         head = (job_id, place.account, place.location)
@@ -147,8 +144,13 @@ def _of_group(transaction: Transaction, job_id: str, group: Sequence[_Place], le
 
 
 def _of_one(transaction: Transaction, job_id: str, place: _Place, after: str | None, rows: int) -> Iterator[ReviewRow]:
-    values = {"number": place.no, "rows": rows} | ({} if after is None else {"after": after})
     head = (job_id, place.account, place.location)
-    with transaction.connection.execute(_from_first if after is None else _from_behind, values) as found:
+    while True:
+        values = {"number": place.no, "rows": rows} | ({} if after is None else {"after": after})
+        statement = _from_first if after is None else _from_behind
+        found = transaction.connection.execute(statement, values).all()
         for columns in found:
             yield ReviewRow._make(head + tuple(columns))
+        if len(found) < rows:
+            return
+        after = found[-1].review_id

@@ -181,6 +181,14 @@ async def test_many_small_locations_are_read_over_several_looks(
     assert await all_pages(lambda cursor: export.page("default", job_id, 5, cursor)) == IN_ORDER
 
 
+async def test_a_page_is_the_same_by_however_many_queries(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = await finished(database, REVIEWS)
+    export = Export(database)
+    for rows in (1, 2, 3):
+        monkeypatch.setattr(review_pages, "ROWS_A_QUERY", rows)
+        assert await all_pages(lambda cursor: export.page("default", job_id, 4, cursor)) == IN_ORDER
+
+
 async def test_a_page_of_large_reviews_ends_early_and_goes_on(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
