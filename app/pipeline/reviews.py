@@ -1,8 +1,12 @@
 """The third stage: the reviews of one location, newest update first.
 
-Pages shift while they are read: an edited review moves to the top and pushes others over page borders. So a location
-whose rows differ from Google's total at the end is walked once more, until a page holds nothing new.
+Pages shift while they are read. An edited review moves to the top and pushes others down: a location whose rows differ
+from Google's total at the end is walked once more, until a page holds nothing new. A review that is taken back lets
+others move up, over a border that was passed already, and may leave rows and total equal: when the total has fallen
+between two pages, the location is walked once more to its end.
 """
+
+from enum import IntEnum
 
 from app.google.errors import GoogleError
 from app.google.pages import ReviewsPage
@@ -20,6 +24,21 @@ SPARE_PAGES = 100
 """How many pages more than the total needs are read before the page tokens are held to go in circles."""
 
 UNVERIFIED = "not_verified"
+
+
+class Walk(IntEnum):
+    """How often and why a location's pages are read; `HeldTask.walk`."""
+
+    FIRST = 0
+    UNTIL_KNOWN = 1
+    """The second look, until a page holds nothing new."""
+    SHRUNK = 2
+    """Still the first, but the total has fallen since."""
+    WHOLE = 3
+    """The second look, to the end."""
+
+
+_SECOND_LOOK = (Walk.UNTIL_KNOWN, Walk.WHOLE)
 
 DONE = Move(TaskStatus.DONE)
 
@@ -45,7 +64,7 @@ class ReviewWorker(Worker[ReviewsPage]):
             total=page.total,
             average=page.average,
             location_end=end,
-            again=(lambda new: _complete(task, page, total, new)) if ends or task.walk else None,
+            again=(lambda new: _complete(task, page, total, new)) if ends or task.walk in _SECOND_LOOK else None,
         )
 
     def refused(self, task: HeldTask, error: GoogleError) -> Outcome:
@@ -83,15 +102,23 @@ def _next(task: HeldTask, page: ReviewsPage, total: int | None) -> tuple[Move, L
         return DONE, LocationEnd(LocationState.DONE)
     if token == task.cursor or task.pages > 2 * ((total or 0) // PAGE_SIZE) + SPARE_PAGES:
         return DONE, LocationEnd(LocationState.DONE, "page_token_loop")
-    return Move(TaskStatus.HELD, token, task.walk, task.pages + 1, task.restarts), None
+    return Move(TaskStatus.HELD, token, _walk_after(task, total), task.pages + 1, task.restarts), None
+
+
+def _walk_after(task: HeldTask, total: int | None) -> Walk:
+    """A total that fell before the first page of a walk has moved nothing over a border of this walk."""
+    shrinks = task.cursor is not None and (total or 0) < (task.location_total or 0)
+    return Walk.SHRUNK if shrinks and task.walk == Walk.FIRST else Walk(task.walk)
 
 
 def _complete(task: HeldTask, page: ReviewsPage, total: int | None, new: int) -> tuple[Move, LocationEnd | None]:
-    """With the page's reviews in: the first walk is done if the rows are Google's total, else it is walked again."""
+    """With the page's reviews in: done, or walked once more, see above."""
     end = LocationEnd(LocationState.DONE)
-    if task.walk:
-        goes_on = new > 0 and page.next_page_token is not None
+    if task.walk in _SECOND_LOOK:
+        goes_on = page.next_page_token is not None and (new > 0 or task.walk == Walk.WHOLE)
         return _next(task, page, total) if goes_on else (DONE, end)
+    if _walk_after(task, total) is Walk.SHRUNK:
+        return Move(TaskStatus.HELD, walk=Walk.WHOLE, restarts=task.restarts), None
     if total is None or task.location_fetched + new == total:
         return DONE, end
-    return Move(TaskStatus.HELD, walk=1, restarts=task.restarts), None
+    return Move(TaskStatus.HELD, walk=Walk.UNTIL_KNOWN, restarts=task.restarts), None
