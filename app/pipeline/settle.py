@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from app.models.job import HeldTask, Problem, TaskStatus
+from app.models.job import HeldTask, LocationState, Problem, Stage, TaskStatus
 from app.pipeline.outcome import Advance, DeadLetter, Outcome, Retry, Snooze, Spent
 from app.retry.policy import ExponentialBackoffPolicy
 from app.store.settle import LocationEnd, Move, Settlement
@@ -107,6 +107,7 @@ def _dead(task: HeldTask, outcome: DeadLetter) -> Settlement:
     return Settlement(
         task,
         stay(task, TaskStatus.DEAD, attempt=task.attempt + 1, error=outcome.problem),
+        location_end=LocationEnd(LocationState.DEAD, outcome.problem.type) if task.stage is Stage.REVIEWS else None,
         job_problem=outcome.problem if outcome.fails_job else None,
         try_other_account=outcome.try_other_account,
     )
