@@ -10,7 +10,7 @@ from app.models.job import HeldTask, LocationState, Stage, TaskStatus
 from app.models.review import Account, Location, Review
 from app.store.counters import Counters
 from app.store.database import Transaction
-from app.store.schema import jobs, locations, other_accounts, outbox, reviews, tasks
+from app.store.schema import dead_letters, jobs, locations, other_accounts, outbox, reviews, status_in, tasks
 from app.store.tasks import turn
 
 _TASK_COLUMNS = (
@@ -104,12 +104,16 @@ def _remember_account(transaction: Transaction, task: HeldTask, row: _LocationRo
     new = transaction.insert_ignore(
         other_accounts, [{"location_no": row.no, "account": task.resource, "tenant": task.tenant}]
     )
-    if not new or row.state != LocationState.UNAVAILABLE:
+    if not new or row.state not in (LocationState.UNAVAILABLE, LocationState.DEAD):
         return
     _reopen(transaction, task.job_id, row, task.resource)
     add.tasks_open += 1
-    add.tasks_done -= 1
-    add.locations_unavailable -= 1
+    if row.state == LocationState.DEAD:
+        add.tasks_dead -= 1
+        _retract(transaction, task.job_id, row.location)
+    else:
+        add.tasks_done -= 1
+        add.locations_unavailable -= 1
 
 
 def _reopen(transaction: Transaction, job_id: str, row: _LocationRow, account: str) -> None:
@@ -117,7 +121,7 @@ def _reopen(transaction: Transaction, job_id: str, row: _LocationRow, account: s
     transaction.connection.execute(
         update(locations)
         .where(locations.c.no == row.no)
-        .values(state=LocationState.WAITING.value, cause=None, account=account)
+        .values(state=LocationState.WAITING.value, cause=None, gap=None, account=account)
     )
     transaction.connection.execute(
         update(tasks)
@@ -125,7 +129,7 @@ def _reopen(transaction: Transaction, job_id: str, row: _LocationRow, account: s
             tasks.c.job_id == job_id,
             tasks.c.stage == Stage.REVIEWS.value,
             tasks.c.resource == row.location,
-            tasks.c.status == TaskStatus.DONE.value,
+            status_in(tasks.c.status, (TaskStatus.DONE, TaskStatus.DEAD)),
         )
         .values(
             status=TaskStatus.WAITING.value,
@@ -133,9 +137,27 @@ def _reopen(transaction: Transaction, job_id: str, row: _LocationRow, account: s
             account=account,
             cursor=None,
             walk=0,
+            pages=0,
+            restarts=0,
             missing=0,
+            attempt=0,
+            crashes=0,
             due_at=transaction.now,
         )
+    )
+
+
+def _retract(transaction: Transaction, job_id: str, location: str) -> None:
+    """The location was given up before this account was known: its dead letter counts as tried again."""
+    transaction.connection.execute(
+        update(dead_letters)
+        .where(
+            dead_letters.c.job_id == job_id,
+            dead_letters.c.stage == Stage.REVIEWS.value,
+            dead_letters.c.resource == location,
+            dead_letters.c.redriven_at.is_(None),
+        )
+        .values(redrives=dead_letters.c.redrives + 1, redriven_at=transaction.now)
     )
 
 

@@ -309,7 +309,16 @@ def _bury(transaction: Transaction, task: HeldTask, move: Move) -> None:
 
 
 def _bury_oversized(transaction: Transaction, settlement: Settlement) -> None:
+    """Each once a job: a second look, or another page that overlaps, meets them again."""
     task = settlement.task
+    found = {f"{task.resource}/reviews/{review.review_id}": review for review in settlement.oversized}
+    buried = transaction.connection.execute(
+        select(dead_letters.c.resource).where(
+            dead_letters.c.job_id == task.job_id, dead_letters.c.stage == "review", dead_letters.c.resource.in_(found)
+        )
+    ).scalars()
+    for resource in buried:
+        del found[resource]
     transaction.insert_ignore(
         dead_letters,
         [
@@ -317,14 +326,14 @@ def _bury_oversized(transaction: Transaction, settlement: Settlement) -> None:
                 "tenant": task.tenant,
                 "job_id": task.job_id,
                 "stage": "review",
-                "resource": f"{task.resource}/reviews/{review.review_id}",
+                "resource": resource,
                 "cause": "review_too_large",
                 "detail": f"The review has {len(review.raw)} bytes; MAX_REVIEW_BYTES allows fewer.",
                 "attempts": 1,
                 "cursor": task.cursor,
                 "created_at": transaction.now,
             }
-            for review in settlement.oversized
+            for resource, review in found.items()
         ],
     )
 
