@@ -1,0 +1,194 @@
+"""The whole service without its HTTP front, on a real SQLite file and a simulated Google, for the flows."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy import RowMapping, select
+
+from app.api.schemas import ReviewFetchRequest, TokenReplacement
+from app.config import Settings
+from app.config.groups import RateLimitConfig, RetryConfig
+from app.google.client import GoogleAPIClient
+from app.google.endpoints import Endpoints
+from app.limits.permits import Api
+from app.models.access import DEFAULT_TENANT
+from app.models.job import ENDED, JobStatus
+from app.models.views import RedriveRequest, RedriveResult
+from app.pipeline.worker import Observer
+from app.simulator import Simulator
+from app.state import AppState
+from app.store.database import Transaction
+from app.store.schema import dead_letters, jobs, locations, reviews, tasks
+from app.store.settle import Settled, Settlement
+from app.wiring import initialize_components, shutdown_background_tasks, start_background_tasks
+
+PATIENCE_SECONDS = 60.0
+"""What is waited for takes at most a few seconds; this only ends a flow that hangs."""
+
+Row = dict[str, Any]
+
+TOKEN = "ya29.token-for-tests"
+
+UNLIMITED = RateLimitConfig(token_bucket_capacity=0, per_minute=0)
+QUICK_RETRIES = RetryConfig(initial_backoff_ms=1, max_backoff_ms=20)
+
+
+@dataclass(slots=True)
+class Changes:
+    """Rings whenever a worker has settled something: what it wrote can be read by then."""
+
+    observer: Observer
+    settlements: int = 0
+    waiters: list[asyncio.Event] = field(default_factory=list)
+
+    def called(self, api: Api, outcome: str, seconds: float) -> None:
+        self.observer.called(api, outcome, seconds)
+
+    def settled(self, settlement: Settlement, settled: Settled, seconds: float) -> None:
+        self.observer.settled(settlement, settled, seconds)
+        self.settlements += 1
+        for waiter in self.waiters:
+            waiter.set()
+
+    def rings(self) -> asyncio.Event:
+        event = asyncio.Event()
+        self.waiters.append(event)
+        return event
+
+
+class Engine:
+    """One running service. Everything it shows is read from its store."""
+
+    def __init__(self, state: AppState) -> None:
+        self.state = state
+        workers = (state.account_worker, state.location_worker, state.review_worker)
+        self.changes = Changes(workers[0].tools.observer)
+        for worker in workers:
+            worker.tools = replace(worker.tools, observer=self.changes)
+
+    async def submit(self, token: str = TOKEN, tenant: str = DEFAULT_TENANT) -> str:
+        """The id of a job that was accepted with this token."""
+        request = ReviewFetchRequest(access_token=SecretStr(token))
+        return (await self.state.services.api_service.create_fetch_job(request, tenant)).job_id
+
+    async def replace_token(self, job_id: str, token: str) -> None:
+        new = TokenReplacement(access_token=SecretStr(token))
+        await self.state.services.api_service.replace_token(new, DEFAULT_TENANT, job_id)
+
+    async def redrive_all(self) -> RedriveResult:
+        return await self.state.services.dead_letters.redrive(DEFAULT_TENANT, RedriveRequest(all=True))
+
+    async def job(self, job_id: str) -> Row:
+        return (await self.rows(jobs, jobs.c.id == job_id))[0]
+
+    async def locations(self, job_id: str) -> list[Row]:
+        return await self.rows(locations, locations.c.job_id == job_id)
+
+    async def tasks(self, job_id: str) -> list[Row]:
+        return await self.rows(tasks, tasks.c.job_id == job_id)
+
+    async def dead_letters(self, job_id: str) -> list[Row]:
+        return await self.rows(dead_letters, dead_letters.c.job_id == job_id)
+
+    async def reviews(self, job_id: str) -> list[tuple[str, str]]:
+        """(location, review id) of each row of the job, in order; a review that is stored twice is in it twice."""
+
+        def read(transaction: Transaction) -> list[tuple[str, str]]:
+            statement = select(locations.c.location, reviews.c.review_id).join(
+                locations, locations.c.no == reviews.c.location_no
+            )
+            rows = transaction.connection.execute(statement.where(locations.c.job_id == job_id))
+            return sorted((row[0], row[1]) for row in rows)
+
+        return await self.state.database.read(read)
+
+    async def review_rows(self, job_id: str) -> list[Row]:
+        of_job = select(locations.c.no).where(locations.c.job_id == job_id)
+        return await self.rows(reviews, reviews.c.location_no.in_(of_job))
+
+    async def rows(self, table: Any, where: Any) -> list[Row]:
+        def read(transaction: Transaction) -> list[RowMapping]:
+            return list(transaction.connection.execute(select(table).where(where)).mappings())
+
+        return [dict(row) for row in await self.state.database.read(read)]
+
+    async def until(self, job_id: str, holds: Callable[[Row], bool]) -> Row:
+        """The job as soon as this holds for its row, looked at after each settlement."""
+        changed = self.changes.rings()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                changed.clear()
+                job = await self.job(job_id)
+                if holds(job):
+                    self.changes.waiters.remove(changed)
+                    return job
+                await changed.wait()
+
+    async def settled_more(self, settlements: int) -> None:
+        """Until so many settlements were written or dropped since the start."""
+        changed = self.changes.rings()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while self.changes.settlements < settlements:
+                changed.clear()
+                await changed.wait()
+        self.changes.waiters.remove(changed)
+
+    async def job_ended(self, job_id: str) -> Row:
+        return await self.until(job_id, lambda job: job["status"] in ENDED)
+
+    async def job_is(self, job_id: str, status: JobStatus) -> Row:
+        return await self.until(job_id, lambda job: job["status"] == status)
+
+    async def fetch(self, token: str = TOKEN) -> Row:
+        """Submit a job and wait for its end."""
+        return await self.job_ended(await self.submit(token))
+
+
+@asynccontextmanager
+async def running_engine(
+    directory: Path, url: str, *, deadline: float | None = None, **settings: Any
+) -> AsyncIterator[Engine]:
+    """A service on `directory`/reviews.db that asks the Google at `url`; stopped in good order.
+
+    Without other `settings` it has no limits and retries at once. `deadline`: seconds of a call.
+    """
+    values: dict[str, Any] = {
+        "environment": "test",
+        "database_url": f"sqlite:///{directory}/reviews.db",
+        "google_api_base_url": url,
+        "rate_limit": UNLIMITED,
+        "retry": QUICK_RETRIES,
+        "worker_concurrency": 8,
+    }
+    state = await initialize_components(Settings(**(values | settings)))
+    engine = Engine(state)
+    impatient = None if deadline is None else GoogleAPIClient(Endpoints.at(url), deadline=deadline)
+    try:
+        if impatient is not None:
+            await impatient.start()
+            state.account_worker.google = state.location_worker.google = state.review_worker.google = impatient
+        await start_background_tasks(state)
+        yield engine
+    finally:
+        await shutdown_background_tasks(state)
+        if impatient is not None:
+            await impatient.close()
+
+
+def truth(simulator: Simulator, token: str = "") -> list[tuple[str, str]]:
+    """Every (location, review id) that exists upstream now, in order."""
+    known = simulator.truth(token)
+    names = [str(item["name"]) for item in known.locations(0, 1_000_000)]
+    return sorted((name, review_id) for name in names for review_id in known.review_ids(name))
+
+
+def pages_read(simulator: Simulator, api: str = "reviews") -> Iterator[tuple[str, str]]:
+    """(path, page token) of each call that brought a page."""
+    for call in simulator.ledger.entries():
+        if call["api"] == api and call["status"] == 200:
+            yield call["path"], call["page_token"]
