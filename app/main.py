@@ -7,7 +7,8 @@ from fastapi import FastAPI
 
 from app.api.application import create_api
 from app.api.services import set_services
-from app.config import Settings, get_settings
+from app.config import ConfigurationError, Settings, get_settings
+from app.startup import PlainStartupFailure
 from app.state import set_app_state
 from app.telemetry.logging import configure_logging
 from app.wiring import initialize_components, shutdown_background_tasks, start_background_tasks
@@ -35,7 +36,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             set_app_state(None)
             await shutdown_background_tasks(state)
 
-    return create_api(version=chosen.version, lifespan=lifespan)
+    application = create_api(version=chosen.version, lifespan=lifespan)
+    application.add_middleware(PlainStartupFailure)
+    return application
 
 
-app = create_app()
+def _app() -> FastAPI:
+    try:
+        return create_app()
+    except ConfigurationError as error:
+        raise SystemExit(f"The service cannot start.\n{error}") from error
+
+
+app = _app()
