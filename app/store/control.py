@@ -11,7 +11,7 @@ from app.models.transitions import JobAction, require
 from app.models.views import JobView
 from app.store.database import Transaction
 from app.store.ends import end_job, wipe_token
-from app.store.reads import read_job
+from app.store.reads import read_job, require_storable
 from app.store.schema import credentials, jobs
 
 
@@ -63,6 +63,7 @@ _NO_ERROR: dict[str, object] = {"error_type": None, "error_detail": None, "error
 
 def _lock(transaction: Transaction, tenant: str, job_id: str, action: JobAction) -> RowMapping:
     """The job's row, held until the commit. Raises JobNotFoundError, IllegalTransitionError."""
+    require_storable(job_id)
     statement = select(jobs).where(jobs.c.id == job_id, jobs.c.tenant == tenant).with_for_update()
     row = transaction.connection.execute(statement).mappings().one_or_none()
     if row is None:

@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from app.models.errors import BadCursorError
+from app.store.texts import is_storable
 
 T = TypeVar("T", bound="Cursor")
 J = TypeVar("J", bound="JobCursor")
@@ -94,5 +95,4 @@ def decode_of_job(text: str, kind: type[J], job_id: str) -> J:
 
 
 def _is_storable(cursor: Cursor) -> bool:
-    """PostgreSQL refuses NUL in text."""
-    return not any(isinstance(value, str) and "\0" in value for value in msgspec.structs.astuple(cursor))
+    return all(is_storable(value) for value in msgspec.structs.astuple(cursor) if isinstance(value, str))

@@ -5,7 +5,7 @@ Every query names the tenant; another tenant's job is as unknown as none. Review
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, RowMapping, bindparam, func, select, tuple_
+from sqlalchemy import ColumnElement, RowMapping, bindparam, false, func, select, tuple_
 
 from app.models.errors import JobNotFoundError
 from app.models.job import JobStatus
@@ -22,12 +22,14 @@ from app.store.cursors import DeadLettersCursor, JobsCursor, LocationsCursor, de
 from app.store.database import Transaction
 from app.store.job_view import job_view, moment
 from app.store.schema import dead_letters, jobs, locations
+from app.store.texts import is_storable
 
 _one_job = select(jobs).where(jobs.c.id == bindparam("job"), jobs.c.tenant == bindparam("tenant"))
 
 
 def read_job(transaction: Transaction, tenant: str, job_id: str) -> JobView:
     """The job as it stands. Raises JobNotFoundError."""
+    require_storable(job_id)
     row = transaction.connection.execute(_one_job, {"job": job_id, "tenant": tenant}).mappings().one_or_none()
     if row is None:
         raise JobNotFoundError
@@ -36,8 +38,15 @@ def read_job(transaction: Transaction, tenant: str, job_id: str) -> JobView:
 
 def require_job(transaction: Transaction, tenant: str, job_id: str) -> None:
     """Raises JobNotFoundError unless the tenant has this job."""
+    require_storable(job_id)
     statement = select(jobs.c.id).where(jobs.c.id == job_id, jobs.c.tenant == tenant)
     if transaction.connection.execute(statement).scalar_one_or_none() is None:
+        raise JobNotFoundError
+
+
+def require_storable(job_id: str) -> None:
+    """Raises JobNotFoundError for an id that no job can have, so that the database need not choke on it."""
+    if not is_storable(job_id):
         raise JobNotFoundError
 
 
@@ -91,10 +100,9 @@ def _location_view(row: RowMapping) -> LocationView:
 def undriven(tenant: str, cause: str | None, job_id: str | None) -> list[ColumnElement[bool]]:
     """The conditions of a tenant's dead letters that were not redriven since they were written."""
     which: list[ColumnElement[bool]] = [dead_letters.c.tenant == tenant, dead_letters.c.redriven_at.is_(None)]
-    if cause is not None:
-        which.append(dead_letters.c.cause == cause)
-    if job_id is not None:
-        which.append(dead_letters.c.job_id == job_id)
+    for column, wanted in ((dead_letters.c.cause, cause), (dead_letters.c.job_id, job_id)):
+        if wanted is not None:
+            which.append(column == wanted if is_storable(wanted) else false())
     return which
 
 

@@ -92,6 +92,20 @@ async def test_an_unknown_job_and_another_tenants_are_the_same(database: Databas
     assert FeedPage.model_validate_json(await export.feed("other", None, 10)).reviews == []
 
 
+@pytest.mark.parametrize("text", ["\0", "a\0b", "\ud800", "x" * 5000, "' OR 1=1 --"])
+async def test_text_that_no_row_can_hold_is_unknown_and_no_error(database: Database, text: str) -> None:
+    await given_up(database)
+    with pytest.raises(JobNotFoundError):
+        await Progress(database).job("default", text)
+    with pytest.raises(JobNotFoundError):
+        await Export(database).page("default", text, 10, None)
+    with pytest.raises(JobNotFoundError):
+        await JobControl(database, lambda: None).cancel("default", text)
+    letters = DeadLetters(database, lambda: None)
+    assert (await letters.page("default", text, None, 10, None)).items == []
+    assert (await letters.page("default", None, text, 10, None)).items == []
+
+
 async def test_a_job_that_waits_for_quota_says_until_when_and_no_longer(database: Database) -> None:
     job = await walked_to_reviews(database)
     task = job.tasks["locations/1"]
