@@ -13,7 +13,7 @@ from app.clock import Clock
 from app.limits.spent import SpentBudgets
 from app.models.job import Stage, Work
 from app.store.database import Database, StoreUnavailableError, Transaction
-from app.store.tasks import next_due, reclaim_all, reclaim_expired, release
+from app.store.tasks import next_due, reclaim_all, reclaim_expired, release, unrelease
 
 IDLE_SECONDS = 1.0
 """At least this often the store is asked, for what another process made due; wake-ups within this one come at once."""
@@ -65,9 +65,16 @@ class RetryScheduler:
         closed = {stage: self._spent.projects(stage) for stage in Stage}
         works, due = await self._database.write(_release_all, self._window, closed)
         if works:
-            await self._broker.publish(works)
+            await self._publish(works)
         openings = [moment for moment in (due, self._spent.next_opening()) if moment is not None]
         return min(openings, default=None)
+
+    async def _publish(self, works: list[Work]) -> None:
+        try:
+            await self._broker.publish(works)
+        except BrokerUnavailableError:
+            await self._database.write(unrelease, works)
+            raise
 
     async def _reclaim(self) -> None:
         now = self._clock.monotonic()

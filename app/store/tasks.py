@@ -48,6 +48,18 @@ RELEASE_SECONDS = 300.0
 bounded by the window, and a second copy does no harm."""
 
 
+def unrelease(transaction: Transaction, works: Collection[Work]) -> None:
+    """The broker did not take these: they wait again, and copies that got through nevertheless are worthless."""
+    transaction.connection.execute(
+        update(tasks)
+        .where(
+            tuple_(tasks.c.id, tasks.c.version).in_([(work.task_id, work.version) for work in works]),
+            tasks.c.status == TaskStatus.RELEASED.value,
+        )
+        .values(status=TaskStatus.WAITING.value, version=tasks.c.version + 1, lease_until=None)
+    )
+
+
 class _Due(NamedTuple):
     id: int
     version: int
