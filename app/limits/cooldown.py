@@ -17,7 +17,7 @@ SHORTEST_SECONDS = 0.1
 class Cooldown(msgspec.Struct, frozen=True, array_like=True):
     """`until` (epoch seconds) is both the end of the closing and, once past, the moment of the last re-opening.
 
-    `streak` counts closings in a row without a full re-opening between them.
+    `streak` counts closings in a row without a re-opening between them that proved good.
     """
 
     until: float = 0.0

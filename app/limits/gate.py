@@ -12,6 +12,10 @@ from app.limits.rules import Limits
 FULLY_OPEN = 64
 """Calls at once from which a re-opening is complete."""
 
+PROVEN = 8
+"""Calls that went well since a re-opening after which the next 429 is a new event, not the next of a series: with some
+429s among 100 good calls, few re-openings would complete, and the waits would grow to their longest."""
+
 LOST_CALL_SECONDS = 60.0
 """A call of a re-opening whose end nobody reported by then (a call takes 30 s at most) no longer holds it up."""
 
@@ -125,14 +129,14 @@ class Gate:
         return True
 
     def went_well(self, permit: Permit) -> bool:
-        """A call went well: one more at once, which doubles them each round. True when fully open by that."""
+        """A call went well: one more at once, which doubles them each round. True once that is proof enough."""
         if not self.ended(permit) or self.allowed is None:
             return False
         self.allowed += 1
-        if self.allowed < FULLY_OPEN:
-            return False
-        self.allowed, self.outstanding = None, 0
-        return True
+        proven = self.allowed == 1 + PROVEN
+        if self.allowed >= FULLY_OPEN:
+            self.allowed, self.outstanding = None, 0
+        return proven
 
     def closed(self, cooldown: Cooldown, until: float) -> None:
         """Learn of a cooldown that ends at `until` here; nothing happens when it is not newer."""

@@ -98,9 +98,9 @@ class SharedQuota:
         gate = self._gate_of(permit)
         if gate.allowed is None:
             return
-        fully_open = gate.went_well(permit)
+        proven = gate.went_well(permit)
         self._serve(gate)
-        if fully_open:
+        if proven:
             await self._forget_streak(gate, permit)
 
     def released(self, permit: Permit) -> None:
