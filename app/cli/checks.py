@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 
 from app.api.auth import ApiKeySettingError, parse_api_keys
 from app.cli.local import database_of
+from app.clock import SystemClock
 from app.config import (
     ConfigurationError,
     PostgresqlServer,
@@ -27,10 +28,13 @@ from app.config import (
 from app.credentials import KeyFileError, load_or_create_key
 from app.google.client import GoogleAPIClient
 from app.google.endpoints import Endpoints
+from app.limits.quota import SharedQuota
+from app.limits.views import BudgetView
 from app.store.budgets import StoredBudgets
 from app.store.database import Database, StoreUnavailableError
 from app.store.keys import list_keys
 from app.store.migrate import head_revision, revision
+from app.wiring import limits_of
 
 LEAST_DISK_BYTES = 200 * 2**20
 COMFORTABLE_DISK_BYTES = 2 * 2**30
@@ -66,7 +70,7 @@ async def examine() -> list[Finding]:
     try:
         settings = load_settings()
     except ConfigurationError as error:
-        broken = [Finding("configuration", Health.BROKEN, problem, "set it right") for problem in error.problems]
+        broken = [Finding("configuration", Health.BROKEN, problem) for problem in error.problems]
         return [*broken, *findings, sqlite_version(), open_files()]
     findings.append(Finding("configuration", Health.OK, f"{settings.environment}, store {settings.database}"))
     findings += [finding async for finding in _of_the_store(settings)]
@@ -168,13 +172,21 @@ async def _store(_settings: Settings, database: Database) -> Finding:
     return Finding("store", Health.WARNING, text, f"revision {newest} is current: run `review-fetcher migrate`")
 
 
-async def _budgets(_settings: Settings, database: Database) -> Finding:
-    """Only whether the state of the quota can be read; what is left of it is for the running service to tell."""
-    if await database.read(revision) != head_revision():
+async def _budgets(settings: Settings, database: Database) -> Finding:
+    """The budget that has least left, and whether Google has closed one."""
+    budgets: list[BudgetView] = []
+    if await database.read(revision) == head_revision():
+        quota = SharedQuota(StoredBudgets(database), limits_of(settings), "doctor", SystemClock())
+        budgets = list(await quota.snapshot())
+    closed = [budget for budget in budgets if budget.closed_until is not None]
+    if closed:
+        names = ", ".join(f"{budget.api} of project {budget.project}: {budget.reason}" for budget in closed)
+        return Finding("quota", Health.WARNING, f"closed: {names}", "nothing to do: it opens again by itself")
+    left = [(window.left, budget.api, window) for budget in budgets for window in budget.windows]
+    if not left:
         return Finding("quota", Health.OK, "nothing spent yet")
-    _, budgets = await StoredBudgets(database).read_budgets()
-    known = ", ".join(sorted({f"{project}/{api}" for project, api, _ in budgets})) or "nothing spent yet"
-    return Finding("quota", Health.OK, known)
+    calls, api, window = min(left, key=lambda item: item[0] / item[2].limit)
+    return Finding("quota", Health.OK, f"least left: {calls:.0f} of {window.limit:.0f} calls, {api}, {window.name}")
 
 
 async def _api_keys(settings: Settings, database: Database) -> Finding:

@@ -1,12 +1,16 @@
 """`review-fetcher doctor`."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import typer
 
 from app.cli.exits import ExitCode
 from app.cli.options import Json
-from app.cli.screen import say, show_json, show_table
+from app.cli.screen import say, show_json, show_line
+
+if TYPE_CHECKING:
+    from app.cli.checks import Finding
 
 
 def doctor(as_json: Json = False) -> None:
@@ -23,9 +27,14 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         show_json({"healthy": not broken, "checks": [finding._asdict() for finding in findings]})
     else:
-        show_table(("check", "", "found"), [(finding.check, finding.health, finding.found) for finding in findings])
         for finding in findings:
-            if finding.mend:
-                say(f"{finding.check}: {finding.mend}")
+            tell(finding)
         say(f"{len(broken)} broken." if broken else "Nothing is broken.")
     raise typer.Exit(ExitCode.FAILED if broken else ExitCode.OK)
+
+
+def tell(finding: "Finding") -> None:
+    """One line, and what to do about it on the next."""
+    show_line(f"{finding.health:<8} {finding.check}: {finding.found}")
+    if finding.mend:
+        show_line(f"         → {finding.mend}")

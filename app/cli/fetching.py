@@ -28,6 +28,10 @@ POLL_SECONDS = 0.1
 TOKEN_WAIT_SECONDS = 30 * 24 * 3600
 """How long an interrupted job can be taken up again; the longest that TOKEN_WAIT_SEC allows."""
 
+STORE = "reviews.db"
+MOST_LETTERS = 5
+NO_TOKEN = "no access token: set REVIEW_FETCHER_TOKEN, or give --token - and the token on stdin"  # noqa: S105 - a text
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -48,10 +52,13 @@ class Plan:
 async def run_fetch(plan: Plan) -> ExitCode:
     """Start or go on, show progress, write the file. Raises CommandError."""
     settings = settings_of(plan)
-    configure_logging(level="WARNING", json=False)
+    configure_logging(level="ERROR", json=False)  # what matters of one job is told below
     request = _checked_token(plan.token)
+    if request is None and not (plan.directory / STORE).exists():
+        raise UsageError(NO_TOKEN)
     _prepare(plan.directory, _source(settings))
-    say(f"Google: {_source(settings)}")
+    if settings.mock_google_api:
+        say("Reviews come from the built-in simulator and are made up. For the real ones: --no-mock")
     async with _service(settings) as state:
         job = await _newest_job(state)
         job = await _begin(state, job, request)
@@ -69,7 +76,7 @@ def settings_of(plan: Plan) -> Settings:
         chosen |= {"google_api_base_url": plan.google_url, "mock_google_api": False}
     return load_settings(
         environment="development",
-        database_url=f"sqlite:///{plan.directory / 'reviews.db'}",
+        database_url=f"sqlite:///{plan.directory / STORE}",
         api_keys=(),
         mock_kafka=True,
         roles="api,scheduler,accounts,locations,reviews,publisher",
@@ -80,7 +87,7 @@ def settings_of(plan: Plan) -> Settings:
 
 def _source(settings: Settings) -> str:
     if settings.mock_google_api:
-        return "the built-in simulator, whose reviews are made up (the real one: --no-mock)"
+        return "the simulator"
     return settings.google_api_base_url or "googleapis.com"
 
 
@@ -98,7 +105,7 @@ def _prepare(directory: Path, source: str) -> None:
     note = directory / "source"
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not note.exists():
+        if not (directory / STORE).exists():
             note.write_text(source, encoding="utf-8")
         began_with = note.read_text(encoding="utf-8")
     except OSError as error:
@@ -127,7 +134,7 @@ async def _begin(state: AppState, job: JobView | None, request: ReviewFetchReque
     """Everything that must be so before the workers start, then start them."""
     services = state.services
     if job is None and request is None:
-        raise UsageError("no access token: set REVIEW_FETCHER_TOKEN, or --token - and give it on stdin")
+        raise UsageError(NO_TOKEN)
     if job is not None:
         job = await _take_up(state, job, request)
     await start_background_tasks(state)
@@ -186,15 +193,24 @@ async def _end(state: AppState, plan: Plan, job: JobView, *, interrupted: bool) 
         say(f"The access token is no longer accepted; {job.progress.reviews.fetched} reviews are kept.")
         say("Run the same command again with a new token to go on.")
         return ExitCode.NEEDS_TOKEN
-    if job.progress.reviews.fetched or job.status is not JobStatus.FAILED:
+    if job.progress.reviews.fetched or job.status is JobStatus.COMPLETED:
         await _export(state, plan, job)
     if job.status is JobStatus.DLQ:
-        say(f"{job.progress.tasks.dead} parts could not be fetched. Run the same command again to retry them.")
+        await _tell_dead_letters(state, job)
         return ExitCode.JOB_INCOMPLETE
     await asyncio.to_thread(shutil.rmtree, plan.directory, ignore_errors=True)
     if job.status is JobStatus.COMPLETED:
         return ExitCode.OK
     raise CommandError(job.error.detail if job.error else job.message, ExitCode.JOB_FAILED)
+
+
+async def _tell_dead_letters(state: AppState, job: JobView) -> None:
+    letters = await state.services.dead_letters.page(DEFAULT_TENANT, None, job.job_id, MOST_LETTERS, None)
+    for letter in letters.items:
+        say(f"Given up: {letter.stage} of {letter.resource}: {letter.detail}")
+    if letters.next_cursor:
+        say("… and more.")
+    say("Run the same command again to retry what was given up.")
 
 
 async def _export(state: AppState, plan: Plan, job: JobView) -> None:

@@ -38,6 +38,11 @@ def say_error(text: str) -> None:
         remarks().print(Text("error: ", style="bold red"), Text(str(clean(line))), sep="")
 
 
+def show_line(text: str) -> None:
+    """A line of a result."""
+    results().print(Text(str(clean(text))))
+
+
 def show_json(value: BaseModel | object) -> None:
     """One JSON document for other programs."""
     plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
@@ -48,7 +53,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     """A table without ornament; cells are plain text."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, no_wrap=True)
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(clean(str(cell)))) for cell in row))
     results().print(table)

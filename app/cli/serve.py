@@ -19,12 +19,14 @@ def serve(
     Without any configuration it keeps its data in ./data and fetches from a built-in simulated Google. A stop lets
     pages in flight finish (at most 25 seconds); what is left goes on at the next start.
     """
-    from app.cli.server import run_server  # noqa: PLC0415 - the whole service is slow to import
-    from app.config import get_settings  # noqa: PLC0415
+    from app.config import get_settings  # noqa: PLC0415 - slow to import, as the next
 
     settings = get_settings()
     chosen_host, chosen_port = host or settings.host, settings.port if port is None else port
-    if not run_server(settings, listen(chosen_host, chosen_port)):
+    listening = listen(chosen_host, chosen_port)
+    from app.cli.server import run_server  # noqa: PLC0415
+
+    if not run_server(settings, listening):
         raise CommandError("the service did not start: the lines above say why")
 
 

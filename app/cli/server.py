@@ -28,8 +28,8 @@ def run_server(settings: Settings, listening: socket.socket) -> bool:
         version=settings.version,
     )
     server = server_of(settings)
-    say(f"Listening on {url_of(listening)}")
-    with suppress(KeyboardInterrupt):  # Ctrl-C is how people end it, after an orderly stop
+    say(f"Starting at {url_of(listening)} (its API is described at /docs); Ctrl-C stops it.")
+    with suppress(KeyboardInterrupt, SystemExit):  # after an orderly stop; and uvicorn's own code for a failed start
         server.run(sockets=[listening])
     return server.started
 
