@@ -1,0 +1,129 @@
+"""The commands of a page run as a reader would: in one shell, in their order, beside the service they speak to."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.markdown import Block, Command, read_blocks, split, typed
+
+PROJECT = Path(__file__).resolve().parents[2]
+DOCUMENTED_PORT = "127.0.0.1:8000"
+SERVE = ".venv/bin/python -m uvicorn app.main:app"
+"""How the pages start the service."""
+
+START_SECONDS = 60.0
+"""Only ends a test that hangs."""
+
+_MARK = "\x1e"
+"""Stands on stdout before the output of each command."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A command, and the lines that the page shows as its output; `…` stands for anything within a line."""
+
+    command: Command
+    output: list[str]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running service: `address` is host and port."""
+
+    address: str
+
+
+def shown_commands(path: Path) -> list[Shown]:
+    """Every command of a page that is to be run, with what the page says about its output."""
+    blocks = read_blocks(path.read_text().splitlines(), path.name)
+    return [shown for block in blocks if not is_left_out(block) for shown in _shown(block)]
+
+
+def is_left_out(block: Block) -> bool:
+    """Whether the page says that nobody runs the block."""
+    return (block.marker or "").startswith("not-run:")
+
+
+def _shown(block: Block) -> Iterator[Shown]:
+    if block.language not in ("console", "sh"):
+        return
+    commands = list(split(block))
+    ends = [command.line for command in commands[1:]] + [block.first_line + len(block.lines)]
+    for command, end in zip(commands, ends, strict=True):
+        first = command.line + command.text.count("\n") + 1
+        lines = block.lines[first - block.first_line : end - block.first_line]
+        shown = lines if block.language == "console" else []
+        yield Shown(command, [line for line in shown if not typed(line, "console")])
+
+
+def run_commands(commands: Sequence[Command], directory: Path, server: Server | None = None) -> list[str]:
+    """What each command printed on stdout. The first one that fails ends them, with an AssertionError that names it."""
+    script = "\n".join(["set -eu", *(f"printf '\\036'\n{command.text}" for command in commands)])
+    if server is not None:
+        script = script.replace(DOCUMENTED_PORT, server.address)
+    done = subprocess.run(
+        ["bash", "-c", script],
+        check=False,
+        cwd=directory,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+    )
+    outputs = done.stdout.split(_MARK)[1:]
+    failed = commands[len(outputs) - 1]
+    assert done.returncode == 0, f"line {failed.line}: {failed.text}\n{outputs[-1]}{done.stderr}"
+    return outputs
+
+
+def environment() -> dict[str, str]:
+    """A reader's: none of the settings that this run may have, for the pages speak of a service without any."""
+    return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PYTHONPATH": str(PROJECT)}
+
+
+def make_checkout(directory: Path) -> Path:
+    """A directory in which the pages' commands find `.venv`."""
+    (directory / ".venv").symlink_to(sys.prefix)
+    return directory
+
+
+@contextmanager
+def running_server(directory: Path) -> Iterator[Server]:
+    """The service as the pages start it, on a free port; ended in good order on leaving."""
+    command = [*shlex.split(SERVE), "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=directory, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        assert process.stdout is not None
+        try:
+            address = _address(process.stdout)
+            drain = threading.Thread(target=process.stdout.read)
+            drain.start()
+            yield Server(address)
+        finally:
+            process.terminate()
+            process.wait(START_SECONDS)
+        drain.join(START_SECONDS)
+
+
+def _address(lines: Iterable[str]) -> str:
+    log = []
+    for line in lines:
+        if found := re.search(r"running on http://(127\.0\.0\.1:\d+)", line):
+            return found[1]
+        log.append(line)
+    raise AssertionError("the service did not start:\n" + "".join(log))
+
+
+def looks_like(shown: Sequence[str], printed: str) -> bool:
+    """Whether the output is what the page shows; spaces at the ends of lines do not count."""
+    pattern = "\n".join(".*".join(re.escape(part) for part in line.rstrip().split("…")) for line in shown)
+    return re.fullmatch(pattern, "\n".join(line.rstrip() for line in printed.strip("\n").splitlines())) is not None
