@@ -14,6 +14,7 @@ from app.results.dead_letters import DeadLetters
 from app.results.progress import Progress
 from app.store.database import Database, Transaction
 from app.store.schema import credentials, idempotency_keys, tasks
+from app.store.schema import dead_letters as letters_table
 from app.store.settle import LocationEnd, Move, Settlement, SettleOptions
 from app.store.submit import NewJob, submit
 from app.store.tasks import claim, release
@@ -192,6 +193,31 @@ async def test_whoever_held_a_task_before_it_died_cannot_settle_it_after_its_red
     assert (await settle_one(database, late)).status is None
 
 
+async def test_a_redrive_makes_every_older_copy_of_the_task_worthless(database: Database) -> None:
+    await given_up(database)
+
+    def version(transaction: Transaction) -> int:
+        statement = select(tasks.c.version).where(tasks.c.stage == Stage.REVIEWS.value)
+        return int(transaction.connection.execute(statement).scalar_one())
+
+    before = await database.read(version)
+    await dead_letters(database).redrive("default", EVERYTHING)
+    assert await database.read(version) == before + 1
+
+
+async def test_a_letter_whose_task_lives_redrives_nothing(database: Database) -> None:
+    job = await given_up(database)
+    await dead_letters(database).redrive("default", EVERYTHING)
+
+    def forget(transaction: Transaction) -> None:
+        transaction.connection.execute(update(letters_table).values(redriven_at=None))
+
+    await database.write(forget)
+    result = await dead_letters(database).redrive("default", EVERYTHING)
+    assert (result.matched, result.redriven) == (1, 0)
+    assert (await job_view(database, job.id)).progress.tasks.open == 1
+
+
 async def test_what_was_redriven_is_not_redriven_again_until_it_dies_again(database: Database) -> None:
     job = await given_up(database)
     letters = dead_letters(database)
@@ -297,13 +323,13 @@ async def test_idempotency_keys_older_than_a_day_are_purged(database: Database) 
 
 
 async def test_tasks_that_a_cancelled_job_left_waiting_are_closed_turn_by_turn(database: Database) -> None:
-    ended, going_on = [await new_job(database) for _ in range(3)], await new_job(database)
+    going_on, *ended = [await new_job(database) for _ in range(4)]
     for job_id in ended:
         await job_control(database).cancel("default", job_id)
     first = await database.write(tidy, 3600.0, 2)
-    assert (first.tasks_closed, first.sweep_on is None) == (2, False)
+    assert (first.tasks_closed, first.sweep_on is None) == (1, False)
     second = await database.write(tidy, 3600.0, 2, first.sweep_on)
-    assert second.tasks_closed == 1
+    assert second.tasks_closed == 2
     assert [await database.read(_statuses, job_id) for job_id in ended] == [["done"]] * 3
     assert await database.read(_statuses, going_on) == ["waiting"]
 
