@@ -2,12 +2,14 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.auth import ApiKeySettingError
 from app.config import ConfigurationError
 from app.credentials import KeyFileError, SealingKeyError
 from app.store.database import StoreBusyError, StoreUnavailableError
 from app.store.migrate import SchemaTooNewError
 
 EXPECTED = (
+    ApiKeySettingError,
     ConfigurationError,
     KeyFileError,
     SealingKeyError,

@@ -1,15 +1,10 @@
 """The service under uvicorn, started from here."""
 
 import socket
-import sys
-from collections.abc import MutableMapping
 from contextlib import suppress
-from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
 
-from app.cli.exits import told
 from app.cli.screen import say
 from app.config import Settings
 from app.main import create_app
@@ -37,7 +32,7 @@ def run_server(settings: Settings, listening: socket.socket) -> bool:
 def server_of(settings: Settings) -> uvicorn.Server:
     """One worker process: the in-process broker and the store's single writer live in it."""
     config = uvicorn.Config(
-        PlainStartup(create_app(settings)),
+        create_app(settings),
         workers=1,
         lifespan="on",
         log_config=None,
@@ -51,23 +46,3 @@ def server_of(settings: Settings) -> uvicorn.Server:
 def url_of(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-class PlainStartup:
-    """Tells an expected error of the start in its own words: the framework would log its traceback."""
-
-    def __init__(self, application: FastAPI) -> None:
-        self._application = application
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "lifespan":
-            await self._application(scope, receive, send)
-            return
-
-        async def send_plainly(message: MutableMapping[str, Any]) -> None:
-            error = sys.exc_info()[1]  # the framework reports from within its except clause
-            if message["type"] == "lifespan.startup.failed" and error is not None and (line := told(error)):
-                message = {**message, "message": line}
-            await send(message)
-
-        await self._application(scope, receive, send_plainly)
