@@ -30,6 +30,7 @@ from app.store.settle import (
 )
 from app.store.tasks import claim, release
 from tests.support.kafka import own_topics
+from tests.support.locks import until_somebody_waits
 from tests.support.store import new_job, review, take
 
 pytestmark = pytest.mark.postgresql
@@ -226,17 +227,10 @@ async def test_a_settle_that_meets_a_cancel_between_guard_and_counters_writes_no
     await cancelling.start()
     await person.execute("UPDATE jobs SET status = 'cancelled' WHERE id = $1", task.job_id)
     settling = asyncio.create_task(store.write(settle, _answer(task), OPTIONS))
-    await _until_somebody_waits_for_a_lock(person)
+    await until_somebody_waits(person)
     await cancelling.commit()
     await person.close()
     with pytest.raises(JobEndedMeanwhileError):
         await settling
     assert await store.read(_job, task.job_id) == before | {"status": "cancelled"}
     assert await store.read(_count_reviews) == 0
-
-
-async def _until_somebody_waits_for_a_lock(connection: asyncpg.Connection) -> None:
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    async with asyncio.timeout(30):
-        while not await connection.fetchval(waiting):
-            await connection.execute("SELECT pg_stat_clear_snapshot()")
