@@ -13,6 +13,9 @@ from app.api.errors import BodyTooSlowError, NotJsonError
 READ_SECONDS = 20.0
 """For 64 KiB: slower is a mistake, or somebody who holds connections open."""
 
+BODY_PROBLEMS = [400, 408, 413, 415, 422]
+"""What a route with a body may answer besides."""
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -34,6 +37,8 @@ class JsonBody(Generic[M]):
         if not _is_json(request.headers.get("content-type", "")):
             raise NotJsonError
         raw = await _read(request)
+        if b"\\u0000" in raw:
+            raise RequestValidationError([{"loc": ("body",), "msg": "text with NUL cannot be stored"}])
         try:
             return Body(raw, self._model.model_validate_json(raw))
         except ValidationError as error:

@@ -10,6 +10,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import BodyTooLargeError, unexpected
+from app.telemetry.events import Event
 
 BODY_LIMIT = 64 * 1024
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -76,7 +77,7 @@ class RequestContext:
         try:
             await self._app(scope, receive, completed)
         except Exception:
-            log.exception("request_failed", method=scope["method"], path=scope["path"])
+            log.exception(Event.REQUEST_FAILED, method=scope["method"], path=scope["path"])
             if started:
                 raise
             await unexpected()(scope, receive, completed)

@@ -34,10 +34,12 @@ def problem_responses(statuses: Sequence[int]) -> dict[int | str, dict[str, Any]
 
 
 _DESCRIPTIONS = {
+    400: "The connection ended before the body did.",
     401: "No valid API key (or, at submission with the check switched on, a token that Google refuses).",
     403: "The API key lacks the scope.",
     404: "There is no such job for this tenant.",
     405: "The path exists, with other methods.",
+    408: "The body came too slowly.",
     409: "The state of the job does not allow this.",
     413: "The body is over 64 KiB.",
     415: "The body is not declared as application/json.",

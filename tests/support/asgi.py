@@ -69,10 +69,11 @@ class AsgiClient:
             sent["content-type"] = "application/json"
         sent |= {name.lower().replace("_", "-"): value for name, value in (headers or {}).items()}
         exchange = _Exchange(list(chunks))
-        await self._app(self._scope(method, target, sent), exchange.receive, exchange.send)
+        await self._app(self.scope(method, target, sent), exchange.receive, exchange.send)
         return exchange.answer()
 
-    def _scope(self, method: str, target: str, headers: dict[str, str]) -> dict[str, Any]:
+    def scope(self, method: str, target: str, headers: dict[str, str]) -> dict[str, Any]:
+        """What a server says of a request."""
         path, _, query = target.partition("?")
         return {
             "type": "http",

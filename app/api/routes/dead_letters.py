@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 
 from app.api.auth import Operator, Reader
-from app.api.body import Body, JsonBody
+from app.api.body import BODY_PROBLEMS, Body, JsonBody
 from app.api.parameters import Cursor, Limit, Word
 from app.api.problems import problem_responses
 from app.api.services import Services
@@ -30,7 +30,7 @@ async def list_dead_letters(
     return await services.dead_letters.page(caller.tenant, cause, job_id, limit, cursor)
 
 
-@router.post("/redrive", responses=problem_responses([409, 413, 415, 422]), openapi_extra=_redrive.openapi())
+@router.post("/redrive", responses=problem_responses(BODY_PROBLEMS), openapi_extra=_redrive.openapi())
 async def redrive_dead_letters(
     caller: Operator, services: Services, body: Annotated[Body[RedriveRequest], Depends(_redrive)]
 ) -> RedriveResult:

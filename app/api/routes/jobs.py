@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 
 from app.api.auth import Operator, Reader
-from app.api.body import Body, JsonBody
+from app.api.body import BODY_PROBLEMS, Body, JsonBody
 from app.api.parameters import Cursor, JobId, Limit
 from app.api.problems import problem_responses
 from app.api.schemas import TokenReplacement
@@ -60,7 +60,7 @@ async def resume_job(caller: Operator, services: Services, job_id: JobId) -> Job
 
 @router.put(
     "/{job_id}/token",
-    responses=problem_responses([404, 409, 413, 415, 422]),
+    responses=problem_responses([404, 409, *BODY_PROBLEMS]),
     openapi_extra=_replacement.openapi(),
 )
 async def replace_token(

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from app.api.auth import Access
-from app.api.body import JsonBody
+from app.api.body import BODY_PROBLEMS, JsonBody
 from app.api.direct import DirectRoute
 from app.api.problems import problem_responses
 from app.api.schemas import ReviewFetchRequest, ReviewFetchResponse
@@ -62,7 +62,7 @@ def add_to(app: FastAPI) -> None:
         methods=["POST"],
         status_code=202,
         response_model=ReviewFetchResponse,
-        responses=problem_responses([413, 415, 422, 429]),
+        responses=problem_responses([*BODY_PROBLEMS, 429]),
         dependencies=[Security(_caller, scopes=[Scope.SUBMIT.value])],
         openapi_extra=_body.openapi() | {"parameters": [_IDEMPOTENCY_KEY]},
         route_class_override=DirectRoute,
