@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from app.clock import Clock
+from app.telemetry.events import Event
 
 DEATHS_UNTIL_UNREADY = 3
 FIRST_BACKOFF_SECONDS = 0.2
@@ -72,7 +73,7 @@ class Loop:
         self._deaths = 1 if self._recovered() else self._deaths + 1
         if self._restarted is not None:
             self._restarted(self.name)
-        log.exception("loop.died", loop=self.name, deaths=self._deaths)
+        log.exception(Event.LOOP_DIED, loop=self.name, deaths=self._deaths)
 
     def _recovered(self) -> bool:
         return self._clock.monotonic() - self._began >= HEALTHY_AFTER_SECONDS

@@ -30,13 +30,15 @@ class WalkObserver:
 
     def settled(self, settlement: Settlement, settled: Settled, seconds: float) -> None:
         if settled.move is None:
-            log.info("settle.dropped", task_id=settlement.task.task_id)
+            log.info(Event.SETTLE_DROPPED, task_id=settlement.task.task_id)
             return
         if settlement.page:
             self._metrics.settled(seconds, stored=settled.new_reviews, duplicates=settled.duplicates)
         if settled.first_review_after is not None:
             self._metrics.first_review(settled.first_review_after)
         self._tell_trouble(settlement, settled.move)
+        if settlement.token_problem is not None:
+            log.warning(Event.JOB_NEEDS_TOKEN, cause=settlement.token_problem.type)
         if settled.job_ended is not None:
             log.info(Event.JOB_ENDED, status=settled.job_ended)
 

@@ -55,6 +55,7 @@ from app.store.migrate import migrate
 from app.store.postgresql import PostgresDatabase
 from app.store.settle import SettleOptions
 from app.store.sqlite import SqliteDatabase
+from app.telemetry.events import Event
 from app.telemetry.metrics import Metrics
 
 WINDOW_PER_SLOT = 4
@@ -106,7 +107,7 @@ async def _open_database(settings: Settings, metrics: Metrics, undo: AsyncExitSt
     undo.push_async_callback(database.close)
     await database.start()
     revision = await database.write(migrate)
-    log.info("store.opened", store=await database.version(), revision=revision)
+    log.info(Event.STORE_OPENED, store=await database.version(), revision=revision)
     return database
 
 
@@ -130,7 +131,7 @@ async def _open_simulator(settings: Settings, undo: AsyncExitStack) -> Simulator
     )
     undo.push_async_callback(simulator.stop)
     await simulator.start()
-    log.info("simulator.started", url=simulator.url)
+    log.info(Event.SIMULATOR_STARTED, url=simulator.url)
     return simulator
 
 
@@ -316,7 +317,7 @@ async def start_background_tasks(state: AppState) -> None:
         loop = Loop(name, body, state.clock, restarted=state.metrics.loop_restarted)
         state.loops.append(loop)
         loop.start()
-    log.info("service.started", google=state.google_base_url or "Google")
+    log.info(Event.SERVICE_STARTED, google=state.google_base_url or "Google")
 
 
 async def shutdown_background_tasks(state: AppState) -> None:
@@ -327,7 +328,7 @@ async def shutdown_background_tasks(state: AppState) -> None:
     await asyncio.gather(*(worker.stop(DRAIN_SECONDS) for worker in workers))
     await _stop_loops(state, *(loop.name for loop in state.loops))
     await close_components(state)
-    log.info("service.stopped")
+    log.info(Event.SERVICE_STOPPED)
 
 
 async def _stop_loops(state: AppState, *names: str) -> None:

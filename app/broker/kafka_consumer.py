@@ -23,6 +23,7 @@ from app.broker.poison import DeadLetterTopic, Poison
 from app.broker.waiting import WaitingWork
 from app.clock import Clock
 from app.models.job import Stage, Work
+from app.telemetry.events import Event
 
 log = structlog.get_logger(__name__)
 
@@ -143,7 +144,7 @@ class _Member(threading.Thread):
             )
             self._poll_until_closing()
         except Exception as error:
-            log.error("kafka_consumer_ended", topic=self._topic, error=str(error))
+            log.error(Event.KAFKA_CONSUMER_ENDED, topic=self._topic, error=str(error))
             self._owner.from_thread(self._owner.fail, str(error))
 
     def _poll_until_closing(self) -> None:
@@ -174,7 +175,7 @@ class _Member(threading.Thread):
         if error is not None:
             if error.fatal():
                 raise KafkaException(error)
-            log.warning("kafka_consumer_error", topic=self._topic, error=error.str())
+            log.warning(Event.KAFKA_CONSUMER_ERROR, topic=self._topic, error=error.str())
             return []
         position = Position(cast(int, message.partition()), cast(int, message.offset()))  # a message read has both
         self._offsets.received(*position)
@@ -226,7 +227,7 @@ class _Member(threading.Thread):
             else:
                 self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
-            log.warning("kafka_commit_refused", topic=self._topic, error=error.args[0].str())
+            log.warning(Event.KAFKA_COMMIT_REFUSED, topic=self._topic, error=error.args[0].str())
         else:
             self._committed |= moved
 

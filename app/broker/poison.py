@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, Message
 from app.broker.base import BrokerUnavailableError
 from app.broker.kafka_publisher import KafkaEventPublisher, Record
 from app.clock import Clock
+from app.telemetry.events import Event
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +66,7 @@ class DeadLetterTopic:
         self._publisher.flush()
 
     def _postpone(self, poison: Poison, reason: str) -> None:
-        log.warning("dead_letter_not_taken", topic=self._topic, reason=reason)
+        log.warning(Event.KAFKA_DEAD_LETTER_NOT_TAKEN, topic=self._topic, reason=reason)
         self._next_attempt = self._clock.monotonic() + RETRY_SECONDS
         self._again.append(poison)
 

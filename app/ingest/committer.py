@@ -8,18 +8,24 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from app.clock import Clock, SystemClock
 from app.crash import CrashPoint, crash_point
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.errors import BufferFullError, NotAnsweredError, StoppingError
 from app.store.database import Database, StoreUnavailableError
 from app.store.submit import NewJob, Submitted, submit
+from app.telemetry.events import Event
 
 BATCH_SIZE = 100
 """Jobs in one transaction: beyond it a commit is hardly cheaper per job, and the first of them waits longer."""
 
 COMMITS_AT_ONCE = 4
 """When the store is slower than the interval: bounds what is out of the buffer and not yet committed."""
+
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -114,7 +120,9 @@ class Committer:
         for arrival, answer in zip(batch, answers, strict=True):
             if not arrival.answer.done():
                 arrival.answer.set_result(answer)
-        if not all(answer.replayed for answer in answers):
+        accepted = [answer.job_id for answer in answers if not answer.replayed]
+        if accepted:
+            log.info(Event.JOBS_ACCEPTED, count=len(accepted), job_ids=accepted)
             self._committed()
 
     async def _write(self, jobs: list[NewJob]) -> list[Submitted]:

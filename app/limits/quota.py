@@ -15,6 +15,7 @@ from app.limits.permits import BudgetStore, Permit, Wait
 from app.limits.rules import Limits
 from app.limits.views import BudgetView, view
 from app.limits.windows import Grant, Refusal
+from app.telemetry.events import Event
 
 REFRESH_SECONDS = 1.0
 """How often a process without limits of its own looks for closings that others met."""
@@ -242,7 +243,7 @@ class SharedQuota:
         try:
             await self._store.change_budget(gate.project, gate.api, change)
         except Exception as error:  # it then counts as made, when it settles
-            log.warning("quota_share_not_returned", project=gate.project, api=gate.api, error=type(error).__name__)
+            log.warning(Event.BUDGET_SHARE_NOT_RETURNED, project=gate.project, api=gate.api, error=type(error).__name__)
 
     async def _close_for_all(self, gate: Gate, permit: Permit, retry_after: float | None) -> None:
         current = permit.closings == gate.closings
@@ -264,9 +265,12 @@ class SharedQuota:
         try:
             now, cooldown = await self._store.change_budget(gate.project, gate.api, change)
         except Exception as error:  # nobody else can be told; this process still keeps away
-            log.warning("quota_closed_here_only", project=gate.project, api=gate.api, error=type(error).__name__)
+            log.warning(Event.BUDGET_CLOSED_HERE_ONLY, project=gate.project, api=gate.api, error=type(error).__name__)
             now = asked_at + gate.ahead
             cooldown = after_429(gate.cooldown, now, now - age, retry_after, self._random)
+        if cooldown.until > gate.cooldown.until:
+            seconds = round(cooldown.until - now, 1)
+            log.warning(Event.BUDGET_CLOSED, project=gate.project, api=gate.api, seconds=seconds)
         self._learn(gate, cooldown, now, asked_at)
 
     async def _forget_streak(self, gate: Gate, permit: Permit) -> None:
@@ -278,7 +282,7 @@ class SharedQuota:
         try:
             await self._store.change_budget(gate.project, gate.api, change)
         except Exception as error:  # the next closing then starts from a longer wait, no more
-            log.warning("quota_streak_kept", project=gate.project, api=gate.api, error=type(error).__name__)
+            log.warning(Event.BUDGET_STREAK_KEPT, project=gate.project, api=gate.api, error=type(error).__name__)
 
     def _refresh_soon(self, now: float) -> None:
         self._refresh_at = now + REFRESH_SECONDS
@@ -289,7 +293,7 @@ class SharedQuota:
         try:
             await self._refresh()
         except Exception as error:  # what is known stays; the next second asks again
-            log.warning("quota_not_refreshed", error=type(error).__name__)
+            log.warning(Event.BUDGET_NOT_REFRESHED, error=type(error).__name__)
 
     async def _refresh(self) -> None:
         """Learn of every budget's cooldown. Raises what the store raises."""
@@ -307,7 +311,7 @@ class SharedQuota:
         gate.closed(cooldown, heard_at + (cooldown.until - now))
 
     def _store_is_away(self, gate: Gate, error: Exception) -> None:
-        log.warning("quota_store_away", project=gate.project, api=gate.api, error=type(error).__name__)
+        log.warning(Event.BUDGET_STORE_AWAY, project=gate.project, api=gate.api, error=type(error).__name__)
         until = self._clock.monotonic() + STORE_RETRY_SECONDS
         reason = "the store that keeps the quota cannot be reached"
         gate.hold = Hold(until, Wait(until + gate.ahead, reason), at_once=True)

@@ -2,9 +2,14 @@
 
 from collections.abc import Callable
 
+import structlog
+
 from app.models.views import JobView
 from app.store import control
 from app.store.database import Database
+from app.telemetry.events import Event
+
+log = structlog.get_logger(__name__)
 
 
 class JobControl:
@@ -20,15 +25,20 @@ class JobControl:
 
     async def cancel(self, tenant: str, job_id: str) -> JobView:
         """Ends the job at once and wipes its token; what it has fetched stays. Pages in flight are dropped."""
-        return await self._database.write(control.cancel, tenant, job_id)
+        job = await self._database.write(control.cancel, tenant, job_id)
+        log.info(Event.JOB_CANCELLED, job_id=job_id)
+        return job
 
     async def pause(self, tenant: str, job_id: str) -> JobView:
         """No page is begun any more; those in flight are kept."""
-        return await self._database.write(control.pause, tenant, job_id)
+        job = await self._database.write(control.pause, tenant, job_id)
+        log.info(Event.JOB_PAUSED, job_id=job_id)
+        return job
 
     async def resume(self, tenant: str, job_id: str) -> JobView:
         """A paused job goes on at the pages where it stopped."""
         job = await self._database.write(control.resume, tenant, job_id)
+        log.info(Event.JOB_RESUMED, job_id=job_id)
         self._wake()
         return job
 
@@ -37,5 +47,6 @@ class JobControl:
         job = await self._database.write(
             control.replace_token, tenant, job_id, key_id, sealed, token_wait=self._token_wait
         )
+        log.info(Event.JOB_GOT_TOKEN, job_id=job_id)
         self._wake()
         return job

@@ -5,6 +5,7 @@ import structlog
 from app.clock import Clock
 from app.store.database import Database, StoreUnavailableError
 from app.store.tasks import extend
+from app.telemetry.events import Event
 
 LEASE_SECONDS = 15.0
 EXTEND_SECONDS = LEASE_SECONDS / 3
@@ -42,4 +43,4 @@ class LeaseKeeper:
             try:
                 await self._database.write(extend, frozenset(self._held), self.holder, LEASE_SECONDS)
             except StoreUnavailableError as error:
-                log.warning("leases.not_extended", held=len(self._held), cause=str(error))
+                log.warning(Event.LEASES_NOT_EXTENDED, held=len(self._held), cause=str(error))

@@ -29,6 +29,7 @@ from app.retry.policy import ExponentialBackoffPolicy
 from app.store.database import Database, StoreUnavailableError
 from app.store.settle import JobEndedMeanwhileError, Settled, Settlement, SettleOptions, settle
 from app.store.tasks import claim
+from app.telemetry.events import Event
 
 MOST_CRASHES = 10
 """A page that was claimed so often without a settle kills its process, most likely: it must not do so for ever."""
@@ -180,7 +181,7 @@ class Worker(ABC, Generic[Page]):
             try:
                 return await self.tools.database.write(claim, wanted, self.tools.leases.holder, LEASE_SECONDS)
             except StoreUnavailableError as error:
-                log.warning("claim.store_away", stage=self.stage, cause=str(error))
+                log.warning(Event.CLAIM_STORE_AWAY, stage=self.stage, cause=str(error))
                 await self.clock.sleep(STORE_RETRY_SECONDS)
 
     def _begin(self, task: HeldTask, delivery: Delivery) -> None:
@@ -195,7 +196,7 @@ class Worker(ABC, Generic[Page]):
         self._working.discard(working)
         self._free.set()
         if not working.cancelled() and (error := working.exception()) is not None:
-            log.error("task.broken_off", stage=self.stage, exc_info=error)
+            log.error(Event.TASK_BROKEN_OFF, stage=self.stage, exc_info=error)
 
     async def _work(self, task: HeldTask, delivery: Delivery) -> None:
         """Page after page, until the task ends, waits, or makes room for others."""
@@ -217,7 +218,7 @@ class Worker(ABC, Generic[Page]):
         try:
             await self.tools.database.write(settle, settlement, self.options.settle)
         except (StoreUnavailableError, JobEndedMeanwhileError) as error:
-            log.warning("task.not_given_back", stage=self.stage, cause=str(error))
+            log.warning(Event.TASK_NOT_GIVEN_BACK, stage=self.stage, cause=str(error))
 
     async def _step_and_settle(self, task: HeldTask, pages: int) -> bool:
         """Whether there is another page to read with the task in hand."""
@@ -314,7 +315,7 @@ class Worker(ABC, Generic[Page]):
             except JobEndedMeanwhileError:
                 return Settled(None)
             except StoreUnavailableError as error:
-                log.warning("settle.store_away", stage=self.stage, cause=str(error))
+                log.warning(Event.SETTLE_STORE_AWAY, stage=self.stage, cause=str(error))
                 await self.clock.sleep(STORE_RETRY_SECONDS)
 
 

@@ -2,10 +2,15 @@
 
 from collections.abc import Callable
 
+import structlog
+
 from app.models.views import DeadLetterList, RedriveRequest, RedriveResult
 from app.store.database import Database
 from app.store.reads import list_dead_letters
 from app.store.redrive import match_dead_letters, redrive
+from app.telemetry.events import Event
+
+log = structlog.get_logger(__name__)
 
 LETTERS_A_COMMIT = 500
 """Redriving everything is many short transactions: pages of running jobs settle in between."""
@@ -37,5 +42,6 @@ class DeadLetters:
             if not request.dry_run:
                 redriven += await self._database.write(redrive, tenant, ids)
         if redriven:
+            log.info(Event.DEAD_LETTERS_REDRIVEN, count=redriven)
             self._wake()
         return RedriveResult(matched=matched, redriven=redriven)

@@ -5,6 +5,7 @@ import structlog
 from app.clock import Clock
 from app.store.database import Database, StoreUnavailableError
 from app.store.tidy import QueuePosition, tidy
+from app.telemetry.events import Event
 
 TIDY_SECONDS = 5.0
 ROWS_A_COMMIT = 500
@@ -29,5 +30,5 @@ class Housekeeping:
                 done = await self._database.write(tidy, self._token_wait, ROWS_A_COMMIT, self._sweep_from)
                 self._sweep_from = done.sweep_on
             except StoreUnavailableError as error:
-                log.warning("housekeeping.store_away", cause=str(error))
+                log.warning(Event.HOUSEKEEPING_STORE_AWAY, cause=str(error))
             await self._clock.sleep(TIDY_SECONDS)

@@ -14,6 +14,7 @@ from app.limits.spent import SpentBudgets
 from app.models.job import Stage, Work
 from app.store.database import Database, StoreUnavailableError, Transaction
 from app.store.tasks import next_due, reclaim_all, reclaim_expired, release, unrelease
+from app.telemetry.events import Event
 
 IDLE_SECONDS = 1.0
 """At least this often the store is asked, for what another process made due; wake-ups within this one come at once."""
@@ -45,7 +46,7 @@ class RetryScheduler:
     async def begin(self) -> None:
         """Before the first `run`: what a former process had released or held waits again. For the in-process broker."""
         if count := await self._database.write(reclaim_all):
-            log.info("tasks.reclaimed", count=count, why="an earlier process had them")
+            log.info(Event.TASKS_RECLAIMED, count=count, why="an earlier process had them")
 
     async def run(self) -> None:
         """Until cancelled. A store or broker that is away is tried again; nothing is lost meanwhile."""
@@ -53,7 +54,7 @@ class RetryScheduler:
             try:
                 due = await self.release_due()
             except (StoreUnavailableError, BrokerUnavailableError) as error:
-                log.warning("scheduler.away", cause=str(error))
+                log.warning(Event.SCHEDULER_AWAY, cause=str(error))
                 await self._clock.sleep(STORE_RETRY_SECONDS)
                 continue
             await self._rest(due)
@@ -82,7 +83,7 @@ class RetryScheduler:
             return
         self._reclaim_at = now + RECLAIM_SECONDS
         if count := await self._database.write(reclaim_expired):
-            log.warning("tasks.reclaimed", count=count, why="their lease ran out")
+            log.warning(Event.TASKS_RECLAIMED, count=count, why="their lease ran out")
 
     async def _rest(self, due: float | None) -> None:
         seconds = IDLE_SECONDS if due is None else min(IDLE_SECONDS, due - self._clock.now())

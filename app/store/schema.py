@@ -82,6 +82,7 @@ jobs = Table(
     _count("rank_locations"),
     _count("rank_reviews"),
     Index("ix_jobs_tenant_created_at_id", "tenant", "created_at", "id"),
+    Index("ix_jobs_tenant_status_created_at_id", "tenant", "status", "created_at", "id"),
     Index("ix_jobs_status_updated_at", "status", "updated_at"),
 )
 

@@ -179,6 +179,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
+    op.create_index(
+        "ix_jobs_tenant_status_created_at_id", "jobs", ["tenant", "status", "created_at", "id"], unique=False
+    )
     op.create_index("ix_jobs_status_updated_at", "jobs", ["status", "updated_at"], unique=False)
     op.create_index("ix_jobs_tenant_created_at_id", "jobs", ["tenant", "created_at", "id"], unique=False)
     op.create_table(
