@@ -1,0 +1,134 @@
+"""What `doctor` finds, and what it says to do."""
+
+import json
+import os
+import resource
+import shutil
+import socket
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from app.cli import checks
+from app.cli.checks import Health, disk, misspelled, open_files, sealing_key
+from app.config import load_settings
+from tests.unit.cli.conftest import Outcome, Run
+
+
+def findings(ended: Outcome) -> dict[str, dict[str, str]]:
+    """The last finding of each check."""
+    return {finding["check"]: finding for finding in json.loads(ended.out)["checks"]}
+
+
+def test_a_new_installation_is_healthy_and_stays_untouched(run: Run, tmp_path: Path) -> None:
+    ended = run("doctor", "--json")
+    assert ended.code == 0
+    assert {finding["health"] for finding in findings(ended).values()} <= {"ok", "warning"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_settings_are_all_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "nowhere")
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    ended = run("doctor")
+    assert ended.code == 1
+    assert "broken   configuration: PORT:" in ended.out
+    assert "broken   configuration: LOG_LEVEL:" in ended.out
+    assert "2 broken" in ended.err
+
+
+def test_production_says_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    ended = run("doctor", "--json")
+    assert ended.code == 1
+    mend = findings(ended)["start"]["mend"]
+    assert [name in mend for name in ("MOCK_GOOGLE_API", "API_KEYS", "TOKEN_SEALING_KEYS")] == [True] * 3
+
+
+def test_an_api_key_that_cannot_be_used_is_not_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEYS", "hidden")
+    ended = run("doctor")
+    assert ended.code == 1
+    assert "API_KEYS" in ended.out
+    assert "hidden" not in ended.out + ended.err
+
+
+def test_a_store_that_is_none_is_broken(run: Run) -> None:
+    Path("data").mkdir()
+    Path("data/review-fetcher.db").write_text("not a database, but long enough to be taken for one " * 100)
+    ended = run("doctor", "--json")
+    assert ended.code == 1
+    assert findings(ended)["store"]["health"] == "broken"
+
+
+def test_a_store_is_read_with_its_revision_and_quota(run: Run) -> None:
+    run("migrate")
+    ended = run("doctor", "--json")
+    assert ended.code == 0
+    assert "revision 0001" in findings(ended)["store"]["found"]
+    assert findings(ended)["quota"]["found"] == "nothing spent yet"
+
+
+def test_a_database_server_that_is_away_is_broken(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("DATABASE_URL", f"postgresql://user:hidden@127.0.0.1:{nobody.getsockname()[1]}/reviews")
+        ended = run("doctor", "--json")
+    assert ended.code == 1
+    assert findings(ended)["store"]["health"] == "broken"
+    assert "hidden" not in ended.out + ended.err
+
+
+def test_a_google_that_does_not_answer_is_broken(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("GOOGLE_API_BASE_URL", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        ended = run("doctor", "--json")
+    assert ended.code == 1
+    assert findings(ended)["Google"]["health"] == "broken"
+
+
+def test_a_misspelled_variable_is_noticed_and_others_are_not() -> None:
+    (finding,) = misspelled(
+        {"RATELIMIT_PER_MINUT": "1", "PATH": "/bin", "HOME": "/", "API_KEYS_FILE": "x", "PORT": "1"}
+    )
+    assert "RATELIMIT_PER_MINUT" in finding.found
+    assert "RATELIMIT_PER_MINUTE" in finding.mend
+
+
+def test_a_sealing_key_that_others_can_read_is_broken(tmp_path: Path) -> None:
+    key = tmp_path / "sealing.key"
+    key.write_bytes(bytes(32))
+    key.chmod(0o644)
+    finding = sealing_key(load_settings(database_url=f"sqlite:///{tmp_path}/x.db"))
+    assert finding.health is Health.BROKEN
+    assert f"chmod 600 {key}" in finding.found
+
+
+class _Usage(NamedTuple):
+    free: int
+
+
+@pytest.mark.parametrize(
+    ("free", "health"),
+    [(2**40, Health.OK), (2**30, Health.WARNING), (2**20, Health.BROKEN)],
+    ids=["much", "some", "no"],
+)
+def test_a_full_disk_is_noticed(free: int, health: Health, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: _Usage(free))
+    assert disk(load_settings()).health is health
+
+
+def test_a_folder_that_cannot_be_written_to_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert disk(load_settings()).health is Health.BROKEN
+
+
+def test_too_few_open_files_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 4096))
+    finding = open_files()
+    assert finding.health is Health.WARNING
+    assert finding.mend == "raise it: ulimit -n 4096"
+    monkeypatch.setattr(checks, "LEAST_FILES", 100)
+    assert open_files().health is Health.OK

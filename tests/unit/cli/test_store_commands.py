@@ -1,0 +1,101 @@
+"""Commands over the store of DATABASE_URL."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from app.store.keys import hash_key
+from tests.unit.cli.conftest import Run
+
+STORE = Path("data/review-fetcher.db")
+
+
+def rows(query: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(STORE)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def test_a_new_key_is_printed_alone_and_only_its_hash_is_kept(run: Run) -> None:
+    ended = run("keys", "create", "for the import", "--scope", "read", "--tenant", "acme")
+    secret = ended.out.strip()
+    assert ended.code == 0
+    assert secret.startswith("rf_")
+    assert "acme: read" in ended.err
+    assert secret not in ended.err
+    assert rows("SELECT tenant, name, scopes, hash FROM api_keys") == [
+        ("acme", "for the import", "read", hash_key(secret).hex())
+    ]
+    assert secret.encode() not in STORE.read_bytes()
+
+
+def test_a_revoked_key_stays_in_the_list(run: Run) -> None:
+    secret = run("keys", "create", "old").out
+    key_id = secret.split("_")[1]
+    assert run("keys", "revoke", key_id).code == 0
+    (listed,) = json.loads(run("keys", "list", "--json").out)
+    assert (listed["id"], listed["name"]) == (key_id, "old")
+    assert listed["revoked_at"] is not None
+
+
+def test_a_key_cannot_be_revoked_twice(run: Run) -> None:
+    key_id = run("keys", "create", "old").out.split("_")[1]
+    run("keys", "revoke", key_id)
+    ended = run("keys", "revoke", key_id)
+    assert ended.code == 1
+    assert f"error: there is no valid key {key_id}" in ended.err
+
+
+def test_keys_of_one_tenant_can_be_listed(run: Run) -> None:
+    run("keys", "create", "ours")
+    run("keys", "create", "theirs", "--tenant", "acme")
+    assert [key["name"] for key in json.loads(run("keys", "list", "--tenant", "acme", "--json").out)] == ["theirs"]
+
+
+@pytest.mark.parametrize(
+    "command", [("jobs", "list"), ("jobs", "show", "x"), ("keys", "list"), ("keys", "revoke", "x")]
+)
+def test_looking_at_a_store_that_is_not_there_makes_none(run: Run, command: tuple[str, ...]) -> None:
+    ended = run(*command)
+    assert ended.code == 1
+    assert f"there is no store at {STORE}" in ended.err
+    assert not STORE.exists()
+
+
+def test_migrate_makes_the_tables_and_can_be_repeated(run: Run) -> None:
+    first = run("migrate")
+    assert first.code == 0
+    assert run("migrate").out == first.out
+    assert rows("SELECT count(*) FROM jobs") == [(0,)]
+
+
+def test_an_old_store_is_not_read_but_explained(run: Run) -> None:
+    run("migrate")
+    connection = sqlite3.connect(STORE)
+    connection.execute("DROP TABLE alembic_version")
+    connection.commit()
+    connection.close()
+    ended = run("jobs", "list")
+    assert ended.code == 1
+    assert "run `review-fetcher migrate`" in ended.err
+
+
+def test_an_unknown_job_is_one_line(run: Run) -> None:
+    run("migrate")
+    ended = run("jobs", "show", "no-such-job")
+    assert ended.code == 1
+    assert ended.err.startswith("error: There is no job with this id.")
+
+
+def test_no_jobs_is_an_empty_list_for_programs(run: Run) -> None:
+    run("migrate")
+    assert json.loads(run("jobs", "list", "--json").out) == {"jobs": [], "next_cursor": None}
+    assert "no such jobs" in run("jobs", "list", "--status", "failed").err
+
+
+def test_version_names_the_program(run: Run) -> None:
+    assert run("version").out.startswith("review-fetcher ")
