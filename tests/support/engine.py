@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import RowMapping, select
 
 from app.api.schemas import ReviewFetchRequest, TokenReplacement
+from app.clock import Clock
 from app.config import Settings
 from app.config.groups import RateLimitConfig, RetryConfig
 from app.google.client import GoogleAPIClient
@@ -151,7 +152,7 @@ class Engine:
 
 @asynccontextmanager
 async def running_engine(
-    directory: Path, url: str, *, deadline: float | None = None, **settings: Any
+    directory: Path, url: str, *, deadline: float | None = None, clock: Clock | None = None, **settings: Any
 ) -> AsyncIterator[Engine]:
     """A service on `directory`/reviews.db that asks the Google at `url`; stopped in good order.
 
@@ -165,7 +166,7 @@ async def running_engine(
         "retry": QUICK_RETRIES,
         "worker_concurrency": 8,
     }
-    state = await initialize_components(Settings(**(values | settings)))
+    state = await initialize_components(Settings(**(values | settings)), clock)
     engine = Engine(state)
     impatient = None if deadline is None else GoogleAPIClient(Endpoints.at(url), deadline=deadline)
     try:
