@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, update
 
 from app.models.job import OPEN, JobStatus
-from app.store.database import Transaction
+from app.store.database import HotStatement, Transaction
 from app.store.schema import jobs, status_in
 
 
@@ -44,7 +44,7 @@ class JobNow(NamedTuple):
 
 _NAMES = tuple(field.name for field in fields(Counters))
 
-_add = (
+_add = HotStatement(
     update(jobs)
     .where(jobs.c.id == bindparam("job"), status_in(jobs.c.status, OPEN))
     .values({name: jobs.c[name] + bindparam(f"add_{name}") for name in _NAMES})
@@ -64,5 +64,5 @@ def add_to_job(transaction: Transaction, job_id: str, counters: Counters) -> Job
     """Add, and say how the job stands. None: it has ended, and its counters stay as they are."""
     values: dict[str, object] = {f"add_{name}": getattr(counters, name) for name in _NAMES}
     values |= {"job": job_id, "now": transaction.now}
-    row = transaction.connection.execute(_add, values).one_or_none()
-    return None if row is None else JobNow(JobStatus(row[0]), *row[1:])
+    row = _add.execute(transaction, values).one_or_none()
+    return None if row is None else JobNow(JobStatus(row[0]), *tuple(row)[1:])

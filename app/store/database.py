@@ -4,15 +4,16 @@ The work of a transaction is an ordinary function over SQLAlchemy Core: it decid
 (`sqlite`, `postgresql`) bring it to their database each in its own way. So there is one code path for both.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import ClauseElement, Connection, CursorResult, Dialect, Table
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.sql.compiler import SQLCompiler
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -92,6 +93,31 @@ def _insert_statement(dialect: str, table: Table, columns: tuple[str, ...], rows
     values = ",".join("(" + ",".join(marks[at : at + width]) + ")" for at in range(0, count, width))
     names = ", ".join(columns)
     return f"INSERT INTO {table.name} ({names}) VALUES {values} ON CONFLICT DO NOTHING"  # noqa: S608
+
+
+class HotStatement:
+    """A statement that runs for every page: compiled once a dialect.
+
+    What SQLAlchemy does at each execution of an expression costs more than SQLite needs to run it.
+    """
+
+    def __init__(self, statement: ClauseElement) -> None:
+        self._statement = statement
+        self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
+
+    def execute(self, transaction: Transaction, values: Mapping[str, Any]) -> CursorResult[Any]:
+        """`values` by the names of the statement's parameters."""
+        dialect = transaction.connection.dialect
+        text, names, constants = self._compiled.get(dialect.name) or self._compile(dialect)
+        parameters = tuple(values[name] if name in values else constants[name] for name in names)
+        return transaction.connection.exec_driver_sql(text, parameters)
+
+    def _compile(self, dialect: Dialect) -> tuple[str, tuple[str, ...], dict[str, Any]]:
+        compiled = self._statement.compile(dialect=dialect)
+        if not isinstance(compiled, SQLCompiler) or compiled.positiontup is None:
+            raise TypeError(f"{dialect.name} does not take its parameters by position")
+        self._compiled[dialect.name] = (str(compiled), tuple(compiled.positiontup), dict(compiled.params))
+        return self._compiled[dialect.name]
 
 
 class Database(Protocol):

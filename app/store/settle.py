@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import bindparam, exists, select, update
+from sqlalchemy import Double, bindparam, exists, func, select, update
 
 from app.models.job import (
     OPEN,
@@ -23,7 +23,7 @@ from app.models.job import (
 )
 from app.models.review import Account, Location, Review
 from app.store.counters import Counters, JobNow, add_to_job
-from app.store.database import Transaction
+from app.store.database import HotStatement, Transaction
 from app.store.ends import fail_job, finish_job, park_for_token
 from app.store.found import insert_accounts, insert_locations, insert_reviews, next_account
 from app.store.schema import dead_letters, jobs, locations, status_in, tasks
@@ -119,7 +119,7 @@ class JobEndedMeanwhileError(Exception):
 
 _job_open = exists(select(jobs.c.id).where(jobs.c.id == tasks.c.job_id, status_in(jobs.c.status, OPEN)))
 
-_guard = (
+_guard = HotStatement(
     update(tasks)
     .where(
         tasks.c.id == bindparam("held_id"),
@@ -140,8 +140,8 @@ _guard = (
 def settle(transaction: Transaction, settlement: Settlement, options: SettleOptions) -> Settled:
     """Write the settlement, or nothing of it."""
     task = settlement.task
-    taken = transaction.connection.execute(
-        _guard,
+    taken = _guard.execute(
+        transaction,
         {
             "held_id": task.task_id,
             "held_version": task.version,
@@ -207,14 +207,14 @@ def _try_next_account(
     return Move(TaskStatus.WAITING, error=move.error), None
 
 
-_grow_location = (
+_grow_location = HotStatement(
     update(locations)
     .where(locations.c.no == bindparam("number"))
     .values(
         fetched=locations.c.fetched + bindparam("new"),
         duplicates=locations.c.duplicates + bindparam("seen_before"),
         total=bindparam("newest_total"),
-        average=bindparam("newest_average"),
+        average=func.coalesce(bindparam("newest_average", type_=Double), locations.c.average),
     )
 )
 
@@ -224,8 +224,8 @@ def _update_location(transaction: Transaction, settlement: Settlement, end: Loca
     total = settlement.total if settlement.total is not None else task.location_total
     add.reviews_expected += (total or 0) - (task.location_total or 0)
     if settlement.page:
-        transaction.connection.execute(
-            _grow_location,
+        _grow_location.execute(
+            transaction,
             {
                 "number": task.location_no,
                 "new": add.reviews_fetched,
