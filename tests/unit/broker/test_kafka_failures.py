@@ -1,0 +1,104 @@
+"""What the Kafka adapters do when librdkafka itself gives up; no Kafka takes part."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, Message
+
+from app.broker import kafka_publisher
+from app.broker.base import BrokerUnavailableError
+from app.broker.kafka_consumer import KafkaConsumer, Source
+from app.broker.kafka_publisher import KafkaEventPublisher, Record
+from app.broker.poison import RETRY_SECONDS, DeadLetterTopic, Poison
+from app.clock import SystemClock
+from app.models.job import Stage
+from tests.support.clock import ManualClock
+
+RECORD = Record("topic", b"key", b"value", {})
+
+
+class FakeProducers:
+    """Makes producers of which the first fails for good, as an idempotent producer does that lost its sequence."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def __call__(self, settings: Mapping[str, Any], logger: object) -> "FakeProducer":
+        self.made += 1
+        fatal = KafkaError(KafkaError._FATAL, "out of sequence", True) if self.made == 1 else None
+        return FakeProducer(settings["error_cb"], fatal)
+
+
+class FakeProducer:
+    def __init__(self, error_cb: Callable[[KafkaError], None], fatal: KafkaError | None) -> None:
+        self._error_cb = error_cb
+        self._fatal = fatal
+        self._delivered: list[Callable[[KafkaError | None, object], None]] = []
+
+    def produce(self, *_message: object, headers: object, on_delivery: Callable[..., None]) -> None:
+        self._delivered.append(on_delivery)
+
+    def poll(self, _seconds: float) -> None:
+        if self._fatal is not None:
+            self._error_cb(self._fatal)
+        while self._delivered:
+            self._delivered.pop()(self._fatal, None)
+
+
+def test_a_producer_that_failed_for_good_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    producers = FakeProducers()
+    monkeypatch.setattr(kafka_publisher, "Producer", producers)
+    publisher = KafkaEventPublisher("nobody", SystemClock(), deadline=5.0)
+    with pytest.raises(BrokerUnavailableError, match="out of sequence"):
+        publisher.send([RECORD])
+    publisher.send([RECORD])
+    publisher.send([RECORD])
+    assert producers.made == 2
+
+
+class FullPublisher(KafkaEventPublisher):
+    """Takes nothing the first two times: refused at once, and then on its way."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__("nobody", clock, deadline=1.0)
+        self.sent: list[Record] = []
+
+    def send_soon(self, record: Record, delivered: kafka_publisher.Delivered) -> None:
+        self.sent.append(record)
+        if len(self.sent) == 1:
+            raise BrokerUnavailableError("full")
+        delivered(KafkaError(KafkaError._MSG_TIMED_OUT) if len(self.sent) == 2 else None)
+
+
+async def test_poison_is_finished_only_when_the_dead_letter_topic_has_it() -> None:
+    clock = ManualClock()
+    publisher = FullPublisher(clock)
+    letters = DeadLetterTopic(publisher, "letters", clock)
+    done: list[int] = []
+    message = Message(topic="fetch-reviews", partition=1, offset=7, key=b"k", value=b"junk")
+    letters.bury(Poison(message, "no JSON", lambda: done.append(1)))
+    for sent in (2, 3):
+        letters.serve()
+        assert (len(publisher.sent), done) == (sent - 1, [])
+        await clock.advance(RETRY_SECONDS)
+        letters.serve()
+        assert len(publisher.sent) == sent
+    await clock.advance(RETRY_SECONDS)
+    letters.serve()
+    assert (len(publisher.sent), len(done)) == (3, 1)
+    assert publisher.sent[2].headers["message_id"] == "fetch-reviews_1_7"
+    assert publisher.sent[2].value == b"junk"
+
+
+async def test_whoever_receives_learns_that_reading_ended_and_may_ask_again() -> None:
+    clock = SystemClock()
+    publisher = KafkaEventPublisher("nobody", clock, deadline=1.0)
+    source = Source({"group.id": "group", "no.such.setting": "1"}, "fetch-reviews", Stage.REVIEWS)
+    consumer = KafkaConsumer(source, DeadLetterTopic(publisher, "letters", clock), clock, buffer=8)
+    for _ in range(2):
+        async with asyncio.timeout(10):
+            with pytest.raises(BrokerUnavailableError, match=r"no\.such\.setting"):
+                await consumer.receive(1)
+    await consumer.close(1.0)
