@@ -14,11 +14,11 @@ from pathlib import Path
 from tests.support.markdown import Block, Command, read_blocks, split, typed
 
 PROJECT = Path(__file__).resolve().parents[2]
-DOCUMENTED_PORT = "127.0.0.1:8000"
+DOCUMENTED_ADDRESS = "127.0.0.1:8000"
 SERVE = ".venv/bin/python -m uvicorn app.main:app"
 """How the pages start the service."""
 
-START_SECONDS = 60.0
+LONGEST_SECONDS = 60.0
 """Only ends a test that hangs."""
 
 _MARK = "\x1e"
@@ -65,23 +65,32 @@ def _shown(block: Block) -> Iterator[Shown]:
 
 def run_commands(commands: Sequence[Command], directory: Path, server: Server | None = None) -> list[str]:
     """What each command printed on stdout. The first one that fails ends them, with an AssertionError that names it."""
-    script = "\n".join(["set -eu", *(f"printf '\\036'\n{command.text}" for command in commands)])
-    if server is not None:
-        script = script.replace(DOCUMENTED_PORT, server.address)
-    done = subprocess.run(
-        ["bash", "-c", script],
+    done = _run("\n".join(f"printf '\\036'\n{command.text}" for command in commands), directory, server)
+    outputs = done.stdout.split(_MARK)[1:]
+    last = commands[len(outputs) - 1]
+    assert done.returncode == 0, f"line {last.line}: {last.text}\n{outputs[-1]}{done.stderr}"
+    return outputs
+
+
+def run_script(script: str, directory: Path, server: Server | None = None) -> str:
+    """What a script printed on stdout. AssertionError if a command of it fails."""
+    done = _run(script, directory, server)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _run(script: str, directory: Path, server: Server | None) -> subprocess.CompletedProcess[str]:
+    address = DOCUMENTED_ADDRESS if server is None else server.address
+    return subprocess.run(
+        ["bash", "-c", "set -eu\n" + script.replace(DOCUMENTED_ADDRESS, address)],
         check=False,
         cwd=directory,
         env=environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=START_SECONDS,
+        timeout=LONGEST_SECONDS,
     )
-    outputs = done.stdout.split(_MARK)[1:]
-    failed = commands[len(outputs) - 1]
-    assert done.returncode == 0, f"line {failed.line}: {failed.text}\n{outputs[-1]}{done.stderr}"
-    return outputs
 
 
 def environment() -> dict[str, str]:
@@ -110,8 +119,8 @@ def running_server(directory: Path) -> Iterator[Server]:
             yield Server(address)
         finally:
             process.terminate()
-            process.wait(START_SECONDS)
-        drain.join(START_SECONDS)
+            process.wait(LONGEST_SECONDS)
+        drain.join(LONGEST_SECONDS)
 
 
 def _address(lines: Iterable[str]) -> str:
