@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -23,7 +24,9 @@ class FileStream(StreamingResponse):
             async with asyncio.timeout(SEND_SECONDS):
                 await send(message)
 
-        await super().stream_response(send_in_time)
+        # A stream that returns without its end is cut off by the server, so the client does not take it for whole.
+        with suppress(TimeoutError):
+            await super().stream_response(send_in_time)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -33,9 +36,12 @@ class FileStream(StreamingResponse):
 
 
 async def _again(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for part in parts:
-        yield part
+    try:
+        yield first
+        async for part in parts:
+            yield part
+    finally:
+        await _close(parts)
 
 
 async def _close(parts: object) -> None:

@@ -104,7 +104,7 @@ class Committer:
     async def _start_commit(self) -> None:
         """Take a batch and commit it in a task of its own. Who has given up waiting is left out."""
         taken = await self._buffer.dequeue_batch(BATCH_SIZE)
-        batch = [arrival for arrival in taken if not arrival.answer.done()]
+        batch = sorted((arrival for arrival in taken if not arrival.answer.done()), key=_lock_order)
         if batch:
             task = asyncio.create_task(self._commit(batch), name="commit-jobs")
             self._under_way.add(task)
@@ -130,6 +130,11 @@ class Committer:
         answers = await self._database.write(submit, jobs)
         crash_point(CrashPoint.AFTER_JOB_COMMIT)
         return answers
+
+
+def _lock_order(arrival: Arrival) -> tuple[str, str]:
+    """Idempotency keys are unique rows: two commits that took them in different orders would wait for each other."""
+    return arrival.job.tenant, arrival.job.idempotency_key or ""
 
 
 def _refuse(arrival: Arrival, error: Exception) -> None:

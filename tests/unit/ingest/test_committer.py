@@ -243,3 +243,16 @@ async def test_stopping_needs_no_running_loop() -> None:
     await bench.store.let_through()
     await stopping
     assert waiter.result().job_id == "a"
+
+
+async def test_idempotency_keys_are_written_in_one_order_whatever_the_order_of_arrival() -> None:
+    async with running() as bench:
+        await bench.accept("under-way")
+        keys = [("b", "x"), ("a", "z"), ("a", None), ("a", "y")]
+        jobs = [NewJob(f"{tenant}-{key}", tenant, "key-1", b"sealed", key) for tenant, key in keys]
+        tasks = [asyncio.create_task(bench.committer.accept(job)) for job in jobs]
+        await settle_loop()
+        await bench.store.let_through()
+        await bench.store.let_through()
+        assert bench.store.committed[1] == ["a-None", "a-y", "a-z", "b-x"]
+        assert [task.result().job_id for task in tasks] == [job.id for job in jobs]
