@@ -1,0 +1,70 @@
+"""Leases are extended for exactly the tasks that are being worked on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+
+from app.pipeline.leases import EXTEND_SECONDS, LEASE_SECONDS, LeaseKeeper
+from app.store.database import StoreUnavailableError
+from tests.support.clock import ManualClock
+
+
+class Extensions:
+    """A store that remembers whose leases it was asked to extend."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[frozenset[int], str, float]] = []
+        self.away = False
+
+    async def write(self, work: Any, *arguments: Any) -> int:
+        self.asked.append(cast(Any, arguments))
+        if self.away:
+            raise StoreUnavailableError("away")
+        return 1
+
+
+class Keeping:
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.store = Extensions()
+        self.keeper = LeaseKeeper(cast(Any, self.store), self.clock, "holder-1")
+
+
+@pytest.fixture
+async def keeping() -> AsyncIterator[Keeping]:
+    keeping = Keeping()
+    loop = asyncio.create_task(keeping.keeper.run())
+    yield keeping
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+
+
+async def test_held_tasks_are_extended_together_well_before_their_leases_end(keeping: Keeping) -> None:
+    keeping.keeper.add(1)
+    keeping.keeper.add(2)
+    await keeping.clock.advance(LEASE_SECONDS)
+    assert keeping.store.asked == [(frozenset({1, 2}), "holder-1", LEASE_SECONDS)] * 3
+
+
+async def test_a_task_that_is_done_is_not_extended(keeping: Keeping) -> None:
+    keeping.keeper.add(1)
+    keeping.keeper.add(2)
+    keeping.keeper.remove(1)
+    await keeping.clock.advance(EXTEND_SECONDS)
+    assert keeping.store.asked == [(frozenset({2}), "holder-1", LEASE_SECONDS)]
+
+
+async def test_a_process_that_holds_nothing_asks_for_nothing(keeping: Keeping) -> None:
+    await keeping.clock.advance(60)
+    assert keeping.store.asked == []
+
+
+async def test_a_store_that_was_away_is_asked_again(keeping: Keeping) -> None:
+    keeping.keeper.add(1)
+    keeping.store.away = True
+    await keeping.clock.advance(EXTEND_SECONDS)
+    keeping.store.away = False
+    await keeping.clock.advance(EXTEND_SECONDS)
+    assert len(keeping.store.asked) == 2

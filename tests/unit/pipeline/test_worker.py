@@ -1,0 +1,303 @@
+"""The loop of a worker: claims, permits, pages, room for others, and an orderly stop."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app.google.errors import ErrorKind
+from app.google.pages import AccountsPage, ReviewsPage, TokenInfo
+from app.limits.permits import Wait
+from app.models.job import DEFAULT_PROJECT, HeldTask, Stage, TaskStatus
+from app.pipeline.worker import MOST_CRASHES, PAGES_A_TURN, TokenUnreadableError
+from app.store.database import StoreUnavailableError
+from app.store.settle import JobEndedMeanwhileError, Move, Settled
+from tests.support.clock import ManualClock, settle_loop
+from tests.unit.pipeline.stage import NOW, Bench, ListeningQuota, ListeningStore, ScriptedGoogle, error, held, work_of
+
+PAGE = ReviewsPage([], 500, 4.0, "p2")
+LAST = ReviewsPage([], 0, None, None)
+
+
+def kept(cursor: str | None = "p2", version: int = 3, status: TaskStatus = TaskStatus.HELD, **more: Any) -> Settled:
+    return Settled(Move(status, cursor, pages=1), version, **more)
+
+
+async def test_an_old_copy_of_a_message_calls_nobody() -> None:
+    task = held()
+    bench = Bench(Stage.REVIEWS, ScriptedGoogle(LAST), ListeningStore(task))
+    old = work_of(task)._replace(version=0)
+    await bench.settlements(1, old, old)
+    assert bench.google.asked == [("accounts/1", "locations/1", None)]
+
+
+async def test_a_task_goes_on_page_after_page_under_the_version_of_each_settle() -> None:
+    store = ListeningStore(held())
+    store.settled = [kept("p2", 3, new_reviews=2, total=120), kept("p3", 4, new_reviews=1)]
+    pages = [PAGE, PAGE._replace(next_page_token="p3"), PAGE._replace(next_page_token="p4")]
+    bench = Bench(Stage.REVIEWS, ScriptedGoogle(*pages), store)
+    settlements = await bench.settlements(3)
+    assert [asked[2] for asked in bench.google.asked] == [None, "p2", "p3"]
+    assert settlements[-1].task.version == 4
+    assert settlements[-1].task.location_fetched == 3
+    assert settlements[-1].task.location_total == 120
+    assert settlements[-1].task.pages_settled == 5
+
+
+async def test_a_settle_that_was_dropped_ends_the_work_on_its_task() -> None:
+    store = ListeningStore(held())
+    bench = Bench(Stage.REVIEWS, ScriptedGoogle(PAGE), store)
+    await bench.settlements()
+    assert len(bench.google.asked) == 1
+
+
+async def test_a_job_that_ended_during_the_settle_drops_it() -> None:
+    store = DyingStore(held(), JobEndedMeanwhileError())
+    bench = Bench(Stage.REVIEWS, ScriptedGoogle(PAGE), store)
+    await bench.settlements()
+    assert len(bench.google.asked) == 1
+
+
+class DyingStore(ListeningStore):
+    """Answers settlements with these errors first."""
+
+    def __init__(self, task: HeldTask, *errors: Exception) -> None:
+        super().__init__(task)
+        self.raised = list(errors)
+
+    async def write(self, work: Any, *arguments: Any) -> Any:
+        answer = await super().write(work, *arguments)
+        if isinstance(answer, Settled) and self.raised:
+            raise self.raised.pop(0)
+        return answer
+
+
+async def test_a_store_that_is_away_is_asked_again_and_google_is_not() -> None:
+    clock = ManualClock()
+    store = DyingStore(held(), StoreUnavailableError("away"), StoreUnavailableError("away"))
+    store.errors = [StoreUnavailableError("away")]
+    bench = Bench(Stage.REVIEWS, ScriptedGoogle(LAST), store, clock=clock)
+    running = asyncio.create_task(bench.settlements(3))
+    for _ in range(3):
+        await settle_loop()
+        assert clock.sleepers == 1
+        await clock.advance(0.5)
+    settlements = await running
+    assert settlements[0] is settlements[1] is settlements[2]
+    assert len(bench.google.asked) == 1
+
+
+async def test_after_some_pages_a_task_makes_room_for_the_work_of_another_job() -> None:
+    store = ListeningStore(held())
+    store.settled = [kept(f"p{number + 2}", number + 3) for number in range(PAGES_A_TURN - 1)]
+    pages = [PAGE._replace(next_page_token=f"p{number + 2}") for number in range(PAGES_A_TURN)]
+    bench = Bench(Stage.REVIEWS, ScriptedGoogle(*pages), store, concurrency=1)
+    other = work_of(held(job_id="job-2", task_id=8))
+    settlements = await bench.settlements(PAGES_A_TURN, other)
+    assert [settlement.move.status for settlement in settlements[:-1]] == [TaskStatus.HELD] * (PAGES_A_TURN - 1)
+    assert (settlements[-1].move.status, settlements[-1].move.back_of_queue) == (TaskStatus.WAITING, True)
+    assert settlements[-1].move.cursor == f"p{PAGES_A_TURN + 1}"
+
+
+async def test_alone_a_task_goes_on_to_its_end() -> None:
+    store = ListeningStore(held())
+    store.settled = [kept(f"p{number + 2}", number + 3) for number in range(PAGES_A_TURN)]
+    pages = [PAGE._replace(next_page_token=f"p{number + 2}") for number in range(PAGES_A_TURN + 1)]
+    bench = Bench(Stage.REVIEWS, ScriptedGoogle(*pages), store, concurrency=1)
+    own = work_of(held(job_id="job-1", task_id=9))
+    settlements = await bench.settlements(PAGES_A_TURN + 1, own)
+    assert settlements[PAGES_A_TURN - 1].move.status is TaskStatus.HELD
+
+
+async def test_a_task_that_would_wait_long_for_quota_goes_back_and_its_budget_is_remembered() -> None:
+    quota = ListeningQuota(Wait(NOW + 40.0, "the minute is spent"))
+    task = held(attempt=2, cursor="p2")
+    bench = Bench(Stage.REVIEWS, ScriptedGoogle(), ListeningStore(task), quota)
+    (settlement,) = await bench.settlements()
+    assert (settlement.move.status, settlement.move.attempt, settlement.move.cursor) == (TaskStatus.WAITING, 2, "p2")
+    assert settlement.waiting == ("the minute is spent", NOW + 40.0)
+    assert settlement.calls == 0
+    assert bench.google.asked == []
+    assert bench.spent.projects("reviews") == ["project-1"]
+
+
+async def test_a_permit_that_is_no_longer_good_is_given_back_and_another_taken() -> None:
+    quota = ListeningQuota()
+    quota.invalid = 2
+    bench = Bench(Stage.REVIEWS, ScriptedGoogle(LAST), ListeningStore(held()), quota)
+    await bench.settlements()
+    assert quota.answers == ["released", "released", "succeeded"]
+    assert len(bench.google.asked) == 1
+
+
+async def test_a_page_that_was_begun_too_often_is_dead_without_another_try() -> None:
+    bench = Bench(Stage.REVIEWS, ScriptedGoogle(), ListeningStore(held(crashes=MOST_CRASHES + 1)))
+    (settlement,) = await bench.settlements()
+    assert settlement.move.status is TaskStatus.DEAD
+    assert settlement.move.error is not None
+    assert settlement.move.error.type == "crash_loop"
+    assert bench.google.asked == []
+
+
+async def test_as_many_begins_as_are_allowed_are_tried() -> None:
+    bench = Bench(Stage.REVIEWS, ScriptedGoogle(LAST), ListeningStore(held(crashes=MOST_CRASHES)))
+    (settlement,) = await bench.settlements()
+    assert settlement.move.status is TaskStatus.DONE
+
+
+class NoKey:
+    def open(self, task: HeldTask) -> str:
+        raise TokenUnreadableError("its key is gone")
+
+
+async def test_a_token_nobody_can_open_waits_for_another() -> None:
+    bench = Bench(Stage.REVIEWS, ScriptedGoogle(), ListeningStore(held(cursor="p2")), tokens=NoKey())
+    (settlement,) = await bench.settlements()
+    assert settlement.token_problem is not None
+    assert (settlement.token_problem.type, settlement.move.cursor) == ("token_unreadable", "p2")
+
+
+async def test_the_first_step_of_a_job_asks_whose_quota_it_spends() -> None:
+    google = ScriptedGoogle(AccountsPage([], None), token_info=TokenInfo("project-9", 3599))
+    task = held(Stage.ACCOUNTS, project=None, pages_settled=0)
+    bench = Bench(Stage.ACCOUNTS, google, ListeningStore(task))
+    (settlement,) = await bench.settlements()
+    assert (settlement.project, settlement.token_expires_at) == ("project-9", NOW + 3599)
+    assert settlement.calls == 2
+
+
+@pytest.mark.parametrize(
+    "info", [TokenInfo(None, None), error(ErrorKind.TRANSIENT, 503), error(ErrorKind.REFUSED, 404)]
+)
+async def test_a_project_that_nobody_tells_is_the_default_one(info: Any) -> None:
+    google = ScriptedGoogle(AccountsPage([], None), token_info=info)
+    task = held(Stage.ACCOUNTS, project=None, pages_settled=0)
+    (settlement,) = await Bench(Stage.ACCOUNTS, google, ListeningStore(task)).settlements()
+    assert (settlement.project, settlement.token_expires_at) == (DEFAULT_PROJECT, None)
+    assert settlement.move.status is TaskStatus.DONE
+
+
+async def test_a_token_that_tokeninfo_refuses_fails_the_job_before_a_call_is_spent() -> None:
+    google = ScriptedGoogle(token_info=error(ErrorKind.UNAUTHENTICATED, 400))
+    task = held(Stage.ACCOUNTS, project=None, pages_settled=0)
+    quota = ListeningQuota()
+    (settlement,) = await Bench(Stage.ACCOUNTS, google, ListeningStore(task), quota).settlements()
+    assert settlement.job_problem is not None
+    assert quota.answers == []
+
+
+class SlowGoogle(ScriptedGoogle):
+    """Answers when the test says so."""
+
+    def __init__(self, *answers: Any) -> None:
+        super().__init__(*answers)
+        self.asked_once = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def list_reviews(self, token: str, account: str, location: str, cursor: str | None) -> Any:
+        self.asked_once.set()
+        await self.go.wait()
+        return await super().list_reviews(token, account, location, cursor)
+
+
+async def test_a_stop_lets_the_page_in_flight_settle_and_its_task_go_back() -> None:
+    google = SlowGoogle(PAGE)
+    bench = Bench(Stage.REVIEWS, google, ListeningStore(held()))
+    running = asyncio.create_task(bench.worker.run())
+    await bench.broker.publish([work_of(held())])
+    await google.asked_once.wait()
+    stopping = asyncio.create_task(bench.worker.stop(5))
+    await settle_loop()
+    assert not stopping.done()
+    google.go.set()
+    await stopping
+    await running
+    (settlement,) = bench.store.settlements
+    assert settlement.page
+    assert (settlement.move.status, settlement.move.cursor) == (TaskStatus.WAITING, "p2")
+    assert bench.tools().leases.count == 0
+
+
+async def test_a_stop_begins_nothing_more_though_places_become_free() -> None:
+    google = SlowGoogle(PAGE, PAGE)
+    first, second = held(), held(task_id=8)
+    bench = Bench(Stage.REVIEWS, google, ListeningStore(first, second), concurrency=1)
+    running = asyncio.create_task(bench.worker.run())
+    await bench.broker.publish([work_of(first), work_of(second)])
+    await google.asked_once.wait()
+    stopping = asyncio.create_task(bench.worker.stop(5))
+    await settle_loop()
+    google.go.set()
+    await stopping
+    await running
+    await settle_loop()
+    assert len(google.asked) == len(bench.store.settlements) == 1
+
+
+async def test_a_claim_under_way_at_a_stop_is_waited_for() -> None:
+    google = ScriptedGoogle(PAGE)
+    store = SlowClaims(held())
+    bench = Bench(Stage.REVIEWS, google, store)
+    running = asyncio.create_task(bench.worker.run())
+    await bench.broker.publish([work_of(held())])
+    await store.asked.wait()
+    stopping = asyncio.create_task(bench.worker.stop(5))
+    await settle_loop()
+    store.go.set()
+    await stopping
+    await running
+    assert [settlement.move.status for settlement in store.settlements] == [TaskStatus.WAITING]
+
+
+class SlowClaims(ListeningStore):
+    def __init__(self, task: HeldTask) -> None:
+        super().__init__(task)
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+
+    async def write(self, work: Any, *arguments: Any) -> Any:
+        if self.tasks:
+            self.asked.set()
+            await self.go.wait()
+        return await super().write(work, *arguments)
+
+
+async def test_what_outlasts_the_grace_of_a_stop_is_cut_off_and_given_back() -> None:
+    google = SlowGoogle(PAGE)
+    bench = Bench(Stage.REVIEWS, google, ListeningStore(held(cursor="p2", attempt=1)))
+    running = asyncio.create_task(bench.worker.run())
+    await bench.broker.publish([work_of(held())])
+    await google.asked_once.wait()
+    await bench.worker.stop(0.0)
+    await running
+    (settlement,) = bench.store.settlements
+    assert (settlement.move.status, settlement.move.cursor) == (TaskStatus.WAITING, "p2")
+    assert (settlement.move.attempt, settlement.waiting, settlement.page) == (1, None, False)
+    assert bench.quota.answers == ["released"]
+
+
+async def test_a_store_that_is_away_does_not_hold_up_a_stop() -> None:
+    google = SlowGoogle(PAGE)
+    bench = Bench(Stage.REVIEWS, google, ListeningStore(held()))
+    running = asyncio.create_task(bench.worker.run())
+    await bench.broker.publish([work_of(held())])
+    await google.asked_once.wait()
+    bench.store.errors = [StoreUnavailableError("away")] * 9
+    await bench.worker.stop(0.0)
+    await running
+    assert bench.store.settlements == []
+
+
+async def test_a_task_that_breaks_off_takes_no_other_with_it() -> None:
+    google = ScriptedGoogle(ZeroDivisionError(), LAST)
+    bench = Bench(Stage.REVIEWS, google, ListeningStore(held(), held(task_id=8)))
+    (settlement,) = await bench.settlements()
+    assert settlement.task.task_id == 8
+    assert sorted(bench.quota.answers) == ["released", "succeeded"]
+
+
+async def test_new_work_and_work_that_waits_wake_the_scheduler() -> None:
+    store = ListeningStore(held(Stage.ACCOUNTS))
+    store.settled = [Settled(Move(TaskStatus.DONE), 3, new_tasks=1)]
+    bench = Bench(Stage.ACCOUNTS, ScriptedGoogle(AccountsPage([], None)), store)
+    await bench.settlements()
+    assert bench.woken == 2
