@@ -1,8 +1,10 @@
 """`python -m uvicorn app.main:app`: the service."""
 
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import uvicorn
 from fastapi import FastAPI
 
 from app.api.application import create_api
@@ -12,6 +14,9 @@ from app.startup import PlainStartupFailure
 from app.state import set_app_state
 from app.telemetry.logging import configure_logging
 from app.wiring import initialize_components, shutdown_background_tasks, start_background_tasks
+
+GRACEFUL_SECONDS = 3
+"""For requests under way at a stop; 20 s for pages in flight follow, and an orderly stop ends within 25 s."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -26,6 +31,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             service=chosen.service_name,
             version=chosen.version,
         )
+        _bound_the_wait_for_clients()
         state = await initialize_components(chosen)
         set_services(application, state.services)
         set_app_state(state)
@@ -39,6 +45,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     application = create_api(version=chosen.version, lifespan=lifespan)
     application.add_middleware(PlainStartupFailure)
     return application
+
+
+def _bound_the_wait_for_clients() -> None:
+    """Uvicorn waits for ever for a client that stopped reading or writing, unless its command line says otherwise.
+
+    The application is never given its server; but the handler of SIGTERM is the server's own method.
+    """
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    if isinstance(server, uvicorn.Server) and server.config.timeout_graceful_shutdown is None:
+        server.config.timeout_graceful_shutdown = GRACEFUL_SECONDS
 
 
 def _app() -> FastAPI:

@@ -7,11 +7,8 @@ import uvicorn
 
 from app.cli.screen import say
 from app.config import Settings
-from app.main import create_app
+from app.main import GRACEFUL_SECONDS, create_app
 from app.telemetry.logging import configure_logging
-
-GRACEFUL_SECONDS = 4
-"""For requests under way; the drain of pages in flight (20 s) follows, and the whole stop stays within 25 s."""
 
 
 def run_server(settings: Settings, listening: socket.socket) -> bool:
