@@ -17,7 +17,7 @@ from app.cli.progress import progress_of_a_job
 from app.cli.remote import Service
 from app.cli.screen import say, show_facts
 from app.cli.serve import listen
-from app.cli.server import server_of, url_of
+from app.cli.server import config_of, url_of
 from app.config import RateLimitConfig, Settings, SimulatorConfig, load_settings
 from app.models.job import ENDED, JobStatus
 from app.models.views import JobView
@@ -78,7 +78,7 @@ def _settings(demo: Demo, directory: Path) -> Settings:
 async def _running(settings: Settings) -> AsyncIterator[str]:
     """The service on a free port; its URL, once it answers."""
     listening = listen("127.0.0.1", 0)
-    server = server_of(settings)
+    server = uvicorn.Server(config_of(settings))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         await _started(server, serving)

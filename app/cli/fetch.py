@@ -9,6 +9,7 @@ import typer
 
 from app.cli.exits import UsageError
 from app.cli.files import format_of
+from app.telemetry.logging import configure_logging
 
 STDIN = "-"
 
@@ -48,6 +49,7 @@ def fetch(
     access_token = _from_stdin() if token == STDIN else token
     from app.cli.fetching import Plan, run_fetch  # noqa: PLC0415 - the whole service is slow to import
 
+    configure_logging(level="ERROR", json=False)  # what matters of one job is told as its progress
     code = asyncio.run(run_fetch(Plan(out, form, access_token, google_url, mock)))
     raise typer.Exit(code)
 

@@ -20,7 +20,6 @@ from app.models.access import DEFAULT_TENANT
 from app.models.job import ENDED, JobStatus
 from app.models.views import DeadLetterFilter, JobView, RedriveRequest
 from app.state import AppState
-from app.telemetry.logging import configure_logging
 from app.wiring import initialize_components, shutdown_background_tasks, start_background_tasks
 
 POLL_SECONDS = 0.1
@@ -52,7 +51,6 @@ class Plan:
 async def run_fetch(plan: Plan) -> ExitCode:
     """Start or go on, show progress, write the file. Raises CommandError."""
     settings = settings_of(plan)
-    configure_logging(level="ERROR", json=False)  # what matters of one job is told below
     request = _checked_token(plan.token)
     if request is None and not (plan.directory / STORE).exists():
         raise UsageError(NO_TOKEN)

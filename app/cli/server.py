@@ -19,16 +19,25 @@ def run_server(settings: Settings, listening: socket.socket) -> bool:
         service=settings.service_name,
         version=settings.version,
     )
-    server = server_of(settings)
-    say(f"Starting at {url_of(listening)} (its API is described at /docs); Ctrl-C stops it.")
+    server = TellingServer(config_of(settings))
     with suppress(KeyboardInterrupt, SystemExit):  # after an orderly stop; and uvicorn's own code for a failed start
         server.run(sockets=[listening])
     return server.started
 
 
-def server_of(settings: Settings) -> uvicorn.Server:
+class TellingServer(uvicorn.Server):
+    """Says where it listens, once it does: uvicorn is silent about sockets that it was given."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called by `run`."""
+        await super().startup(sockets)
+        for listening in (sockets or []) if self.started else []:
+            say(f"Listening on {url_of(listening)} (its API is described at /docs). Ctrl-C stops it.")
+
+
+def config_of(settings: Settings) -> uvicorn.Config:
     """One worker process: the in-process broker and the store's single writer live in it."""
-    config = uvicorn.Config(
+    return uvicorn.Config(
         create_app(settings),
         workers=1,
         lifespan="on",
@@ -37,7 +46,6 @@ def server_of(settings: Settings) -> uvicorn.Server:
         server_header=False,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
-    return uvicorn.Server(config)
 
 
 def url_of(listening: socket.socket) -> str:
