@@ -51,11 +51,14 @@ def insert_accounts(transaction: Transaction, task: HeldTask, found: Sequence[Ac
 
 
 def insert_locations(transaction: Transaction, task: HeldTask, found: Sequence[Location], add: Counters) -> None:
-    """One row and one task a new location. A location that another account listed first is remembered for this one."""
+    """One row and one task a new location. A location that another account listed first is remembered for this one.
+
+    Accounts list the same locations in orders of their own; inserted by name, two settles cannot wait for each other.
+    """
     rows = [
         (task.tenant, task.job_id, item.name, task.resource, item.title, item.store_code)
         + (item.place_id, item.verified, LocationState.WAITING.value)
-        for item in found
+        for item in sorted(found, key=lambda item: item.name)
     ]
     columns = (
         "tenant",
@@ -69,22 +72,16 @@ def insert_locations(transaction: Transaction, task: HeldTask, found: Sequence[L
         "state",
     )
     add.locations_found += transaction.insert_tuples(locations, columns, rows)
-    known = _known_locations(transaction, task.job_id, [item.name for item in found])
-    mine = [row for row in known if row.account == task.resource]
-    _insert_review_tasks(transaction, task, mine, add)
-    crash_point(CrashPoint.FAN_OUT)
-    for row in known:
-        if row.account != task.resource:
-            _remember_account(transaction, task, row, add)
-
-
-def _known_locations(transaction: Transaction, job_id: str, names: list[str]) -> Sequence[_LocationRow]:
-    rows = transaction.connection.execute(
+    known = (
         select(locations.c.no, locations.c.location, locations.c.account, locations.c.title, locations.c.state)
-        .where(locations.c.job_id == job_id, locations.c.location.in_(names))
+        .where(locations.c.job_id == task.job_id, locations.c.location.in_([item.name for item in found]))
         .order_by(locations.c.no)
     )
-    return [_LocationRow(*row) for row in rows]
+    mine = transaction.connection.execute(known.where(locations.c.account == task.resource))
+    _insert_review_tasks(transaction, task, [_LocationRow(*row) for row in mine], add)
+    crash_point(CrashPoint.FAN_OUT)
+    for row in transaction.connection.execute(known.where(locations.c.account != task.resource).with_for_update()):
+        _remember_account(transaction, task, _LocationRow(*row), add)
 
 
 def _insert_review_tasks(transaction: Transaction, task: HeldTask, mine: Sequence[_LocationRow], add: Counters) -> None:
@@ -100,7 +97,10 @@ def _insert_review_tasks(transaction: Transaction, task: HeldTask, mine: Sequenc
 
 
 def _remember_account(transaction: Transaction, task: HeldTask, row: _LocationRow, add: Counters) -> None:
-    """Keep this account for the location; if the location was given up already, try it again through this account."""
+    """Keep this account for the location; if the location was given up already, try it again through this account.
+
+    Under the lock of the location's row: whoever gives it up sees this account, or is seen here to have given it up.
+    """
     new = transaction.insert_ignore(
         other_accounts, [{"location_no": row.no, "account": task.resource, "tenant": task.tenant}]
     )
@@ -163,6 +163,7 @@ def _retract(transaction: Transaction, job_id: str, location: str) -> None:
 
 def next_account(transaction: Transaction, location_no: int) -> str | None:
     """Another account that lists this location and was not tried yet; it counts as tried from now on."""
+    transaction.connection.execute(select(locations.c.no).where(locations.c.no == location_no).with_for_update())
     statement = (
         select(other_accounts.c.account)
         .where(other_accounts.c.location_no == location_no)

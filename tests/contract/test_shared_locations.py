@@ -1,0 +1,125 @@
+"""Locations that several accounts list, while their settles race on a real PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+from sqlalchemy import select
+
+from app.models.job import HeldTask, LocationState, Stage, TaskStatus
+from app.models.review import Account, Location
+from app.store.database import Transaction
+from app.store.migrate import migrate
+from app.store.postgresql import PostgresDatabase
+from app.store.schema import jobs, tasks
+from app.store.settle import LocationEnd, Move, Settled, Settlement, SettleOptions, settle
+from tests.support.locks import until_somebody_waits
+from tests.support.store import new_job, take
+
+pytestmark = pytest.mark.postgresql
+
+OPTIONS = SettleOptions(announce=True, token_wait=3600.0)
+DONE = Move(TaskStatus.DONE)
+
+
+@pytest.fixture
+async def store(postgresql_database: str) -> AsyncIterator[PostgresDatabase]:
+    opened = PostgresDatabase(postgresql_database)
+    await opened.start()
+    await opened.write(migrate)
+    yield opened
+    await opened.close()
+
+
+async def _settle(store: PostgresDatabase, settlement: Settlement) -> Settled:
+    return await store.write(settle, settlement, OPTIONS)
+
+
+async def _listings(store: PostgresDatabase, number: int) -> list[HeldTask]:
+    """A job with so many accounts, the tasks that list their locations held."""
+    await new_job(store)
+    (first,) = await take(store, Stage.ACCOUNTS)
+    found = [Account(f"accounts/{account}", "") for account in range(number)]
+    await _settle(store, Settlement(first, DONE, page=True, accounts=found))
+    return await take(store, Stage.LOCATIONS)
+
+
+def _listed(task: HeldTask, places: Sequence[int]) -> Settlement:
+    found = [Location(f"locations/{place}", "Shop", None, None, True) for place in places]
+    return Settlement(task, DONE, page=True, locations=found)
+
+
+def _refused(task: HeldTask) -> Settlement:
+    """Google said that this account may not read the location."""
+    end = LocationEnd(LocationState.UNAVAILABLE, "permission_denied")
+    return Settlement(task, DONE, location_end=end, try_other_account=True)
+
+
+def _open_tasks(transaction: Transaction, job_id: str) -> int:
+    return int(transaction.connection.execute(select(jobs.c.tasks_open).where(jobs.c.id == job_id)).scalar_one())
+
+
+def _reviews_task(transaction: Transaction) -> tuple[str, str]:
+    of_reviews = select(tasks.c.status, tasks.c.account).where(tasks.c.stage == Stage.REVIEWS.value)
+    status, account = transaction.connection.execute(of_reviews).one()
+    return status, account
+
+
+@asynccontextmanager
+async def _held(url: str, table: str) -> AsyncIterator[asyncpg.Connection]:
+    """The locks of a table's rows, held until the block ends."""
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SELECT 1 FROM {table} FOR UPDATE")  # noqa: S608 - a name of ours
+            yield connection
+    finally:
+        await connection.close()
+
+
+async def test_accounts_that_list_the_same_locations_in_opposite_orders_both_settle(store: PostgresDatabase) -> None:
+    for _ in range(15):
+        one, two = await _listings(store, 2)
+        settled = await asyncio.gather(
+            _settle(store, _listed(one, range(100))), _settle(store, _listed(two, range(99, -1, -1)))
+        )
+        assert [each.status for each in settled] == [TaskStatus.DONE, TaskStatus.DONE]
+        assert await store.read(_open_tasks, one.job_id) == 100
+
+
+async def test_a_location_that_two_accounts_list_after_it_was_given_up_is_asked_for_again_once(
+    store: PostgresDatabase, postgresql_database: str
+) -> None:
+    first, *others = await _listings(store, 3)
+    await _settle(store, _listed(first, [1]))
+    (task,) = await take(store, Stage.REVIEWS)
+    await _settle(store, _refused(task))
+    async with _held(postgresql_database, "locations") as connection:
+        listing = [asyncio.create_task(_settle(store, _listed(other, [1]))) for other in others]
+        await until_somebody_waits(connection, 2)
+    await asyncio.gather(*listing)
+    assert await store.read(_open_tasks, task.job_id) == 1
+    (again,) = await take(store, Stage.REVIEWS)
+    assert (await _settle(store, _refused(again))).status is TaskStatus.WAITING
+    (last,) = await take(store, Stage.REVIEWS)
+    assert {again.account, last.account} == {other.resource for other in others}
+    assert (await _settle(store, _refused(last))).job_ended == "completed"
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["listed first", "given up first"])
+async def test_an_account_that_lists_a_location_while_it_is_given_up_is_asked(
+    store: PostgresDatabase, postgresql_database: str, order: int
+) -> None:
+    first, other = await _listings(store, 2)
+    await _settle(store, _listed(first, [1]))
+    (task,) = await take(store, Stage.REVIEWS)
+    async with _held(postgresql_database, "jobs") as connection:
+        settlements = [_listed(other, [1]), _refused(task)]
+        settling = []
+        for number, settlement in enumerate(settlements[::order], start=1):
+            settling.append(asyncio.create_task(_settle(store, settlement)))
+            await until_somebody_waits(connection, number)
+    await asyncio.gather(*settling)
+    assert await store.read(_reviews_task) == (TaskStatus.WAITING.value, other.resource)
