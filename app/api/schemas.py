@@ -32,7 +32,10 @@ def _usable_token(given: SecretStr) -> SecretStr:
 AccessToken = Annotated[
     SecretStr,
     AfterValidator(_usable_token),
-    Field(description="A Google OAuth 2.0 access token with the scope business.manage."),
+    Field(
+        description="A Google OAuth 2.0 access token with the scope business.manage. Spaces around it are dropped.",
+        json_schema_extra={"pattern": rf"^\s*[\x21-\x7e]{{{SHORTEST_TOKEN},{LONGEST_TOKEN}}}\s*$"},
+    ),
 ]
 
 
