@@ -3,8 +3,8 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,15 @@ class Demo:
     per_second: int
     out: Path
     form: str
+
+
+class _Server(uvicorn.Server):
+    """Leaves Ctrl-C to the demonstration, which stops the client and then the server."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Called by `serve`."""
+        yield
 
 
 async def run_demo(demo: Demo) -> ExitCode:
@@ -78,7 +87,7 @@ def _settings(demo: Demo, directory: Path) -> Settings:
 async def _running(settings: Settings) -> AsyncIterator[str]:
     """The service on a free port; its URL, once it answers."""
     listening = listen("127.0.0.1", 0)
-    server = uvicorn.Server(config_of(settings))
+    server = _Server(config_of(settings))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         await _started(server, serving)

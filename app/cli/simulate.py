@@ -1,18 +1,12 @@
 """`review-fetcher simulate`."""
 
-from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
-from app.cli.exits import CommandError, UsageError
+from app.cli.exits import CommandError
 from app.cli.options import Accounts, FaultChoice, Locations, Reviews, Seed
 from app.cli.screen import say
-from app.simulator import Catalogue, Faults
-from app.simulator.faults import Latency, Quota
-
-PRESETS = ("good", "flaky")
 
 
 def simulate(
@@ -36,7 +30,9 @@ def simulate(
     It answers like Google's three APIs for any access token that does not begin with "invalid". Calls it got are at
     /_sim/ledger, faults can be changed at /_sim/faults.
     """
-    from app.simulator.server_main import run_simulator  # noqa: PLC0415 - an HTTP server is slow to import
+    from app.cli.faults import chosen_faults  # noqa: PLC0415 - an HTTP server is slow to import
+    from app.simulator import Catalogue  # noqa: PLC0415
+    from app.simulator.server_main import run_simulator  # noqa: PLC0415
 
     catalogue = Catalogue(
         seed=seed,
@@ -51,26 +47,6 @@ def simulate(
         run_simulator(catalogue, wrong, host, port, _announce)
     except OSError as error:
         raise CommandError(f"cannot listen on {host}:{port} ({error.strerror}): choose another --port") from error
-
-
-def chosen_faults(choice: str, seed: int, *, per_minute: int = 0, latency_ms: int = 0) -> Faults:
-    """A preset or the faults of a file, with a hard quota and a latency added. Raises UsageError."""
-    faults = Faults.preset(choice, seed) if choice in PRESETS else _faults_of_file(Path(choice))
-    if per_minute:
-        quota = Quota(accounts=per_minute, locations=per_minute, reviews=per_minute)
-        faults = msgspec.structs.replace(faults, quota=quota)
-    if latency_ms:
-        faults = msgspec.structs.replace(faults, rules=(Latency(seconds=latency_ms / 1000), *faults.rules))
-    return faults
-
-
-def _faults_of_file(path: Path) -> Faults:
-    try:
-        return Faults.parse(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"--faults: {path} is neither good, flaky nor a file that can be read") from error
-    except ValueError as error:
-        raise UsageError(f"--faults: {path}: {error}") from error
 
 
 def _announce(url: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.exits import UsageError
-from app.cli.simulate import chosen_faults
+from app.cli.faults import chosen_faults
 from app.simulator import Faults
 from app.simulator.faults import Latency, RateLimited
 
