@@ -201,12 +201,13 @@ class SqliteDatabase:
             return [self._waiting.popleft() for _ in range(count)]
 
     def _commit(self, connection: Connection, group: list[_Unit]) -> None:
-        """All in one transaction; if that fails, each in its own."""
+        """All in one transaction; if that fails, each in its own, unless each would only wait for the lock again."""
         try:
             self._run(connection, group)
         except Exception as error:
-            if len(group) == 1:
-                group[0].error = _unavailable(error) if isinstance(error, DBAPIError) else error
+            if len(group) == 1 or _is_locked(error):
+                for unit in group:
+                    unit.error = _unavailable(error) if isinstance(error, DBAPIError) else error
                 return
             for unit in group:
                 self._commit(connection, [unit])
@@ -233,6 +234,11 @@ def _call(work: Callable[..., T], args: Any, kwargs: Any, transaction: Transacti
 def _resolve(group: list[_Unit]) -> None:
     for unit in group:
         unit.resolve()
+
+
+def _is_locked(error: Exception) -> bool:
+    """Another connection kept the write lock for longer than `busy_timeout`."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
 
 
 def _unavailable(error: BaseException) -> StoreUnavailableError:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,20 @@ async def test_a_locked_file_is_a_store_that_is_away_and_comes_back(tmp_path: Pa
     other.close()
     await database.write(_insert, 2)
     assert await database.read(_numbers) == [2]
+    await database.close()
+
+
+async def test_what_waits_together_for_a_locked_file_fails_together(tmp_path: Path) -> None:
+    """Not one after the other, each after a busy timeout of its own: forty of them would keep a stop for a minute."""
+    database = SqliteDatabase(tmp_path / "s.db", exclusive=True, busy_timeout_ms=200)
+    await database.start()
+    await database.write(_create)
+    with closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with asyncio.timeout(4):
+            writes = (database.write(_insert, number) for number in range(40))
+            results = await asyncio.gather(*writes, return_exceptions=True)
+    assert {type(result) for result in results} == {StoreUnavailableError}
     await database.close()
 
 
