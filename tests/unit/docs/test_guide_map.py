@@ -17,28 +17,30 @@ PAGE = Path(__file__).resolve().parents[3] / "docs/guide-map.md"
 
 NAMES = """
     AppState get_app_state _app_state create_app lifespan initialize_components start_background_tasks
-    shutdown_background_tasks set_api_service deque_buffer event_publisher account_rate_limiter location_rate_limiter
-    review_rate_limiter retry_scheduler account_worker location_worker review_worker api_service producer_loop
-    retry_loop workers_loop gather return_exceptions Settings get_settings _settings_instance service_name version log_level
-    mock_google_api ENVIRONMENT LOG_LEVEL MOCK_GOOGLE_API MOCK_KAFKA KafkaConfig RateLimitConfig RetryConfig DequeConfig
-    bootstrap_servers consumer_group auto_offset_reset token_bucket_capacity refill_rate max_retries initial_backoff_ms
-    max_backoff_ms backoff_multiplier max_size burst_check_interval_sec KAFKA_BOOTSTRAP_SERVERS KAFKA_CONSUMER_GROUP
+    shutdown_background_tasks set_api_service deque_buffer event_publisher account_rate_limiter
+    location_rate_limiter review_rate_limiter retry_scheduler account_worker location_worker review_worker
+    api_service producer_loop retry_loop workers_loop gather return_exceptions Settings get_settings
+    _settings_instance service_name version log_level mock_google_api ENVIRONMENT LOG_LEVEL MOCK_GOOGLE_API
+    MOCK_KAFKA KafkaConfig RateLimitConfig RetryConfig DequeConfig bootstrap_servers consumer_group
+    auto_offset_reset token_bucket_capacity refill_rate max_retries initial_backoff_ms max_backoff_ms
+    backoff_multiplier max_size burst_check_interval_sec KAFKA_BOOTSTRAP_SERVERS KAFKA_CONSUMER_GROUP
     RATELIMIT_TOKEN_BUCKET_CAPACITY RATELIMIT_REFILL_RATE RETRY_MAX_RETRIES RETRY_INITIAL_BACKOFF_MS
     RETRY_MAX_BACKOFF_MS RETRY_BACKOFF_MULTIPLIER DEQUE_MAX_SIZE DEQUE_BURST_CHECK_INTERVAL_SEC JobStatus pending
     processing completed failed dlq ReviewFetchRequest access_token validate_token_format ReviewFetchResponse
-    FetchAccountsEvent FetchLocationsEvent FetchReviewsEvent Account Location job_id account_id account_name location_id
-    location_name created_at BoundedDequeBuffer enqueue dequeue_batch _queue _lock _metrics enqueued dequeued rejected
-    max_size_hit get_load_percent RateLimiter TokenBucketLimiter capacity tokens last_refill acquire _refill
-    ExponentialBackoffPolicy get_backoff_ms should_retry RetryScheduler RetryTask retry_queue heapq retry_at attempt
-    message_id payload schedule_retry get_ready_tasks dlq_callback KafkaProducerBase KafkaProducerFactory
-    MockKafkaProducer sent_messages is_connected connect AIokafkaProducer acks enable_idempotence compression_type send
-    topic key message timestamp KafkaEventPublisher publish_fetch_accounts_event publish_fetch_locations_event
-    publish_fetch_reviews_event publish_review fetch-accounts fetch-locations fetch-reviews reviews-raw APIService
-    job_tracking validate_access_token create_fetch_job get_health HealthCheckResponse router submit_review_fetch
-    get_api_service KafkaConsumerBase on_message is_running disconnect consume run start MockKafkaConsumer add_message
-    AIokafkaConsumer enable_auto_commit max_poll_records AccountWorker LocationWorker ReviewWorker _on_message
-    _setup_consumer rate_limiter google_api mock_mode seen_reviews nextPageToken GoogleAPIClient _get tenacity
-    get_accounts get_locations get_reviews GoogleAPIError status_code httpx submit-job CORS
+    FetchAccountsEvent FetchLocationsEvent FetchReviewsEvent Account Location job_id account_id account_name
+    location_id location_name created_at BoundedDequeBuffer enqueue dequeue_batch _queue _lock _metrics enqueued
+    dequeued rejected max_size_hit get_load_percent RateLimiter TokenBucketLimiter capacity tokens last_refill
+    acquire _refill ExponentialBackoffPolicy get_backoff_ms should_retry RetryScheduler RetryTask retry_queue heapq
+    retry_at attempt message_id payload schedule_retry get_ready_tasks dlq_callback KafkaProducerBase
+    KafkaProducerFactory MockKafkaProducer sent_messages is_connected connect AIokafkaProducer acks
+    enable_idempotence compression_type send topic key message timestamp KafkaEventPublisher
+    publish_fetch_accounts_event publish_fetch_locations_event publish_fetch_reviews_event publish_review
+    fetch-accounts fetch-locations fetch-reviews reviews-raw APIService job_tracking validate_access_token
+    create_fetch_job get_health HealthCheckResponse router submit_review_fetch get_api_service KafkaConsumerBase
+    on_message is_running disconnect consume run start MockKafkaConsumer add_message AIokafkaConsumer
+    enable_auto_commit max_poll_records AccountWorker LocationWorker ReviewWorker _on_message _setup_consumer
+    rate_limiter google_api mock_mode seen_reviews nextPageToken GoogleAPIClient _get tenacity get_accounts
+    get_locations get_reviews GoogleAPIError status_code httpx submit-job CORS
 """.split()
 """Every class, function, attribute, setting, state and topic that the guide names."""
 

@@ -1,0 +1,173 @@
+"""What the pages say is so: links lead somewhere, commands are run, names exist."""
+
+import re
+from collections.abc import Iterator
+from functools import reduce
+from pathlib import Path
+
+import pytest
+
+import app
+from app.api.application import create_api
+from app.api.errors import ERRORS
+from app.config import Settings, load_settings, variables
+from app.crash import CrashPoint
+from app.telemetry import names
+from tests.support.markdown import Block, read_blocks
+from tests.support.transcripts import is_left_out
+
+PROJECT = Path(__file__).resolve().parents[3]
+PAGES = sorted([PROJECT / "README.md", PROJECT / "CHANGELOG.md", *(PROJECT / "docs").rglob("*.md")])
+NAMED = [
+    pytest.param(page.relative_to(PROJECT).as_posix(), id=page.name[:4] if page.name[0] == "0" else page.stem)
+    for page in PAGES
+]
+"""By number or name: the whole name of a decision may hold the name of a service that these tests do not touch."""
+
+RUN_BY = {
+    "README.md": "tests/flows/test_docs_readme.py",
+    "docs/api.md": "tests/flows/test_docs_api.py",
+    "docs/operating.md": "tests/flows/test_docs_operating.py",
+}
+"""Pages with commands, and the test that runs every one that is not marked."""
+
+LANGUAGES = {"console", "sh", "json", "mermaid"}
+
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+DIAGRAM = re.compile(r"(flowchart (TD|LR)|sequenceDiagram|stateDiagram-v2)")
+
+
+def blocks_of(page: str) -> list[Block]:
+    return read_blocks((PROJECT / page).read_text().splitlines(), page)
+
+
+def prose_of(page: str) -> str:
+    """The page without what stands in fences."""
+    return re.sub(r"^```.*?^```", "", (PROJECT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", NAMED)
+def test_every_link_between_pages_leads_to_a_file_and_a_heading(page: str) -> None:
+    links = [link for link in LINK.findall(prose_of(page)) if not link.startswith(("http://", "https://"))]
+    assert [link for link in links if not leads_somewhere(PROJECT / page, link)] == []
+
+
+def leads_somewhere(page: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = page.parent / path if path else page
+    return target.exists() and (not anchor or anchor in set(anchors(target)))
+
+
+def anchors(page: Path) -> Iterator[str]:
+    for heading in re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", NAMED)
+def test_every_block_of_commands_is_run_by_a_test_or_says_why_not(page: str) -> None:
+    commands = [block for block in blocks_of(page) if block.language in ("console", "sh") and not is_left_out(block)]
+    assert not commands or page in RUN_BY
+
+
+@pytest.mark.parametrize(("page", "test"), RUN_BY.items())
+def test_the_test_that_runs_a_page_reads_it(page: str, test: str) -> None:
+    assert f'"{page}"' in (PROJECT / test).read_text()
+
+
+@pytest.mark.parametrize("page", NAMED)
+def test_every_fence_names_a_language_that_is_known(page: str) -> None:
+    """A fence without one would pass for prose, and nobody would run its commands."""
+    assert {block.language for block in blocks_of(page)} <= LANGUAGES
+
+
+@pytest.mark.parametrize("page", NAMED)
+def test_every_diagram_is_one_that_can_be_drawn(page: str) -> None:
+    for block in blocks_of(page):
+        if block.language == "mermaid":
+            assert DIAGRAM.fullmatch(block.lines[0].strip())
+            assert_balanced("\n".join(block.lines))
+
+
+def assert_balanced(diagram: str) -> None:
+    """Brackets and quotes in pairs, and an `end` for each block that needs one."""
+    text = re.sub(r'"[^"]*"', "", diagram)
+    assert '"' not in text
+    for opening, closing in ("()", "[]"):
+        assert text.count(opening) == text.count(closing)
+    assert len(re.findall(r"^\s*(subgraph|loop)\b", text, re.M)) == len(re.findall(r"^\s*end$", text, re.M))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/operating.md"])
+def test_the_settings_that_a_page_shows_have_these_defaults(page: str) -> None:
+    settings = load_settings(_env_file=None)
+    defaults = {variable.name: reduce(getattr, variable.path, settings) for variable in variables(Settings)}
+    table = re.findall(r"^\| `([A-Z_]+)` \| (?:`([^`]*)`)? ?\|", (PROJECT / page).read_text(), re.MULTILINE)
+    assert len(table) >= 6
+    assert [(name, told) for name, told in table if written(defaults[name]) != told] == []
+
+
+def written(default: object) -> str:
+    """As a reader would write it into the environment."""
+    if hasattr(default, "get_secret_value"):
+        return str(default.get_secret_value())
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "" if default == () else f"{default:g}" if default == 0 else str(default)
+
+
+def test_the_api_page_lists_every_error_with_its_status() -> None:
+    table = re.findall(r"^\| `([a-z-]+)` \| (\d{3}|4xx) \|", (PROJECT / "docs/api.md").read_text(), re.MULTILINE)
+    listed = dict(table)
+    assert len(listed) == len(table)
+    assert {kind.word: str(kind.status) for kind in ERRORS.values()}.items() <= listed.items()
+    assert set(listed) == {kind.word for kind in ERRORS.values()} | words_in_the_code()
+
+
+def words_in_the_code() -> set[str]:
+    """The problems that are made without the table."""
+    sources = (PROJECT / "app/api").rglob("*.py")
+    return {word for source in sources for word in re.findall(r'Problem\("([a-z-]+)"', source.read_text())}
+
+
+def test_the_api_page_names_every_path() -> None:
+    text = (PROJECT / "docs/api.md").read_text().replace("$API", "/api/v1").replace("$JOB", "{job_id}")
+    text = text.replace("$LONG", "{job_id}")
+    assert [path for path in create_api(version="1").openapi()["paths"] if path not in text] == []
+
+
+def test_the_architecture_page_tells_what_a_crash_does_at_every_point() -> None:
+    told = re.findall(r"^\| `([a-z-]+)` \| [^|]+\| [^|]+\| [^|]+\|$", text_of("docs/architecture.md"), re.MULTILINE)
+    assert told == list(CrashPoint)
+
+
+def text_of(page: str) -> str:
+    return (PROJECT / page).read_text()
+
+
+def test_every_metric_that_a_page_names_is_declared() -> None:
+    declared = {metric.name for metric in names.ALL}
+    told = {name for page in PAGES for name in re.findall(r"`(review_fetcher_\w+)`", page.read_text())}
+    assert {name.removesuffix("_total") for name in told} <= declared
+
+
+def test_the_map_has_a_line_for_every_room() -> None:
+    lines = re.findall(r"^(\w+) {2,}\S", app.__doc__ or "", re.MULTILINE)
+    found = {
+        path.stem for path in (PROJECT / "app").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert sorted(lines) == sorted(found - {"__init__"})
+
+
+PARTS = ["Context", "Decision", "Consequences"]
+
+
+def test_decisions_are_numbered_once_and_have_their_three_parts() -> None:
+    pages = sorted((PROJECT / "docs/decisions").glob("*.md"))
+    numbers = [page.name[:4] for page in pages]
+    assert len(set(numbers)) == len(numbers)
+    for page in pages:
+        text = page.read_text()
+        assert text.startswith(f"# {page.name[:4]}: ")
+        headings = re.findall(r"^## (.+)", text, re.MULTILINE)
+        assert [one for one in headings if one in PARTS] == PARTS
+        assert len(text.splitlines()) <= 60
