@@ -79,6 +79,7 @@ def settings_of(plan: Plan) -> Settings:
         mock_kafka=True,
         roles="api,scheduler,accounts,locations,reviews,publisher",
         token_wait_sec=TOKEN_WAIT_SECONDS,
+        validate_token_on_submit=False,
         **chosen,
     )
 

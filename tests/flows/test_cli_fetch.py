@@ -132,6 +132,18 @@ async def test_what_was_given_up_ends_with_4_and_the_next_run_retries_only_that(
     assert left() == ["x.ndjson"]
 
 
+async def test_a_file_that_could_not_be_written_is_written_by_the_next_run_without_a_call(tmp_path: Path) -> None:
+    (tmp_path / "x.ndjson").mkdir()
+    async with running_simulator(WORLD) as google:
+        with pytest.raises(CommandError, match=r"cannot write x\.ndjson"):
+            await run_fetch(plan(google))
+        (tmp_path / "x.ndjson").rmdir()
+        calls = len(google.ledger.entries())
+        assert await run_fetch(plan(google, token=None)) is ExitCode.OK
+        assert len(google.ledger.entries()) == calls
+    assert found("x.ndjson") == expected()
+
+
 async def test_an_unfinished_job_stays_with_the_google_it_began_with() -> None:
     async with running_simulator(WORLD, Faults(rules=(ExpiredToken(api="reviews", after=2, times=1),))) as google:
         assert await run_fetch(plan(google)) is ExitCode.NEEDS_TOKEN

@@ -290,6 +290,11 @@ def test_production_starts_on_one_machine_when_everything_is_set() -> None:
     check_fit_to_start(settings, stored_api_keys=False)
 
 
+def test_this_version_refuses_to_start_with_kafka() -> None:
+    (problem,) = reasons_not_to_start(load_settings(mock_kafka=False))
+    assert problem.startswith("KAFKA_BOOTSTRAP_SERVERS: this version runs as one process")
+
+
 def test_production_takes_api_keys_of_the_store() -> None:
     settings = load_settings(
         environment="production", mock_google_api=False, token_sealing_keys=(f"1:{KEY}",), log_level="debug"
