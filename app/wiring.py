@@ -53,14 +53,15 @@ from app.store.database import Database
 from app.store.keys import count_keys
 from app.store.migrate import migrate
 from app.store.postgresql import PostgresDatabase
+from app.store.release import Window
 from app.store.settle import SettleOptions
 from app.store.sqlite import SqliteDatabase
 from app.telemetry.events import Event
 from app.telemetry.metrics import Metrics
 
 WINDOW_PER_SLOT = 4
-"""Released and not yet claimed tasks, for each task that a stage works on at once: the next are at hand, and a small
-job waits for no more than these."""
+"""Released and not yet claimed tasks, for each task that a stage works on at once: the next are at hand, and of one
+job no more than one for each: work of another job finds its place among them at once."""
 
 DRAIN_SECONDS = 20.0
 """For pages in flight at a stop; with what follows, an orderly stop ends within 25 s."""
@@ -207,7 +208,8 @@ def _tools(
     """What the workers share, and the scheduler that gives them work."""
     settings, clock, database = opened.settings, opened.clock, opened.database
     spent = SpentBudgets(clock)
-    window = WINDOW_PER_SLOT * settings.worker_concurrency
+    slots = settings.worker_concurrency
+    window = Window(total=WINDOW_PER_SLOT * slots, per_job=slots)
     scheduler = RetryScheduler(database, broker, clock, spent, window)
     tools = Tools(
         database=database,

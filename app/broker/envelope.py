@@ -33,11 +33,6 @@ def envelope_of(work: Work, now: float) -> Envelope:
     )
 
 
-def encode(work: Work, now: float) -> bytes:
-    """UTF-8 JSON of `envelope_of`."""
-    return envelope_of(work, now).model_dump_json().encode()
-
-
 def decode(payload: bytes | None) -> Work:
     """The work in a message's value; raises `PoisonMessageError` with the cause for anything else."""
     if payload is None:

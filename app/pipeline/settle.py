@@ -71,7 +71,7 @@ def _make_room_at_end(ended: tuple[Move, LocationEnd | None], situation: Situati
 def _make_room(move: Move, situation: Situation) -> Move:
     if move.status is not TaskStatus.HELD or not situation.yields:
         return move
-    return Move(TaskStatus.WAITING, move.cursor, move.walk, move.pages, move.restarts, move.missing, back_of_queue=True)
+    return Move(TaskStatus.WAITING, move.cursor, move.walk, move.pages, move.restarts, move.missing)
 
 
 def stay(task: HeldTask, status: TaskStatus, **changes: object) -> Move:

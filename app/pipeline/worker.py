@@ -37,8 +37,9 @@ MOST_CRASHES = 10
 LONGEST_WAIT_SECONDS = 2.0
 """For quota, with the task in hand; beyond it the task goes back and makes room."""
 
-PAGES_A_TURN = 8
-"""After so many pages a task makes room when work of another job waits: about a second of a slow Google."""
+TURN_SECONDS = 1.0
+"""After so long with a task in hand it makes room when work of another job waits. A time, not a number of pages: under
+a quota a few pages of sixteen tasks can take minutes."""
 
 STORE_RETRY_SECONDS = 0.5
 
@@ -201,10 +202,10 @@ class Worker(ABC, Generic[Page]):
     async def _work(self, task: HeldTask, delivery: Delivery) -> None:
         """Page after page, until the task ends, waits, or makes room for others."""
         structlog.contextvars.bind_contextvars(job_id=task.job_id)
-        pages = 0
+        began = self.clock.monotonic()
         try:
-            while await self._step_and_settle(task, pages):
-                pages += 1
+            while await self._step_and_settle(task, began):
+                pass
         except asyncio.CancelledError:
             await self._give_back(task)
             raise
@@ -220,12 +221,12 @@ class Worker(ABC, Generic[Page]):
         except (StoreUnavailableError, JobEndedMeanwhileError) as error:
             log.warning(Event.TASK_NOT_GIVEN_BACK, stage=self.stage, cause=str(error))
 
-    async def _step_and_settle(self, task: HeldTask, pages: int) -> bool:
-        """Whether there is another page to read with the task in hand."""
+    async def _step_and_settle(self, task: HeldTask, began: float) -> bool:
+        """Whether there is another page to read with the task in hand, which was taken at `began`."""
         spent = Spent()
         outcome = await self._step(task, spent)
-        yields = self._stop.is_set() or (pages + 1 >= PAGES_A_TURN and self._consumer.others_wait(task.job_id))
-        settled = await self._write(task, outcome, spent, yields=yields)
+        turn_is_over = self.clock.monotonic() - began >= TURN_SECONDS and self._consumer.others_wait(task.job_id)
+        settled = await self._write(task, outcome, spent, yields=turn_is_over or self._stop.is_set())
         if settled.move is None or settled.move.status is not TaskStatus.HELD:
             return False
         _carry_on(task, settled)

@@ -13,7 +13,8 @@ from app.clock import Clock
 from app.limits.spent import SpentBudgets
 from app.models.job import Stage, Work
 from app.store.database import Database, StoreUnavailableError, Transaction
-from app.store.tasks import next_due, reclaim_all, reclaim_expired, release, unrelease
+from app.store.release import Released, Window, next_due, release, unrelease
+from app.store.tasks import reclaim_all, reclaim_expired
 from app.telemetry.events import Event
 
 IDLE_SECONDS = 1.0
@@ -28,14 +29,15 @@ log = structlog.get_logger(__name__)
 
 
 class RetryScheduler:
-    """Releases what is due, fairly, at most `window` tasks of a stage at a time that nobody has claimed yet."""
+    """Releases what is due, job by job in turn; `window` bounds what is out and not yet claimed, for each stage."""
 
-    def __init__(self, database: Database, broker: Broker, clock: Clock, spent: SpentBudgets, window: int) -> None:
+    def __init__(self, database: Database, broker: Broker, clock: Clock, spent: SpentBudgets, window: Window) -> None:
         self._database = database
         self._broker = broker
         self._clock = clock
         self._spent = spent
         self._window = window
+        self._after = dict.fromkeys(Stage, "")
         self._woken = asyncio.Event()
         self._reclaim_at = 0.0
 
@@ -64,9 +66,12 @@ class RetryScheduler:
         self._woken.clear()
         await self._reclaim()
         closed = {stage: self._spent.projects(stage) for stage in Stage}
-        works, due = await self._database.write(_release_all, self._window, closed)
-        if works:
+        released, due = await self._database.write(_release_all, self._window, dict(self._after), closed)
+        self._after = {stage: of.last_job for stage, of in released.items()}
+        if works := [work for of in released.values() for work in of.works]:
             await self._publish(works)
+        if not all(of.complete for of in released.values()):
+            self.wake()
         openings = [moment for moment in (due, self._spent.next_opening()) if moment is not None]
         return min(openings, default=None)
 
@@ -97,7 +102,7 @@ class RetryScheduler:
 
 
 def _release_all(
-    transaction: Transaction, window: int, closed: Mapping[Stage, list[str]]
-) -> tuple[list[Work], float | None]:
-    works = [work for stage in Stage for work in release(transaction, stage, window, closed[stage])]
-    return works, next_due(transaction)
+    transaction: Transaction, window: Window, after: Mapping[Stage, str], closed: Mapping[Stage, list[str]]
+) -> tuple[dict[Stage, Released], float | None]:
+    released = {stage: release(transaction, stage, window, after[stage], closed[stage]) for stage in Stage}
+    return released, next_due(transaction)

@@ -27,8 +27,6 @@ class Counters:
     reviews_expected: int = 0
     calls: int = 0
     pages_settled: int = 0
-    rank_locations: int = 0
-    rank_reviews: int = 0
 
 
 class JobNow(NamedTuple):

@@ -10,8 +10,7 @@ from app.models.job import HeldTask, LocationState, Stage, TaskStatus
 from app.models.review import Account, Location, Review
 from app.store.counters import Counters
 from app.store.database import Transaction
-from app.store.schema import dead_letters, jobs, locations, other_accounts, outbox, reviews, status_in, tasks
-from app.store.tasks import turn
+from app.store.schema import dead_letters, locations, other_accounts, outbox, reviews, status_in, tasks
 
 _TASK_COLUMNS = (
     "tenant",
@@ -22,7 +21,6 @@ _TASK_COLUMNS = (
     "title",
     "location_no",
     "status",
-    "rank",
     "due_at",
 )
 
@@ -37,17 +35,15 @@ class _LocationRow(NamedTuple):
 
 def insert_accounts(transaction: Transaction, task: HeldTask, found: Sequence[Account], add: Counters) -> None:
     """One task a new account, to list its locations."""
-    own, first = _ranks(transaction, task.job_id, Stage.LOCATIONS)
     rows = [
         (task.tenant, task.job_id, Stage.LOCATIONS.value, account.name, account.name, account.title, None)
-        + (TaskStatus.WAITING.value, first + index, transaction.now)
-        for index, account in enumerate(found)
+        + (TaskStatus.WAITING.value, transaction.now)
+        for account in found
     ]
     new = transaction.insert_tuples(tasks, _TASK_COLUMNS, rows)
     crash_point(CrashPoint.FAN_OUT)
     add.accounts_found += new
     add.tasks_open += new
-    add.rank_locations += first + new - 1 - own
 
 
 def insert_locations(transaction: Transaction, task: HeldTask, found: Sequence[Location], add: Counters) -> None:
@@ -85,15 +81,13 @@ def insert_locations(transaction: Transaction, task: HeldTask, found: Sequence[L
 
 
 def _insert_review_tasks(transaction: Transaction, task: HeldTask, mine: Sequence[_LocationRow], add: Counters) -> None:
-    own, first = _ranks(transaction, task.job_id, Stage.REVIEWS)
     rows = [
         (task.tenant, task.job_id, Stage.REVIEWS.value, row.location, row.account, row.title, row.no)
-        + (TaskStatus.WAITING.value, first + index, transaction.now)
-        for index, row in enumerate(mine)
+        + (TaskStatus.WAITING.value, transaction.now)
+        for row in mine
     ]
     new = transaction.insert_tuples(tasks, _TASK_COLUMNS, rows)
     add.tasks_open += new
-    add.rank_reviews += first + new - 1 - own
 
 
 def _remember_account(transaction: Transaction, task: HeldTask, row: _LocationRow, add: Counters) -> None:
@@ -181,13 +175,6 @@ def forget_account(transaction: Transaction, location_no: int, account: str) -> 
     transaction.connection.execute(
         delete(other_accounts).where(other_accounts.c.location_no == location_no, other_accounts.c.account == account)
     )
-
-
-def _ranks(transaction: Transaction, job_id: str, stage: Stage) -> tuple[int, int]:
-    """The job's last rank, and the first free one: behind what was released last and behind its own earlier tasks."""
-    column = jobs.c.rank_locations if stage is Stage.LOCATIONS else jobs.c.rank_reviews
-    own = int(transaction.connection.execute(select(column).where(jobs.c.id == job_id)).scalar_one())
-    return own, max(turn(transaction, stage), own) + 1
 
 
 _REVIEW_COLUMNS = (

@@ -6,15 +6,14 @@ The job's row is locked before its dead tasks, and no settle holds a dead task: 
 from collections.abc import Sequence
 from itertools import groupby
 
-from sqlalchemy import RowMapping, case, select, update
+from sqlalchemy import RowMapping, select, update
 
-from app.models.job import JobStatus, LocationState, Problem, Stage, TaskStatus
+from app.models.job import JobStatus, LocationState, Problem, TaskStatus
 from app.models.transitions import TRANSITIONS, JobAction
 from app.models.views import RedriveRequest
 from app.store.database import Transaction
 from app.store.reads import undriven
 from app.store.schema import credentials, dead_letters, jobs, locations, tasks
-from app.store.tasks import turn
 
 
 def match_dead_letters(
@@ -55,8 +54,7 @@ def _redrive_job(transaction: Transaction, job_id: str, letters: Sequence[RowMap
     dead = _dead_tasks(transaction, [letter["task_id"] for letter in letters])
     if not dead:
         return 0
-    for stage, of_stage in groupby(dead, key=lambda task: str(task["stage"])):
-        _wait_again(transaction, Stage(stage), list(of_stage))
+    _wait_again(transaction, [task["id"] for task in dead])
     _reopen_locations(transaction, [task["location_no"] for task in dead if task["location_no"] is not None])
     revived = {task["id"] for task in dead}
     _mark(transaction, [letter["id"] for letter in letters if letter["task_id"] in revived])
@@ -76,13 +74,11 @@ def _dead_tasks(transaction: Transaction, ids: Sequence[int]) -> Sequence[RowMap
     return transaction.connection.execute(statement).mappings().all()
 
 
-def _wait_again(transaction: Transaction, stage: Stage, dead: Sequence[RowMapping]) -> None:
-    """With all attempts and restarts again, one behind the other at the end of the queue."""
-    first = turn(transaction, stage) + 1
-    rank = case({task["id"]: first + index for index, task in enumerate(dead)}, value=tasks.c.id)
+def _wait_again(transaction: Transaction, ids: Sequence[int]) -> None:
+    """With all attempts and restarts again."""
     transaction.connection.execute(
         update(tasks)
-        .where(tasks.c.id.in_([task["id"] for task in dead]))
+        .where(tasks.c.id.in_(ids))
         .values(
             status=TaskStatus.WAITING.value,
             version=tasks.c.version + 1,
@@ -90,7 +86,6 @@ def _wait_again(transaction: Transaction, stage: Stage, dead: Sequence[RowMappin
             crashes=0,
             restarts=0,
             missing=0,
-            rank=rank,
             due_at=transaction.now,
             holder=None,
             lease_until=None,

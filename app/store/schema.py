@@ -45,6 +45,11 @@ def status_in(column: ColumnElement[str], states: Iterable[StrEnum]) -> ColumnEl
     return column.in_([literal_column(f"'{state.value}'") for state in states])
 
 
+def status_is(column: ColumnElement[str], state: StrEnum) -> ColumnElement[bool]:
+    """`column = state` with the state as a literal: a parameter would keep SQLite from using a partial index."""
+    return column == literal_column(f"'{state.value}'")
+
+
 def _count(name: str) -> Column[int]:
     return Column(name, Number, nullable=False, server_default=text("0"))
 
@@ -79,8 +84,6 @@ jobs = Table(
     Column("error_type", Text),
     Column("error_detail", Text),
     Column("error_status", Integer),
-    _count("rank_locations"),
-    _count("rank_reviews"),
     Index("ix_jobs_tenant_created_at_id", "tenant", "created_at", "id"),
     Index("ix_jobs_tenant_status_created_at_id", "tenant", "status", "created_at", "id"),
     Index("ix_jobs_status_updated_at", "status", "updated_at"),
@@ -130,7 +133,6 @@ tasks = Table(
     Column("crashes", Integer, nullable=False, server_default=text("0")),
     Column("version", Number, nullable=False, server_default=text("0")),
     Column("status", Text, nullable=False),
-    Column("rank", Number, nullable=False, server_default=text("0")),
     Column("due_at", Double, nullable=False),
     Column("holder", Text),
     Column("lease_until", Double),
@@ -144,18 +146,12 @@ def _partial_index(name: str, *columns: str, where: ColumnElement[bool]) -> None
     Index(name, *(tasks.c[column] for column in columns), sqlite_where=where, postgresql_where=where)
 
 
-_partial_index("ix_tasks_waiting", "stage", "rank", "id", "due_at", where=tasks.c.status == TaskStatus.WAITING.value)
-_partial_index("ix_tasks_due", "due_at", where=tasks.c.status == TaskStatus.WAITING.value)
-_partial_index("ix_tasks_released", "stage", where=tasks.c.status == TaskStatus.RELEASED.value)
-_partial_index("ix_tasks_lease", "lease_until", where=tasks.c.lease_until.is_not(None))
-
-stages = Table(
-    "stages",
-    metadata,
-    Column("stage", Text, primary_key=True),
-    Column("turn", Number, nullable=False),
+_partial_index(
+    "ix_tasks_waiting", "stage", "job_id", "due_at", "id", where=status_is(tasks.c.status, TaskStatus.WAITING)
 )
-"""`turn` is the rank released last: the virtual time of start-time fair queueing (docs/decisions/0003)."""
+_partial_index("ix_tasks_due", "due_at", where=status_is(tasks.c.status, TaskStatus.WAITING))
+_partial_index("ix_tasks_released", "stage", "job_id", where=status_is(tasks.c.status, TaskStatus.RELEASED))
+_partial_index("ix_tasks_lease", "lease_until", where=tasks.c.lease_until.is_not(None))
 
 locations = Table(
     "locations",

@@ -26,8 +26,7 @@ from app.store.counters import Counters, JobNow, add_to_job
 from app.store.database import HotStatement, Transaction
 from app.store.ends import fail_job, finish_job, park_for_token
 from app.store.found import insert_accounts, insert_locations, insert_reviews, next_account
-from app.store.schema import dead_letters, jobs, locations, status_in, tasks
-from app.store.tasks import turn
+from app.store.schema import dead_letters, jobs, locations, status_in, status_is, tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,6 @@ class Move:
     missing: int = 0
     attempt: int = 0
     delay: float = 0.0
-    back_of_queue: bool = False
     error: Problem | None = None
 
 
@@ -124,7 +122,7 @@ _guard = HotStatement(
     .where(
         tasks.c.id == bindparam("held_id"),
         tasks.c.version == bindparam("held_version"),
-        tasks.c.status == TaskStatus.HELD.value,
+        status_is(tasks.c.status, TaskStatus.HELD),
         _job_open,
     )
     .values(
@@ -280,8 +278,6 @@ def _place(transaction: Transaction, task: HeldTask, move: Move) -> None:
     }
     if move.status is not TaskStatus.HELD:
         values |= {"holder": None, "lease_until": None, "due_at": transaction.now + move.delay}
-    if move.back_of_queue:
-        values["rank"] = turn(transaction, task.stage) + 1
     if move.error is not None:
         values["last_error"] = json.dumps({"type": move.error.type, "detail": move.error.detail})
     transaction.connection.execute(update(tasks).where(tasks.c.id == task.task_id).values(values))

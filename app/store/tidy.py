@@ -2,21 +2,23 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, select, tuple_, update
+from sqlalchemy import delete, select, tuple_, update
 
-from app.models.job import JobStatus, Problem, TaskStatus
+from app.models.job import JobStatus, Problem, Stage, TaskStatus
 from app.store.database import Transaction
 from app.store.ends import fail_job
-from app.store.schema import credentials, idempotency_keys, jobs, tasks
+from app.store.release import waiting_jobs
+from app.store.schema import credentials, idempotency_keys, jobs, status_is, tasks
 from app.store.submit import IDEMPOTENCY_SECONDS
+
+FIRST_STAGE = next(iter(Stage))
 
 
 class QueuePosition(NamedTuple):
-    """A place in the order in which tasks wait."""
+    """A place in the order in which waiting tasks are looked through: after this job, in this stage."""
 
     stage: str
-    rank: int
-    task_id: int
+    job_id: str
 
 
 class Tidied(NamedTuple):
@@ -82,33 +84,34 @@ def _purge_keys(transaction: Transaction, limit: int) -> int:
     return transaction.connection.execute(delete(idempotency_keys).where(key.in_(which))).rowcount
 
 
-_waiting = tasks.c.status == bindparam("waiting", TaskStatus.WAITING.value, literal_execute=True)
-"""Written out, not bound: only then is it plain that the index of waiting tasks serves."""
-
-_queue = tuple_(tasks.c.stage, tasks.c.rank, tasks.c.id)
-
-_left_over = (JobStatus.CANCELLED.value, JobStatus.FAILED.value)
+_LEFT_OVER = (JobStatus.CANCELLED, JobStatus.FAILED)
 """The ends that may leave tasks waiting: `completed` and `dlq` have none."""
 
 
 def _sweep(transaction: Transaction, limit: int, start: QueuePosition | None) -> tuple[int, QueuePosition | None]:
-    """Look through `limit` tasks of the queue and close those whose job has ended; its counters stay as they are.
-
-    The tasks of a cancelled job are not looked for by job: that would read all its tasks, done ones too.
-    """
-    statement = (
-        select(tasks.c.stage, tasks.c.rank, tasks.c.id, jobs.c.status)
-        .join(jobs, jobs.c.id == tasks.c.job_id)
-        .where(_waiting, *([] if start is None else [_queue > tuple_(*start)]))
-        .order_by(tasks.c.stage, tasks.c.rank, tasks.c.id)
-        .limit(limit)
-    )
+    """Look at `limit` jobs that have waiting tasks and close those of ended jobs; their counters stay as they are."""
+    stage, after = (Stage(start.stage), start.job_id) if start else (FIRST_STAGE, "")
+    walk = waiting_jobs(stage, after)
+    statement = select(jobs.c.id, jobs.c.status).select_from(walk.join(jobs, jobs.c.id == walk.c.job_id)).limit(limit)
     rows = transaction.connection.execute(statement).all()
-    ended = sorted(row.id for row in rows if row.status in _left_over)
-    closed = transaction.connection.execute(
+    closed = 0
+    for row in rows:
+        if row.status in _LEFT_OVER:
+            closed += _close(transaction, stage, row.id, limit - closed)
+        if closed >= limit:
+            return closed, QueuePosition(stage, after)
+        after = row.id
+    if len(rows) == limit:
+        return closed, QueuePosition(stage, after)
+    following = list(Stage)[list(Stage).index(stage) + 1 :]
+    return closed, QueuePosition(following[0], "") if following else None
+
+
+def _close(transaction: Transaction, stage: Stage, job_id: str, limit: int) -> int:
+    waits = status_is(tasks.c.status, TaskStatus.WAITING)
+    which = select(tasks.c.id).where(tasks.c.stage == stage.value, waits, tasks.c.job_id == job_id)
+    return transaction.connection.execute(
         update(tasks)
-        .where(tasks.c.id.in_(ended), _waiting)
+        .where(tasks.c.id.in_(which.order_by(tasks.c.due_at, tasks.c.id).limit(limit)), waits)
         .values(status=TaskStatus.DONE.value, version=tasks.c.version + 1, holder=None, lease_until=None)
-    )
-    sweep_on = QueuePosition(*rows[-1][:3]) if len(rows) == limit else None
-    return closed.rowcount, sweep_on
+    ).rowcount

@@ -13,11 +13,12 @@ from app.pipeline.control import JobControl
 from app.results.dead_letters import DeadLetters
 from app.results.progress import Progress
 from app.store.database import Database, Transaction
+from app.store.release import Window, release
 from app.store.schema import credentials, idempotency_keys, tasks
 from app.store.schema import dead_letters as letters_table
 from app.store.settle import LocationEnd, Move, Settlement, SettleOptions
 from app.store.submit import NewJob, submit
-from app.store.tasks import claim, release
+from app.store.tasks import claim
 from app.store.tidy import tidy
 from tests.support.jobs import DONE, NO_TOKEN, UNREACHABLE, given_up, in_state, settle_one, walked_to_reviews
 from tests.support.store import new_job, review, take
@@ -274,17 +275,6 @@ async def test_a_redrive_takes_what_its_filter_names_and_no_other_tenants(databa
     assert (await letters.redrive("default", RedriveRequest(ids=[letter.id, letter.id + 1]))).redriven == 1
 
 
-async def test_redriven_tasks_queue_behind_what_was_released_last(database: Database) -> None:
-    await given_up(database)
-    await dead_letters(database).redrive("default", EVERYTHING)
-
-    def rank(transaction: Transaction) -> int:
-        statement = select(tasks.c.rank).where(tasks.c.status == TaskStatus.WAITING.value)
-        return int(transaction.connection.execute(statement).scalar_one())
-
-    assert await database.read(rank) == 2
-
-
 async def test_a_job_that_waits_too_long_for_a_token_fails_and_keeps_what_it_has(database: Database) -> None:
     job = await walked_to_reviews(database)
     task = job.tasks["locations/1"]
@@ -336,7 +326,7 @@ async def test_tasks_that_a_cancelled_job_left_waiting_are_closed_turn_by_turn(d
 
 async def test_a_task_released_before_its_job_was_cancelled_is_claimed_by_nobody_and_closed(database: Database) -> None:
     job_id = await new_job(database)
-    (work,) = await database.write(release, Stage.ACCOUNTS, 10)
+    (work,) = (await database.write(release, Stage.ACCOUNTS, Window(10, 10))).works
     await job_control(database).cancel("default", job_id)
     assert await database.write(claim, [(work.task_id, work.version)], "worker-1", 15.0) == []
     assert (await database.write(tidy, 3600.0, 100)).tasks_closed == 1

@@ -18,6 +18,7 @@ from app.store.control import cancel
 from app.store.database import Transaction
 from app.store.migrate import migrate
 from app.store.postgresql import PostgresDatabase
+from app.store.release import Window, release
 from app.store.schema import jobs, reviews
 from app.store.settle import (
     JobEndedMeanwhileError,
@@ -28,7 +29,7 @@ from app.store.settle import (
     SettleOptions,
     settle,
 )
-from app.store.tasks import claim, release
+from app.store.tasks import claim
 from tests.support.kafka import own_topics
 from tests.support.locks import until_somebody_waits
 from tests.support.store import new_job, review, take
@@ -131,7 +132,7 @@ async def test_a_walk_with_duplicated_messages_and_twins_ends_with_every_review_
     job_id = await new_job(store)
     ends = []
     for stage in Stage:
-        works = await store.write(release, stage, 100)
+        works = (await store.write(release, stage, Window(100, 100))).works
         await broker.publish(works + works)
         deliveries = await _receive(broker, stage, 2 * len(works))
         assert {delivery.work for delivery in deliveries} == set(works)
@@ -154,7 +155,7 @@ async def test_messages_that_come_again_after_the_walk_claim_nothing(
     store: PostgresDatabase, broker: KafkaBroker
 ) -> None:
     await new_job(store)
-    works = await store.write(release, Stage.ACCOUNTS, 100)
+    works = (await store.write(release, Stage.ACCOUNTS, Window(100, 100))).works
     await broker.publish(works)
     (first,) = await _receive(broker, Stage.ACCOUNTS, 1)
     (task,) = await _claim_as_twins(store, [first.work])
@@ -169,7 +170,7 @@ async def test_claimers_of_the_same_tasks_of_many_jobs_share_them_out(store: Pos
     for _ in range(20):
         for _ in range(25):
             await new_job(store)
-        works = await store.write(release, Stage.ACCOUNTS, 1000)
+        works = (await store.write(release, Stage.ACCOUNTS, Window(1000, 1000))).works
         held = await _claim_as_twins(store, works)
         assert sorted(task.task_id for task in held) == sorted(work.task_id for work in works)
 

@@ -10,9 +10,10 @@ from app.models.job import HeldTask, Stage
 from app.models.review import Review
 from app.store.database import Database
 from app.store.migrate import migrate
+from app.store.release import Window, release
 from app.store.sqlite import SqliteDatabase
 from app.store.submit import NewJob, submit
-from app.store.tasks import claim, release
+from app.store.tasks import claim
 
 _numbers = count(1)
 
@@ -37,8 +38,8 @@ async def new_job(database: Database, tenant: str = "default") -> str:
 
 async def take(database: Database, stage: Stage, holder: str = "worker-1", limit: int = 100) -> list[HeldTask]:
     """Release and claim what is due of a stage."""
-    works = await database.write(release, stage, limit)
-    return await database.write(claim, [(work.task_id, work.version) for work in works], holder, 15.0)
+    released = await database.write(release, stage, Window(limit, limit))
+    return await database.write(claim, [(work.task_id, work.version) for work in released.works], holder, 15.0)
 
 
 def review(review_id: str, rating: int | None = 5) -> Review:

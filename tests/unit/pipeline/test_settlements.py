@@ -53,7 +53,7 @@ def test_a_snooze_without_a_reason_tells_people_nothing() -> None:
 
 def test_a_task_that_makes_room_goes_to_the_back_with_its_place_kept() -> None:
     move = settled(Advance(Move(TaskStatus.HELD, "p2", walk=1, pages=3, restarts=1)), yields=True).move
-    assert move == Move(TaskStatus.WAITING, "p2", walk=1, pages=3, restarts=1, back_of_queue=True)
+    assert move == Move(TaskStatus.WAITING, "p2", walk=1, pages=3, restarts=1)
 
 
 @pytest.mark.parametrize("status", [TaskStatus.DONE, TaskStatus.DEAD, TaskStatus.WAITING])
@@ -65,7 +65,7 @@ def test_a_second_look_makes_room_too() -> None:
     again = settled(Advance(Move(TaskStatus.DONE), again=_second_look), yields=True).again
     assert again is not None
     move, end = again(0)
-    assert (move.status, move.walk, move.back_of_queue, end) == (TaskStatus.WAITING, 1, True, None)
+    assert (move.status, move.walk, end) == (TaskStatus.WAITING, 1, None)
 
 
 def _second_look(new: int) -> tuple[Move, LocationEnd | None]:

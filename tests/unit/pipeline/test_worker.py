@@ -9,7 +9,7 @@ from app.google.errors import ErrorKind
 from app.google.pages import AccountsPage, ReviewsPage, TokenInfo
 from app.limits.permits import Wait
 from app.models.job import DEFAULT_PROJECT, HeldTask, Stage, TaskStatus
-from app.pipeline.worker import MOST_CRASHES, PAGES_A_TURN, TokenUnreadableError
+from app.pipeline.worker import MOST_CRASHES, TokenUnreadableError
 from app.store.database import StoreUnavailableError
 from app.store.settle import JobEndedMeanwhileError, Move, Settled
 from tests.support.clock import ManualClock, settle_loop
@@ -87,26 +87,35 @@ async def test_a_store_that_is_away_is_asked_again_and_google_is_not() -> None:
     assert len(bench.google.asked) == 1
 
 
-async def test_after_some_pages_a_task_makes_room_for_the_work_of_another_job() -> None:
+def _five_pages() -> tuple[ListeningStore, ScriptedGoogle]:
     store = ListeningStore(held())
-    store.settled = [kept(f"p{number + 2}", number + 3) for number in range(PAGES_A_TURN - 1)]
-    pages = [PAGE._replace(next_page_token=f"p{number + 2}") for number in range(PAGES_A_TURN)]
-    bench = Bench(Stage.REVIEWS, ScriptedGoogle(*pages), store, concurrency=1)
-    other = work_of(held(job_id="job-2", task_id=8))
-    settlements = await bench.settlements(PAGES_A_TURN, other)
-    assert [settlement.move.status for settlement in settlements[:-1]] == [TaskStatus.HELD] * (PAGES_A_TURN - 1)
-    assert (settlements[-1].move.status, settlements[-1].move.back_of_queue) == (TaskStatus.WAITING, True)
-    assert settlements[-1].move.cursor == f"p{PAGES_A_TURN + 1}"
+    store.settled = [kept(f"p{number + 2}", number + 3) for number in range(4)]
+    return store, ScriptedGoogle(*(PAGE._replace(next_page_token=f"p{number + 2}") for number in range(5)))
 
 
-async def test_alone_a_task_goes_on_to_its_end() -> None:
-    store = ListeningStore(held())
-    store.settled = [kept(f"p{number + 2}", number + 3) for number in range(PAGES_A_TURN)]
-    pages = [PAGE._replace(next_page_token=f"p{number + 2}") for number in range(PAGES_A_TURN + 1)]
-    bench = Bench(Stage.REVIEWS, ScriptedGoogle(*pages), store, concurrency=1)
-    own = work_of(held(job_id="job-1", task_id=9))
-    settlements = await bench.settlements(PAGES_A_TURN + 1, own)
-    assert settlements[PAGES_A_TURN - 1].move.status is TaskStatus.HELD
+async def test_when_its_turn_is_over_a_task_makes_room_for_the_work_of_another_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.pipeline.worker.TURN_SECONDS", 0.0)
+    store, google = _five_pages()
+    bench = Bench(Stage.REVIEWS, google, store, concurrency=1)
+    settlement, *_ = await bench.settlements(1, work_of(held(job_id="job-2", task_id=8)))
+    assert (settlement.move.status, settlement.move.cursor) == (TaskStatus.WAITING, "p2")
+
+
+async def test_within_its_turn_a_task_goes_on_though_others_wait() -> None:
+    store, google = _five_pages()
+    bench = Bench(Stage.REVIEWS, google, store, concurrency=1)
+    settlements = await bench.settlements(4, work_of(held(job_id="job-2", task_id=8)))
+    assert {settlement.move.status for settlement in settlements[:4]} == {TaskStatus.HELD}
+
+
+async def test_alone_a_task_goes_on_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.pipeline.worker.TURN_SECONDS", 0.0)
+    store, google = _five_pages()
+    bench = Bench(Stage.REVIEWS, google, store, concurrency=1)
+    settlements = await bench.settlements(4, work_of(held(job_id="job-1", task_id=9)))
+    assert {settlement.move.status for settlement in settlements[:4]} == {TaskStatus.HELD}
 
 
 async def test_a_task_that_would_wait_long_for_quota_goes_back_and_its_budget_is_remembered() -> None:

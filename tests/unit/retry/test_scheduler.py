@@ -15,6 +15,7 @@ from app.models.job import Problem, Stage, TaskStatus, Work
 from app.models.review import Account, Location
 from app.retry.scheduler import IDLE_SECONDS, RECLAIM_SECONDS, RetryScheduler
 from app.store.database import StoreUnavailableError, Transaction
+from app.store.release import Window
 from app.store.schema import jobs, tasks
 from app.store.settle import Move, Settlement, SettleOptions, settle
 from app.store.sqlite import SqliteDatabase
@@ -60,7 +61,7 @@ class TellingClock(ManualClock):
 class Case:
     """A scheduler over a real store, with a clock that a test moves."""
 
-    def __init__(self, database: SqliteDatabase, clock: TellingClock, window: int) -> None:
+    def __init__(self, database: SqliteDatabase, clock: TellingClock, window: Window) -> None:
         self.database = database
         self.clock = clock
         self.topic = Topic()
@@ -98,10 +99,10 @@ class Case:
 
 
 @asynccontextmanager
-async def scheduling(directory: Path, window: int = 100) -> AsyncIterator[Case]:
+async def scheduling(directory: Path, window: int = 100, per_job: int | None = None) -> AsyncIterator[Case]:
     clock = TellingClock()
     async with sqlite_database(directory, clock) as database:
-        yield Case(database, clock, window)
+        yield Case(database, clock, Window(total=window, per_job=per_job or window))
 
 
 @asynccontextmanager
@@ -173,6 +174,29 @@ async def test_a_small_job_does_not_queue_behind_all_of_a_large_one(tmp_path: Pa
         second = await self_claimed(case, first)
         assert [work.job_id for work in first] == [large] * 4
         assert sorted(work.job_id for work in second) == sorted([large, large, small, small])
+
+
+async def test_one_job_does_not_fill_the_window(tmp_path: Path) -> None:
+    async with scheduling(tmp_path, window=8, per_job=3) as case:
+        large = await case.job_with_locations(50)
+        assert [work.job_id for work in await case.released()] == [large] * 3
+        small = await case.job_with_locations(1)
+        assert [work.job_id for work in await case.released()] == [small]
+
+
+async def test_more_jobs_than_one_pass_looks_at_all_have_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.store.release.MOST_JOBS", 3)
+    async with scheduling(tmp_path) as case:
+        ids = sorted([await new_job(case.database) for _ in range(10)])
+
+        def pause(transaction: Transaction) -> None:
+            transaction.connection.execute(update(jobs).where(jobs.c.id != ids[-1]).values(status="paused"))
+
+        await case.database.write(pause)
+        passes = [await case.released() for _ in range(5)]
+        assert [work.job_id for works in passes for work in works] == [ids[-1]]
 
 
 async def self_claimed(case: Case, works: list[Work]) -> list[Work]:

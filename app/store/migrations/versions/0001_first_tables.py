@@ -165,25 +165,13 @@ def upgrade() -> None:
         sa.Column("error_type", sa.Text(), nullable=True),
         sa.Column("error_detail", sa.Text(), nullable=True),
         sa.Column("error_status", sa.Integer(), nullable=True),
-        sa.Column(
-            "rank_locations",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            server_default=sa.text("0"),
-            nullable=False,
-        ),
-        sa.Column(
-            "rank_reviews",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            server_default=sa.text("0"),
-            nullable=False,
-        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
-    )
-    op.create_index(
-        "ix_jobs_tenant_status_created_at_id", "jobs", ["tenant", "status", "created_at", "id"], unique=False
     )
     op.create_index("ix_jobs_status_updated_at", "jobs", ["status", "updated_at"], unique=False)
     op.create_index("ix_jobs_tenant_created_at_id", "jobs", ["tenant", "created_at", "id"], unique=False)
+    op.create_index(
+        "ix_jobs_tenant_status_created_at_id", "jobs", ["tenant", "status", "created_at", "id"], unique=False
+    )
     op.create_table(
         "locations",
         sa.Column("no", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -258,12 +246,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("location_no", "review_id", name=op.f("uq_reviews_location_no_review_id")),
     )
     op.create_table(
-        "stages",
-        sa.Column("stage", sa.Text(), nullable=False),
-        sa.Column("turn", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.PrimaryKeyConstraint("stage", name=op.f("pk_stages")),
-    )
-    op.create_table(
         "tasks",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("tenant", sa.Text(), nullable=False),
@@ -284,9 +266,6 @@ def upgrade() -> None:
             "version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), server_default=sa.text("0"), nullable=False
         ),
         sa.Column("status", sa.Text(), nullable=False),
-        sa.Column(
-            "rank", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), server_default=sa.text("0"), nullable=False
-        ),
         sa.Column("due_at", sa.Double(), nullable=False),
         sa.Column("holder", sa.Text(), nullable=True),
         sa.Column("lease_until", sa.Double(), nullable=True),
@@ -313,7 +292,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_tasks_released",
         "tasks",
-        ["stage"],
+        ["stage", "job_id"],
         unique=False,
         sqlite_where=sa.text("status = 'released'"),
         postgresql_where=sa.text("status = 'released'"),
@@ -321,7 +300,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_tasks_waiting",
         "tasks",
-        ["stage", "rank", "id", "due_at"],
+        ["stage", "job_id", "due_at", "id"],
         unique=False,
         sqlite_where=sa.text("status = 'waiting'"),
         postgresql_where=sa.text("status = 'waiting'"),
@@ -330,7 +309,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("tasks")
-    op.drop_table("stages")
     op.drop_table("reviews")
     op.drop_table("quota_budgets")
     op.drop_table("outbox")

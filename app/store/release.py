@@ -1,0 +1,179 @@
+"""Which tasks are released next: round robin over the jobs, a few of each, so that a small job overtakes a huge one.
+
+Nothing here depends on how many tasks wait. Jobs are found one by one in an index (a loose index scan), and of each
+only as many tasks are read as are released; a paused job with a million tasks costs one look.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from sqlalchemy import CTE, Select, and_, exists, func, literal, select, tuple_, update
+
+from app.models.job import DEFAULT_PROJECT, RUNNING, Stage, TaskStatus, Work
+from app.store.database import Transaction
+from app.store.schema import jobs, status_in, status_is, tasks
+
+RELEASE_SECONDS = 300.0
+"""A released task that nobody claimed for so long was lost on its way: five minutes are ample for a topic whose lag is
+bounded by the window, and a second copy does no harm."""
+
+MOST_JOBS = 200
+"""Looked at in one pass; further ones have their turn in the next."""
+
+
+class Window(NamedTuple):
+    """How many tasks of a stage may be out and not yet claimed: of all jobs together, and of one job."""
+
+    total: int
+    per_job: int
+
+
+class Released(NamedTuple):
+    """The tasks released, for the broker; the job at which the next pass goes on; whether all jobs had their turn."""
+
+    works: list[Work]
+    last_job: str
+    complete: bool
+
+
+def release(
+    transaction: Transaction, stage: Stage, window: Window, after: str = "", closed: Collection[str] = ()
+) -> Released:
+    """Release due tasks of running jobs, beginning with the job that follows `after`.
+
+    Tasks of jobs whose Google project is among `closed` stay: its quota is spent, and they could only come back.
+    The caller hands them to the broker after the commit; what is lost between the two is found by `reclaim_expired`.
+    """
+    out = _out(transaction, stage)
+    room = window.total - sum(out.values())
+    if room <= 0:
+        return Released([], after, complete=True)
+    looked_at = list(_jobs_in_turn(transaction, stage, after, closed))
+    ready = [job.id for job in looked_at if job.ready and out[job.id] < window.per_job][:room]
+    works: list[Work] = []
+    # A fair share first; what small jobs leave of it is for those that have more.
+    for share in (max(1, room // max(1, len(ready))), window.per_job):
+        for job_id in ready:
+            wanted = min(share, window.per_job - out[job_id], room - len(works))
+            taken = _release_of(transaction, stage, job_id, wanted) if wanted > 0 else []
+            out[job_id] += len(taken)
+            works += taken
+    last = ready[-1] if ready else looked_at[-1].id if looked_at else after
+    return Released(works, last, complete=len(looked_at) < MOST_JOBS or bool(works))
+
+
+def unrelease(transaction: Transaction, works: Collection[Work]) -> None:
+    """The broker did not take these: they wait again, and copies that got through nevertheless are worthless."""
+    transaction.connection.execute(
+        update(tasks)
+        .where(
+            tuple_(tasks.c.id, tasks.c.version).in_([(work.task_id, work.version) for work in works]),
+            status_is(tasks.c.status, TaskStatus.RELEASED),
+        )
+        .values(status=TaskStatus.WAITING.value, version=tasks.c.version + 1, lease_until=None)
+    )
+
+
+def next_due(transaction: Transaction) -> float | None:
+    """When, in seconds since 1970, the next task becomes due that is not due yet."""
+    statement = select(func.min(tasks.c.due_at)).where(
+        status_is(tasks.c.status, TaskStatus.WAITING), tasks.c.due_at > transaction.now
+    )
+    due: float | None = transaction.connection.execute(statement).scalar()
+    return due
+
+
+def _out(transaction: Transaction, stage: Stage) -> Counter[str]:
+    """Job → its tasks that are released and not claimed yet."""
+    statement = (
+        select(tasks.c.job_id, func.count().label("count"))
+        .where(tasks.c.stage == stage.value, status_is(tasks.c.status, TaskStatus.RELEASED))
+        .group_by(tasks.c.job_id)
+    )
+    return Counter({row.job_id: row.count for row in transaction.connection.execute(statement)})
+
+
+class _Job(NamedTuple):
+    id: str
+    ready: bool
+
+
+def _jobs_in_turn(transaction: Transaction, stage: Stage, after: str, closed: Collection[str]) -> Iterator[_Job]:
+    """Jobs with waiting tasks, each once, in the order of their ids: from `after` to the end, then from the front."""
+    seen = 0
+    for row in transaction.connection.execute(_walk(stage, after, transaction.now, closed)):
+        seen += 1
+        yield _Job(*row)
+    if not after or seen >= MOST_JOBS:
+        return
+    for row in transaction.connection.execute(_walk(stage, "", transaction.now, closed).limit(MOST_JOBS - seen)):
+        if row[0] > after:
+            return
+        yield _Job(*row)
+
+
+def waiting_jobs(stage: Stage, after: str) -> CTE:
+    """The ids (`job_id`) of the jobs with waiting tasks of a stage, in order, from the one that follows `after`.
+
+    Each step is one look into the index of waiting tasks; who reads only some rows pays only for these.
+    """
+    waits = and_(tasks.c.stage == stage.value, status_is(tasks.c.status, TaskStatus.WAITING))
+    first = select(func.min(tasks.c.job_id).label("job_id")).where(waits, tasks.c.job_id > after)
+    walk = first.cte("waiting_jobs", recursive=True)
+    following = select(func.min(tasks.c.job_id)).where(waits, tasks.c.job_id > walk.c.job_id).scalar_subquery()
+    return walk.union_all(select(following).where(walk.c.job_id.is_not(None)))
+
+
+def _walk(stage: Stage, after: str, now: float, closed: Collection[str]) -> Select[str, bool]:
+    """(job id, whether it runs, has quota and has a due task) for the next jobs that have waiting tasks."""
+    walk = waiting_jobs(stage, after)
+    due = exists(
+        select(literal(1)).where(
+            tasks.c.stage == stage.value,
+            status_is(tasks.c.status, TaskStatus.WAITING),
+            tasks.c.job_id == jobs.c.id,
+            tasks.c.due_at <= now,
+        )
+    )
+    has_quota = func.coalesce(jobs.c.google_project, DEFAULT_PROJECT).not_in(list(closed))
+    ready = and_(status_in(jobs.c.status, RUNNING), has_quota, due).label("ready")
+    return select(jobs.c.id, ready).select_from(walk.join(jobs, jobs.c.id == walk.c.job_id)).limit(MOST_JOBS)
+
+
+def _release_of(transaction: Transaction, stage: Stage, job_id: str, limit: int) -> list[Work]:
+    """The job's tasks that have been due longest."""
+    due = (
+        select(tasks.c.id)
+        .where(
+            tasks.c.stage == stage.value,
+            status_is(tasks.c.status, TaskStatus.WAITING),
+            tasks.c.job_id == job_id,
+            tasks.c.due_at <= transaction.now,
+        )
+        .order_by(tasks.c.due_at, tasks.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = transaction.connection.execute(
+        update(tasks)
+        .where(tasks.c.id.in_(due))
+        .values(
+            status=TaskStatus.RELEASED.value,
+            version=tasks.c.version + 1,
+            lease_until=transaction.now + RELEASE_SECONDS,
+        )
+        .returning(
+            tasks.c.due_at,
+            tasks.c.id,
+            tasks.c.version,
+            tasks.c.tenant,
+            tasks.c.resource,
+            tasks.c.account,
+            tasks.c.title,
+        )
+    )
+    return [
+        Work(row.id, row.version, stage, row.tenant, job_id, row.resource, row.account, row.title)
+        for row in sorted(rows, key=lambda row: (row.due_at, row.id))
+    ]
