@@ -63,6 +63,11 @@ def anchors(page: Path) -> Iterator[str]:
         yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    linked = {(PROJECT / link).resolve() for link in LINK.findall(prose_of("README.md"))}
+    assert [page.name for page in PAGES if page.parent.name == "docs" and page not in linked] == []
+
+
 @pytest.mark.parametrize("page", NAMED)
 def test_every_block_of_commands_is_run_by_a_test_or_says_why_not(page: str) -> None:
     commands = [block for block in blocks_of(page) if block.language in ("console", "sh") and not is_left_out(block)]
