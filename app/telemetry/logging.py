@@ -16,6 +16,9 @@ _QUIET = {"alembic": logging.WARNING, "sqlalchemy": logging.WARNING, "asyncio": 
 
 _FIRST = ("timestamp", "level", "event")
 
+LONGEST_TRACEBACK = 20_000
+"""Characters; of a longer one the end is kept, where the error stands."""
+
 
 class _Handler(logging.StreamHandler[TextIO]):
     """Writes to `stream`; without one to whatever sys.stderr is at the time."""
@@ -86,7 +89,7 @@ def redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
         if name.startswith("_"):  # structlog's own, dropped before rendering
             cleaned[name] = value
         elif name in ("exception", "stack"):
-            cleaned[name] = escape(redact(str(value)), keep_newlines=True)
+            cleaned[name] = escape(redact(str(value)[-LONGEST_TRACEBACK:]), keep_newlines=True)
         else:
             cleaned[str(clean(name))] = clean_field(name, value)
     return cleaned

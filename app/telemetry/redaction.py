@@ -17,7 +17,7 @@ _SECRET_TEXTS = (
     (re.compile(r"(?i)(?<![\w])((?:access|refresh|id)_?token|api[_-]?key|client_secret|password|authorization)"
                 r"(\\?[\"']?\s*[=:]\s*\\?[\"']?)(?!bearer|basic)[^\s\"'&,;}\\]+"), rf"\1\2{REDACTED}"),
     (re.compile(r"(?i)\btoken=[^\s&\"']+"), f"token={REDACTED}"),
-    (re.compile(r"(?i)([a-z][a-z0-9+.\-]*://)[^\s/@:]*:[^\s/@]+@"), rf"\1{REDACTED}@"),
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.\-]{0,30}://)[^\s/@:]*:[^\s/@]+@"), rf"\1{REDACTED}@"),
     # Google's access tokens, refresh tokens and API keys; our API keys; JSON Web Tokens
     (re.compile(r"\bya29\.[\w\-.~+/=]+|\b1//[\w\-]{10,}|\bAIza[\w\-]{20,}"
                 r"|\brf_[\w\-]{16,}|\beyJ[\w\-]+\.[\w\-.]+"), REDACTED),
@@ -30,6 +30,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\
 _CONTROL_BUT_NEWLINE = re.compile(_CONTROL.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
 
 _DEEPEST = 6
+LONGEST = 4_000
+"""Characters of one value: a stranger's text must not fill the disk with one line."""
 
 
 def is_secret_field(name: str) -> bool:
@@ -56,14 +58,20 @@ def clean(value: object, depth: int = 0) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
-        return escape(redact(value))
+        return clean_text(value)
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
     if depth < _DEEPEST and isinstance(value, Mapping):
         return {str(key): clean_field(str(key), item, depth + 1) for key, item in value.items()}
     if depth < _DEEPEST and isinstance(value, Sequence | set | frozenset):
         return [clean(item, depth + 1) for item in value]
-    return escape(redact(str(value)))
+    return clean_text(str(value))
+
+
+def clean_text(text: str) -> str:
+    """A text for a log line: cut to `LONGEST`, redacted, escaped."""
+    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+    return escape(redact(cut))
 
 
 def clean_field(name: str, value: object, depth: int = 0) -> object:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.telemetry.redaction import REDACTED, clean, clean_field, escape, is_secret_field, redact
+from app.telemetry.redaction import LONGEST, REDACTED, clean, clean_field, escape, is_secret_field, redact
 
 SECRET = "ya29.a0AfB-sim_hidden"
 
@@ -75,6 +75,15 @@ def test_something_that_contains_itself_ends() -> None:
 
 def test_an_object_is_shown_as_its_redacted_text() -> None:
     assert SECRET not in str(clean(ValueError(f"bad token {SECRET}")))
+
+
+def test_a_long_value_is_cut() -> None:
+    assert clean("a" * 1_000_000) == "a" * LONGEST + "… (1000000 characters)"
+
+
+def test_a_secret_that_is_cut_in_two_is_still_taken_out() -> None:
+    text = "a" * (LONGEST - 10) + f" {SECRET}"
+    assert SECRET[:9] not in str(clean(text))
 
 
 def test_a_value_cannot_start_a_line_or_steer_the_terminal() -> None:
