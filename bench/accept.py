@@ -7,6 +7,7 @@ connections, which come from a second process: bare sockets, so that the client 
 import argparse
 import asyncio
 import json
+import os
 import resource
 import socket
 import sys
@@ -34,6 +35,7 @@ from app.results.progress import Progress
 from app.store.keys import create_key
 from app.store.migrate import migrate
 from app.store.sqlite import SqliteDatabase
+from app.telemetry.logging import configure_logging
 
 
 def main() -> None:
@@ -45,7 +47,8 @@ def main() -> None:
     if options.client:
         uvloop.run(_client(options.client, options.connections, options.requests))
         return
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, Path(os.devnull).open("w") as nowhere:
+        configure_logging(stream=nowhere)
         uvloop.run(_serve(Path(directory), options.connections, options.requests))
 
 
