@@ -1,0 +1,30 @@
+"""Submitting over every database: what must not depend on which one it is."""
+
+import asyncio
+
+from app.ingest.buffer import BoundedDequeBuffer
+from app.ingest.committer import Arrival, Committer
+from app.store.database import Database
+from app.store.submit import NewJob
+from tests.support.api import served_api
+
+
+async def test_fifty_equal_requests_at_once_become_one_job(database: Database) -> None:
+    async with served_api(database) as api:
+        ids = await asyncio.gather(*(api.submit(idempotency_key="order-1") for _ in range(50)))
+        assert len(set(ids)) == 1
+        assert await api.count_jobs() == 1
+
+
+async def test_replicas_that_take_the_same_keys_at_once_agree_on_the_jobs(database: Database) -> None:
+    replicas = [Committer(BoundedDequeBuffer[Arrival](), database, committed=lambda: None) for _ in range(2)]
+    keys = [f"order-{number}" for number in range(40)]
+    waiting = [
+        asyncio.create_task(replica.accept(NewJob(f"{key}-{number}", "default", "key-1", b"sealed", key, "hash")))
+        for number, (replica, order) in enumerate(zip(replicas, (keys, keys[::-1]), strict=True))
+        for key in order
+    ]
+    await asyncio.sleep(0)
+    await asyncio.gather(*(replica.stop() for replica in replicas))
+    submitted = {(await task).job_id for task in waiting}
+    assert sorted(job_id.rpartition("-")[0] for job_id in submitted) == sorted(keys)
