@@ -10,7 +10,8 @@ from tests.support.markdown import Command, commands
 
 PROJECT = Path(__file__).resolve().parents[3]
 PAGES = sorted([PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")])
-NAMED = [path.relative_to(PROJECT).as_posix() for path in PAGES]
+NAMED = [pytest.param(path.relative_to(PROJECT).as_posix(), id=path.stem[:4]) for path in PAGES]
+"""By the beginning of their names: the whole name may hold that of a service which these tests do not touch."""
 NOT_RUN = "not-run:"
 """The marker of a block that the tests leave out. A reason follows."""
 
