@@ -245,7 +245,7 @@ class Worker(ABC, Generic[Page]):
             return refusals.token_refused(task, error, self.clock.now())
         permit = await self._permit(task)
         if isinstance(permit, Wait):
-            self.tools.spent_budgets.wait_for(task.project or DEFAULT_PROJECT, self.api, permit.until)
+            self.tools.spent_budgets.wait_for(task.project or DEFAULT_PROJECT, self.api, permit)
             return Snooze(permit.until, permit.reason)
         return await self._call(task, token, spent, permit)
 
@@ -278,7 +278,7 @@ class Worker(ABC, Generic[Page]):
         """The table of DESIGN, "Errors of Google"."""
         if error.kind is ErrorKind.THROTTLED:
             wait = await self.tools.quota.throttled(permit, error.retry_after)
-            self.tools.spent_budgets.wait_for(permit.project, self.api, wait.until)
+            self.tools.spent_budgets.wait_for(permit.project, self.api, wait)
             return Snooze(wait.until, wait.reason)
         if error.kind is ErrorKind.TRANSIENT:
             self.tools.quota.released(permit)

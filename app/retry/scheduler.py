@@ -13,7 +13,7 @@ from app.clock import Clock
 from app.limits.spent import SpentBudgets
 from app.models.job import Stage, Work
 from app.store.database import Database, StoreUnavailableError, Transaction
-from app.store.release import Released, Window, next_due, release, unrelease
+from app.store.release import QuotaWait, Released, Window, next_due, release, unrelease
 from app.store.tasks import reclaim_all, reclaim_expired
 from app.telemetry.events import Event
 
@@ -65,7 +65,7 @@ class RetryScheduler:
         """One pass over the stages. Returns when the next task becomes due (epoch seconds), None if none is known."""
         self._woken.clear()
         await self._reclaim()
-        closed = {stage: self._spent.projects(stage) for stage in Stage}
+        closed = {stage: self._closed(stage) for stage in Stage}
         released, due = await self._database.write(_release_all, self._window, dict(self._after), closed)
         self._after = {stage: of.last_job for stage, of in released.items()}
         if works := [work for of in released.values() for work in of.works]:
@@ -74,6 +74,10 @@ class RetryScheduler:
             self.wake()
         openings = [moment for moment in (due, self._spent.next_opening()) if moment is not None]
         return min(openings, default=None)
+
+    def _closed(self, stage: Stage) -> Mapping[str, QuotaWait]:
+        waits = self._spent.waits(stage)
+        return {project: QuotaWait(wait.reason, wait.until) for project, wait in waits.items()}
 
     async def _publish(self, works: list[Work]) -> None:
         try:
@@ -102,7 +106,10 @@ class RetryScheduler:
 
 
 def _release_all(
-    transaction: Transaction, window: Window, after: Mapping[Stage, str], closed: Mapping[Stage, list[str]]
+    transaction: Transaction,
+    window: Window,
+    after: Mapping[Stage, str],
+    closed: Mapping[Stage, Mapping[str, QuotaWait]],
 ) -> tuple[dict[Stage, Released], float | None]:
     released = {stage: release(transaction, stage, window, after[stage], closed[stage]) for stage in Stage}
     return released, next_due(transaction)

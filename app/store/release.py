@@ -5,7 +5,8 @@ only as many tasks are read as are released; a paused job with a million tasks c
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sqlalchemy import CTE, Select, and_, exists, func, literal, select, tuple_, update
@@ -29,6 +30,16 @@ class Window(NamedTuple):
     per_job: int
 
 
+class QuotaWait(NamedTuple):
+    """Why nothing of a Google project's jobs can be released, in words for people, and until when (epoch seconds)."""
+
+    reason: str
+    until: float
+
+
+NO_WAITS: Mapping[str, QuotaWait] = MappingProxyType({})
+
+
 class Released(NamedTuple):
     """The tasks released, for the broker; the job at which the next pass goes on; whether all jobs had their turn."""
 
@@ -38,19 +49,23 @@ class Released(NamedTuple):
 
 
 def release(
-    transaction: Transaction, stage: Stage, window: Window, after: str = "", closed: Collection[str] = ()
+    transaction: Transaction, stage: Stage, window: Window, after: str = "", closed: Mapping[str, QuotaWait] = NO_WAITS
 ) -> Released:
     """Release due tasks of running jobs, beginning with the job that follows `after`.
 
-    Tasks of jobs whose Google project is among `closed` stay: its quota is spent, and they could only come back.
+    Tasks of jobs whose Google project is among `closed` stay: its quota is spent, and they could only come back. The
+    jobs are told so.
     The caller hands them to the broker after the commit; what is lost between the two is found by `reclaim_expired`.
     """
     out = _out(transaction, stage)
     room = window.total - sum(out.values())
     if room <= 0:
         return Released([], after, complete=True)
-    looked_at = list(_jobs_in_turn(transaction, stage, after, closed))
-    ready = [job.id for job in looked_at if job.ready and out[job.id] < window.per_job][:room]
+    looked_at = list(_jobs_in_turn(transaction, stage, after))
+    due = [job for job in looked_at if job.due]
+    for job in due:
+        _tell(transaction, job, closed.get(job.project))
+    ready = [job.id for job in due if job.project not in closed and out[job.id] < window.per_job][:room]
     works: list[Work] = []
     # A fair share first; what small jobs leave of it is for those that have more.
     for share in (max(1, room // max(1, len(ready))), window.per_job):
@@ -95,20 +110,33 @@ def _out(transaction: Transaction, stage: Stage) -> Counter[str]:
 
 
 class _Job(NamedTuple):
+    """A job with waiting tasks. `due`: it runs, and at least one of them is due."""
+
     id: str
-    ready: bool
+    due: bool
+    project: str
+    waiting_until: float | None
 
 
-def _jobs_in_turn(transaction: Transaction, stage: Stage, after: str, closed: Collection[str]) -> Iterator[_Job]:
+def _tell(transaction: Transaction, job: _Job, wait: QuotaWait | None) -> None:
+    """Why nothing of the job happens, where people look: once for each wait."""
+    if wait is None or (job.waiting_until or 0.0) >= wait.until:
+        return
+    transaction.connection.execute(
+        update(jobs).where(jobs.c.id == job.id).values(waiting_reason=wait.reason, waiting_until=wait.until)
+    )
+
+
+def _jobs_in_turn(transaction: Transaction, stage: Stage, after: str) -> Iterator[_Job]:
     """Jobs with waiting tasks, each once, in the order of their ids: from `after` to the end, then from the front."""
     seen = 0
-    for row in transaction.connection.execute(_walk(stage, after, transaction.now, closed)):
+    for row in transaction.connection.execute(_walk(stage, after, transaction.now)):
         seen += 1
         yield _Job(*row)
     if not after or seen >= MOST_JOBS:
         return
-    for row in transaction.connection.execute(_walk(stage, "", transaction.now, closed).limit(MOST_JOBS - seen)):
-        if row[0] > after:
+    for row in transaction.connection.execute(_walk(stage, "", transaction.now).limit(MOST_JOBS - seen)):
+        if row.id > after:
             return
         yield _Job(*row)
 
@@ -125,8 +153,8 @@ def waiting_jobs(stage: Stage, after: str) -> CTE:
     return walk.union_all(select(following).where(walk.c.job_id.is_not(None)))
 
 
-def _walk(stage: Stage, after: str, now: float, closed: Collection[str]) -> Select[str, bool]:
-    """(job id, whether it runs, has quota and has a due task) for the next jobs that have waiting tasks."""
+def _walk(stage: Stage, after: str, now: float) -> Select[str, bool, str, float | None]:
+    """What `_Job` holds of the next jobs that have waiting tasks."""
     walk = waiting_jobs(stage, after)
     due = exists(
         select(literal(1)).where(
@@ -136,9 +164,9 @@ def _walk(stage: Stage, after: str, now: float, closed: Collection[str]) -> Sele
             tasks.c.due_at <= now,
         )
     )
-    has_quota = func.coalesce(jobs.c.google_project, DEFAULT_PROJECT).not_in(list(closed))
-    ready = and_(status_in(jobs.c.status, RUNNING), has_quota, due).label("ready")
-    return select(jobs.c.id, ready).select_from(walk.join(jobs, jobs.c.id == walk.c.job_id)).limit(MOST_JOBS)
+    project = func.coalesce(jobs.c.google_project, DEFAULT_PROJECT)
+    columns = (jobs.c.id, and_(status_in(jobs.c.status, RUNNING), due), project, jobs.c.waiting_until)
+    return select(*columns).select_from(walk.join(jobs, jobs.c.id == walk.c.job_id)).limit(MOST_JOBS)
 
 
 def _release_of(transaction: Transaction, stage: Stage, job_id: str, limit: int) -> list[Work]:

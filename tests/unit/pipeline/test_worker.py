@@ -127,7 +127,7 @@ async def test_a_task_that_would_wait_long_for_quota_goes_back_and_its_budget_is
     assert settlement.waiting == ("the minute is spent", NOW + 40.0)
     assert settlement.calls == 0
     assert bench.google.asked == []
-    assert bench.spent.projects("reviews") == ["project-1"]
+    assert list(bench.spent.waits("reviews")) == ["project-1"]
 
 
 async def test_a_permit_that_is_no_longer_good_is_given_back_and_another_taken() -> None:

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app.broker.base import BrokerUnavailableError
+from app.limits.permits import Wait
 from app.limits.spent import SpentBudgets
 from app.models.job import Problem, Stage, TaskStatus, Work
 from app.models.review import Account, Location
@@ -215,6 +216,12 @@ async def test_jobs_take_turns(tmp_path: Path) -> None:
         assert counts == [8, 8, 8]
 
 
+def _told(transaction: Transaction, job_id: str) -> tuple[str | None, float | None]:
+    statement = select(jobs.c.waiting_reason, jobs.c.waiting_until).where(jobs.c.id == job_id)
+    row = transaction.connection.execute(statement).one()
+    return row.waiting_reason, row.waiting_until
+
+
 async def test_work_of_a_project_without_quota_stays_and_that_of_others_goes(case: Case) -> None:
     poor, rich = await case.job_with_locations(1), await case.job_with_locations(1)
 
@@ -222,8 +229,10 @@ async def test_work_of_a_project_without_quota_stays_and_that_of_others_goes(cas
         transaction.connection.execute(update(jobs).where(jobs.c.id == rich).values(google_project="rich"))
 
     await case.database.write(name_project)
-    case.spent.wait_for("default", "reviews", case.clock.now() + 20.0)
+    case.spent.wait_for("default", "reviews", Wait(case.clock.now() + 20.0, "spent"))
     assert [work.job_id for work in await case.released()] == [rich]
+    assert await case.database.read(_told, poor) == ("spent", case.clock.now() + 20.0)
+    assert await case.database.read(_told, rich) == (None, None)
     assert await case.scheduler.release_due() == pytest.approx(case.clock.now() + 20.0)
     await case.clock.advance(20.0)
     assert [work.job_id for work in await case.released()] == [poor]
@@ -231,7 +240,7 @@ async def test_work_of_a_project_without_quota_stays_and_that_of_others_goes(cas
 
 async def test_a_budget_of_another_api_keeps_nothing_back(case: Case) -> None:
     await case.job_with_locations(1)
-    case.spent.wait_for("default", "locations", case.clock.now() + 20.0)
+    case.spent.wait_for("default", "locations", Wait(case.clock.now() + 20.0, "spent"))
     assert len(await case.released()) == 1
 
 
