@@ -1,6 +1,7 @@
 """Loops that must not stay dead: restarted with backoff, counted, and told to whoever asks whether all is well."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -9,12 +10,27 @@ from app.clock import Clock
 from app.telemetry.events import Event
 
 DEATHS_UNTIL_UNREADY = 3
+
+GARBAGE_THRESHOLD = 20_000
+"""New containers until the youngest generation is looked through; Python's default is 700."""
+
 FIRST_BACKOFF_SECONDS = 0.2
 LONGEST_BACKOFF_SECONDS = 10.0
 HEALTHY_AFTER_SECONDS = 60.0
 """A loop that ran this long since its last death is well again."""
 
 log = structlog.get_logger(__name__)
+
+
+def calm_garbage_collector() -> None:
+    """Once everything is imported and made: leave it out of every further collection, and collect less often.
+
+    Requests and pages die by themselves; looking through all the code's objects for cycles again and again cost about
+    a fifth of the rate at which jobs are accepted.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD, 20, 50)
 
 
 class Loop:

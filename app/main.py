@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from app.api.application import create_api
 from app.api.services import set_services
 from app.config import ConfigurationError, Settings, get_settings
+from app.lifecycle import calm_garbage_collector
 from app.startup import PlainStartupFailure
 from app.state import set_app_state
 from app.telemetry.logging import configure_logging
@@ -37,6 +38,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         set_app_state(state)
         try:
             await start_background_tasks(state)
+            calm_garbage_collector()
             yield
         finally:
             set_app_state(None)

@@ -157,10 +157,6 @@ async def _open_google(settings: Settings, base_url: str, undo: AsyncExitStack) 
 
 def _assemble(opened: _Opened) -> AppState:
     settings, clock, database = opened.settings, opened.clock, opened.database
-    if not settings.mock_kafka:
-        raise ConfigurationError(
-            ["KAFKA_BOOTSTRAP_SERVERS: this version runs as one process with its own broker: unset it"]
-        )
     holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     sealer = TokenSealer(_sealing_keys(settings))
     quota = SharedQuota(StoredBudgets(database), limits_of(settings), holder, clock)

@@ -7,6 +7,7 @@ import uvloop
 
 from app.api.schemas import ReviewFetchRequest
 from app.config import load_settings
+from app.lifecycle import calm_garbage_collector
 from app.models.access import DEFAULT_TENANT
 from app.models.job import ENDED
 from app.models.views import JobView
@@ -28,6 +29,7 @@ async def main(url: str, directory: str) -> None:
     )
     state = await initialize_components(settings)
     await start_background_tasks(state)
+    calm_garbage_collector()
     measure = Measure()
     job = await _fetch(state)
     measure.end(job.progress.reviews.fetched)
