@@ -1,0 +1,127 @@
+"""What the pages tell of the code is so: defaults, errors, paths, metrics, crash points, numbers."""
+
+import re
+from functools import reduce
+from pathlib import Path
+
+import pytest
+
+import app
+from app.api.application import create_api
+from app.api.auth import FRESH_SECONDS
+from app.api.body import READ_SECONDS
+from app.api.errors import ERRORS
+from app.config import Settings, load_settings, variables
+from app.crash import CrashPoint
+from app.ingest.committer import BATCH_SIZE
+from app.lifecycle import FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS
+from app.pipeline.leases import EXTEND_SECONDS, LEASE_SECONDS
+from app.pipeline.reviews import SPARE_PAGES
+from app.pipeline.worker import LONGEST_WAIT_SECONDS, MOST_CRASHES
+from app.store.release import MOST_JOBS, RELEASE_SECONDS
+from app.store.schema import tasks
+from app.store.sqlite import UNITS_A_COMMIT
+from app.telemetry import names
+from app.wiring import DRAIN_SECONDS, WINDOW_PER_SLOT
+
+PROJECT = Path(__file__).resolve().parents[3]
+PAGES = sorted([PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")])
+
+WORDS: dict[float, str] = {2: "two", 10: "ten"}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/operating.md"])
+def test_the_settings_that_a_page_shows_have_these_defaults(page: str) -> None:
+    settings = load_settings(_env_file=None)
+    defaults = {variable.name: reduce(getattr, variable.path, settings) for variable in variables(Settings)}
+    table = re.findall(r"^\| `([A-Z_]+)` \| (?:`([^`]*)`)? ?\|", (PROJECT / page).read_text(), re.MULTILINE)
+    assert len(table) >= 6
+    assert [(name, told) for name, told in table if written(defaults[name]) != told] == []
+
+
+def written(default: object) -> str:
+    """As a reader would write it into the environment."""
+    if hasattr(default, "get_secret_value"):
+        return str(default.get_secret_value())
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "" if default == () else f"{default:g}" if default == 0 else str(default)
+
+
+def test_the_api_page_lists_every_error_with_its_status() -> None:
+    table = re.findall(r"^\| `([a-z-]+)` \| (\d{3}|4xx) \|", (PROJECT / "docs/api.md").read_text(), re.MULTILINE)
+    listed = dict(table)
+    assert len(listed) == len(table)
+    assert {kind.word: str(kind.status) for kind in ERRORS.values()}.items() <= listed.items()
+    assert set(listed) == {kind.word for kind in ERRORS.values()} | words_in_the_code()
+
+
+def words_in_the_code() -> set[str]:
+    """The problems that are made without the table."""
+    sources = (PROJECT / "app/api").rglob("*.py")
+    return {word for source in sources for word in re.findall(r'Problem\("([a-z-]+)"', source.read_text())}
+
+
+def test_the_api_page_names_every_path() -> None:
+    text = (PROJECT / "docs/api.md").read_text().replace("$API", "/api/v1").replace("$JOB", "{job_id}")
+    text = text.replace("$LONG", "{job_id}")
+    assert [path for path in create_api(version="1").openapi()["paths"] if path not in text] == []
+
+
+def test_the_architecture_page_tells_what_a_crash_does_at_every_point() -> None:
+    told = re.findall(r"^\| `([a-z-]+)` \| [^|]+\| [^|]+\| [^|]+\|$", text_of("docs/architecture.md"), re.MULTILINE)
+    assert told == list(CrashPoint)
+
+
+def test_the_architecture_page_names_the_loops_that_run() -> None:
+    told = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| [^|]+ \| restarted", text_of("docs/architecture.md"), re.MULTILINE)
+    run = re.findall(r'^ +"(\w+)": state\.\w+\.run,$', text_of("app/wiring.py"), re.MULTILINE)
+    assert sorted(re.findall(r"\w+", " ".join(told))) == sorted(run)
+
+
+def test_the_architecture_page_tells_the_fields_of_a_task() -> None:
+    section = text_of("docs/architecture.md").partition("## What a task can become")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert len(told) >= 5
+    assert set(told) <= set(tasks.c.keys())
+
+
+@pytest.mark.parametrize(
+    ("page", "sentence"),
+    [
+        ("docs/architecture.md", f"{LEASE_SECONDS:.0f} s for a held task, extended every {EXTEND_SECONDS:.0f} s"),
+        ("docs/architecture.md", f"{RELEASE_SECONDS:.0f} s for a released one"),
+        ("docs/architecture.md", f"dead-lettered after {MOST_CRASHES} claims"),
+        ("docs/architecture.md", f"in flight settle for at most {DRAIN_SECONDS:.0f} seconds"),
+        ("docs/architecture.md", f"up to {BATCH_SIZE} jobs a transaction"),
+        ("docs/architecture.md", f"({FIRST_BACKOFF_SECONDS:g} s doubling to {LONGEST_BACKOFF_SECONDS:g} s)"),
+        ("docs/decisions/0003-jobs-take-turns.md", f"`{WINDOW_PER_SLOT} × WORKER_CONCURRENCY` tasks of a stage"),
+        ("docs/decisions/0003-jobs-take-turns.md", f"A pass looks at {MOST_JOBS} jobs"),
+        ("docs/decisions/0010-one-file-one-writer.md", f"Up to {UNITS_A_COMMIT} units of work"),
+        ("docs/decisions/0011-second-look.md", f"the total needs plus {SPARE_PAGES}"),
+        ("docs/decisions/0012-turns-of-a-task.md", f"claimed more than {WORDS[MOST_CRASHES]} times"),
+        ("docs/decisions/0012-turns-of-a-task.md", f"for at most {WORDS[LONGEST_WAIT_SECONDS]} seconds"),
+        ("docs/api.md", f"did not arrive within {READ_SECONDS:.0f} seconds"),
+        ("docs/api.md", f"refused within {FRESH_SECONDS:.0f} seconds"),
+    ],
+)
+def test_a_number_that_a_page_tells_is_that_of_the_code(page: str, sentence: str) -> None:
+    assert sentence in " ".join(text_of(page).split())
+
+
+def text_of(page: str) -> str:
+    return (PROJECT / page).read_text()
+
+
+def test_every_metric_that_a_page_names_is_declared() -> None:
+    declared = {metric.name for metric in names.ALL}
+    told = {name for page in PAGES for name in re.findall(r"`(review_fetcher_\w+)`", page.read_text())}
+    assert {name.removesuffix("_total") for name in told} <= declared
+
+
+def test_the_map_has_a_line_for_every_room() -> None:
+    lines = re.findall(r"^(\w+) {2,}\S", app.__doc__ or "", re.MULTILINE)
+    found = {
+        path.stem for path in (PROJECT / "app").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert sorted(lines) == sorted(found - {"__init__"})
