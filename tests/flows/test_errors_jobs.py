@@ -7,7 +7,7 @@ import pytest
 from app.models.job import JobStatus
 from app.simulator import Catalogue, Faults
 from app.simulator.faults import AnyRule, ExpiredToken, Failure, Forbidden, Hold, RateLimited
-from tests.support.engine import Engine, pages_read, running_engine, truth
+from tests.support.engine import Engine, pages_read, running_engine, truth, worse
 from tests.support.simulator import running_simulator
 
 WORLD = Catalogue(accounts=2, locations=4, reviews=170)
@@ -42,9 +42,9 @@ async def test_a_job_that_cannot_go_on_fails_with_its_cause(tmp_path: Path, rule
         assert await engine.reviews(job["id"]) == []
 
 
-async def test_a_token_that_runs_out_in_mid_walk_costs_no_page(tmp_path: Path) -> None:
+async def test_a_token_that_runs_out_in_mid_walk_costs_no_page(faults: Faults, tmp_path: Path) -> None:
     """Another token goes on at the same pages: no page is read twice."""
-    faults = Faults(rules=(ExpiredToken(api="reviews", after=9, times=1),))
+    faults = worse(faults, ExpiredToken(api="reviews", after=9, times=1))
     async with running_simulator(WORLD, faults) as google, running_engine(tmp_path, google.url) as engine:
         job_id = await engine.submit()
         job = await engine.job_is(job_id, JobStatus.NEEDS_TOKEN)

@@ -6,7 +6,7 @@ import pytest
 
 from app.simulator import Catalogue, Faults
 from app.simulator.faults import LoopingPageToken, Mutate, Overlap, RefusedPageToken
-from tests.support.engine import pages_read, running_engine, truth
+from tests.support.engine import pages_read, running_engine, truth, worse
 from tests.support.simulator import running_simulator
 
 WORLD = Catalogue(locations=1, reviews=230)
@@ -19,9 +19,9 @@ def exists_throughout(world: Catalogue, deleted: int = 0) -> set[tuple[str, str]
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 4])
-async def test_edited_and_new_reviews_lose_and_double_nothing(tmp_path: Path, page: int) -> None:
+async def test_edited_and_new_reviews_lose_and_double_nothing(faults: Faults, tmp_path: Path, page: int) -> None:
     """Before the page is read, 60 reviews of the end move to the top and 3 new ones come."""
-    faults = Faults(rules=(Mutate(insert=3, edit=60, after=page, times=1),))
+    faults = worse(faults, Mutate(insert=3, edit=60, after=page, times=1))
     async with running_simulator(WORLD, faults) as google, running_engine(tmp_path, google.url) as engine:
         job = await engine.fetch()
         rows = await engine.reviews(job["id"])
@@ -33,9 +33,9 @@ async def test_edited_and_new_reviews_lose_and_double_nothing(tmp_path: Path, pa
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 4])
-async def test_a_review_that_moved_up_over_a_page_border_is_not_lost(tmp_path: Path, page: int) -> None:
+async def test_a_review_that_moved_up_over_a_page_border_is_not_lost(faults: Faults, tmp_path: Path, page: int) -> None:
     """Before the page is read, the 7 newest reviews vanish: 7 others move to a page that was read already."""
-    faults = Faults(rules=(Mutate(delete=7, after=page, times=1),))
+    faults = worse(faults, Mutate(delete=7, after=page, times=1))
     async with running_simulator(WORLD, faults) as google, running_engine(tmp_path, google.url) as engine:
         job = await engine.fetch()
         rows = await engine.reviews(job["id"])
@@ -77,10 +77,10 @@ async def test_a_page_that_comes_again_under_another_token_is_kept_once(tmp_path
         assert job["reviews_duplicates"] == 150
 
 
-async def test_a_refused_page_token_starts_that_location_again_once(tmp_path: Path) -> None:
+async def test_a_refused_page_token_starts_that_location_again_once(faults: Faults, tmp_path: Path) -> None:
     world = Catalogue(locations=3, reviews=230)
     name = world.location_name(1)
-    faults = Faults(rules=(RefusedPageToken(api="reviews", path=name, after=2, times=1),))
+    faults = worse(faults, RefusedPageToken(api="reviews", path=name, after=2, times=1))
     async with running_simulator(world, faults) as google, running_engine(tmp_path, google.url) as engine:
         job = await engine.fetch()
         assert job["status"] == "completed"

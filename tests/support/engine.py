@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from pydantic import SecretStr
 from sqlalchemy import RowMapping, select
 
@@ -21,7 +22,8 @@ from app.models.access import DEFAULT_TENANT
 from app.models.job import ENDED, JobStatus
 from app.models.views import RedriveRequest, RedriveResult
 from app.pipeline.worker import Observer
-from app.simulator import Simulator
+from app.simulator import Faults, Simulator
+from app.simulator.faults import AnyRule
 from app.state import AppState
 from app.store.database import Transaction
 from app.store.schema import dead_letters, jobs, locations, reviews, tasks
@@ -188,8 +190,17 @@ def truth(simulator: Simulator, token: str = "") -> list[tuple[str, str]]:
     return sorted((name, review_id) for name in names for review_id in known.review_ids(name))
 
 
+SPOILED = ("cut", "invalid_json", "empty_body", "hang")
+"""What the ledger calls answers of status 200 that brought no page."""
+
+
 def pages_read(simulator: Simulator, api: str = "reviews") -> Iterator[tuple[str, str]]:
     """(path, page token) of each call that brought a page."""
     for call in simulator.ledger.entries():
-        if call["api"] == api and call["status"] == 200:
+        if call["api"] == api and call["status"] == 200 and call["outcome"] not in SPOILED:
             yield call["path"], call["page_token"]
+
+
+def worse(faults: Faults, *rules: AnyRule) -> Faults:
+    """These rules before those that are in force anyway."""
+    return msgspec.structs.replace(faults, rules=(*rules, *faults.rules))
