@@ -68,6 +68,7 @@ class Service:
         self.process = process
         self.log = log
         self.url = ""
+        self.headers: dict[str, str] = {}
 
     @property
     def pid(self) -> int:
@@ -89,7 +90,8 @@ class Service:
         connection = http.client.HTTPConnection(*self.address, timeout=ANSWER_SECONDS)
         try:
             data = None if body is None else json.dumps(body).encode()
-            connection.request(method, path, data, {"Content-Type": "application/json"} if data else {})
+            content = {"Content-Type": "application/json"} if data else {}
+            connection.request(method, path, data, self.headers | content)
             answer = connection.getresponse()
             headers = {name.lower(): value for name, value in answer.getheaders()}
             return Answer(answer.status, headers, answer.read())
@@ -255,6 +257,14 @@ def arrived(google: str) -> int:
     What a dead process had sent is read within two turns of the simulator's loop; three questions outlast them.
     """
     return max(int(control(google, "GET", "wait?timeout=0")["counts"].get("arrived", 0)) for _ in range(3))
+
+
+def ledger(google: str) -> Iterator[dict[str, Any]]:
+    """Every call that the simulated Google answered, in the order of its answers."""
+    number = 0
+    while page := control(google, "GET", f"ledger?after={number}")["calls"]:
+        yield from page
+        number = page[-1]["number"]
 
 
 def wait_for(google: str, name: str, count: int, seconds: float = 30.0) -> None:

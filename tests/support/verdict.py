@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from app.simulator.calls import fingerprint
-from tests.support.service import Service, upstream
+from tests.support.service import Service, ledger, upstream
 from tests.support.simulator import control
 
 Call = dict[str, Any]
@@ -17,11 +17,7 @@ _PAGE_SIZES = {"accounts": 20, "locations": 100, "reviews": 50}
 
 def calls_of(google: str, token: str) -> list[Call]:
     """Every call made with the token, in the order of arrival."""
-    calls: list[Call] = []
-    number = 0
-    while page := control(google, "GET", f"ledger?after={number}")["calls"]:
-        calls += [call for call in page if call["token"] == fingerprint(token)]
-        number = page[-1]["number"]
+    calls = (call for call in ledger(google) if call["token"] == fingerprint(token))
     return sorted(calls, key=lambda call: int(call["sequence"]))
 
 
