@@ -30,6 +30,11 @@ class LeaseKeeper:
         self._held.discard(task_id)
 
     @property
+    def held(self) -> frozenset[int]:
+        """The tasks whose leases are kept."""
+        return frozenset(self._held)
+
+    @property
     def count(self) -> int:
         """How many tasks are held."""
         return len(self._held)
@@ -41,6 +46,6 @@ class LeaseKeeper:
             if not self._held:
                 continue
             try:
-                await self._database.write(extend, frozenset(self._held), self.holder, LEASE_SECONDS)
+                await self._database.write(extend, self.held, self.holder, LEASE_SECONDS)
             except StoreUnavailableError as error:
                 log.warning(Event.LEASES_NOT_EXTENDED, held=len(self._held), cause=str(error))

@@ -6,7 +6,7 @@ right to work (the claim and its lease), the quota, the translation of Google's 
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Protocol, TypeVar, assert_never
 
@@ -28,7 +28,7 @@ from app.pipeline.settle import Situation, settlement_of
 from app.retry.policy import ExponentialBackoffPolicy
 from app.store.database import Database, StoreUnavailableError
 from app.store.settle import JobEndedMeanwhileError, Settled, Settlement, SettleOptions, settle
-from app.store.tasks import claim
+from app.store.tasks import claim, let_go
 from app.telemetry.events import Event
 
 MOST_CRASHES = 10
@@ -178,10 +178,16 @@ class Worker(ABC, Generic[Page]):
 
     async def _claim(self, deliveries: Sequence[Delivery]) -> list[HeldTask]:
         wanted = list({(delivery.work.task_id, delivery.work.version) for delivery in deliveries})
+        in_doubt = False
         while True:
             try:
-                return await self.tools.database.write(claim, wanted, self.tools.leases.holder, LEASE_SECONDS)
+                held = await self.tools.database.write(claim, wanted, self.tools.leases.holder, LEASE_SECONDS)
+                if in_doubt:
+                    known = {task.task_id for task in held} | self.tools.leases.held
+                    await self._let_go([(task, version + 1) for task, version in wanted if task not in known])
+                return held
             except StoreUnavailableError as error:
+                in_doubt = True
                 log.warning(Event.CLAIM_STORE_AWAY, stage=self.stage, cause=str(error))
                 await self.clock.sleep(STORE_RETRY_SECONDS)
 
@@ -310,14 +316,27 @@ class Worker(ABC, Generic[Page]):
         return settled
 
     async def _settle(self, settlement: Settlement) -> Settled:
+        task, in_doubt = settlement.task, False
         while True:
             try:
-                return await self.tools.database.write(settle, settlement, self.options.settle)
+                settled = await self.tools.database.write(settle, settlement, self.options.settle)
+                if in_doubt and settled.move is None:
+                    await self._let_go({(task.task_id, task.version + 1)})
+                return settled
             except JobEndedMeanwhileError:
                 return Settled(None)
             except StoreUnavailableError as error:
+                in_doubt = True
                 log.warning(Event.SETTLE_STORE_AWAY, stage=self.stage, cause=str(error))
                 await self.clock.sleep(STORE_RETRY_SECONDS)
+
+    async def _let_go(self, versions: Collection[tuple[int, int]]) -> None:
+        """A commit whose answer was lost may have taken place: what this process holds by it and does not know of
+        waits again at once, not when its lease has run out."""
+        if not versions:
+            return
+        if await self.tools.database.write(let_go, versions, self.tools.leases.holder):
+            self.tools.wake()
 
 
 async def _end(tasks: set[asyncio.Task[None]], grace: float) -> None:

@@ -98,6 +98,12 @@ def extend(transaction: Transaction, task_ids: Collection[int], holder: str, lea
     ).rowcount
 
 
+def let_go(transaction: Transaction, versions: Collection[tuple[int, int]], holder: str) -> int:
+    """Of the tasks named by (id, version), those that `holder` holds under that version wait again as they are."""
+    named = tuple_(tasks.c.id, tasks.c.version).in_(list(versions))
+    return _wait_again(transaction, named & (tasks.c.holder == holder) & status_is(tasks.c.status, TaskStatus.HELD))
+
+
 def reclaim_expired(transaction: Transaction) -> int:
     """Tasks whose holder let the lease run out wait again, due at once; so do released ones that nobody claimed."""
     taken = status_in(tasks.c.status, (TaskStatus.HELD, TaskStatus.RELEASED))

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 from app import wiring
+from app.pipeline.leases import LEASE_SECONDS
 from app.simulator import Catalogue, Faults, Simulator
 from app.simulator.faults import Hold, Latency
 from app.store.database import Database, StoreUnavailableError
+from app.store.settle import settle
 from app.store.sqlite import SqliteDatabase
+from app.store.tasks import claim
 from tests.support.clock import settle_loop
 from tests.support.engine import pages_read, running_engine, truth
 from tests.support.simulator import running_simulator
@@ -136,3 +139,27 @@ async def test_a_store_that_is_away_for_a_while_loses_nothing(tmp_path: Path, mo
         assert await engine.reviews(job_id) == truth(google)
         read = list(pages_read(google))
         assert len(read) == len(set(read)) == PAGES
+
+
+async def test_a_commit_whose_answer_is_lost_is_found_and_its_page_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks after the commit: the worker must not take its own settle for another's."""
+    async with running_simulator(WORLD) as google, running_engine(tmp_path, google.url) as engine:
+        write, broken = engine.state.database.write, Counter[str]()
+
+        async def breaks(work: Any, *arguments: Any) -> Any:
+            answer = await write(work, *arguments)
+            if work in (claim, settle):
+                broken[work.__name__] += 1
+                if broken[work.__name__] % 5 == 0:
+                    raise StoreUnavailableError("the connection broke")
+            return answer
+
+        monkeypatch.setattr(engine.state.database, "write", breaks)
+        job = await engine.fetch()
+        assert broken["settle"] > PAGES
+        assert (job["status"], job["tasks_done"]) == ("completed", 15)
+        assert await engine.reviews(job["id"]) == truth(google)
+        assert pages_asked_twice(google) == {}
+        assert job["finished_at"] - job["created_at"] < LEASE_SECONDS

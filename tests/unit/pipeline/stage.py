@@ -18,7 +18,7 @@ from app.pipeline.reviews import ReviewWorker
 from app.pipeline.worker import Tools, Worker, WorkerOptions
 from app.retry.policy import ExponentialBackoffPolicy
 from app.store.settle import Settled, Settlement, SettleOptions, settle
-from app.store.tasks import claim
+from app.store.tasks import claim, let_go
 from tests.support.clock import ManualClock
 
 NOW = 1_700_000_000.0
@@ -137,6 +137,7 @@ class ListeningStore:
         self.tasks = {(task.task_id, task.version - 1): task for task in tasks}
         self.settlements: list[Settlement] = []
         self.settled: list[Settled] = []
+        self.let_go: list[list[tuple[int, int]]] = []
         self.changed = asyncio.Event()
         self.errors: list[Exception] = []
 
@@ -145,6 +146,9 @@ class ListeningStore:
             raise self.errors.pop(0)
         if work is claim:
             return [task for key in arguments[0] if (task := self.tasks.pop(key, None)) is not None]
+        if work is let_go:
+            self.let_go.append(sorted(arguments[0]))
+            return len(arguments[0])
         assert work is settle
         self.settlements.append(arguments[0])
         self.changed.set()

@@ -87,6 +87,35 @@ async def test_a_store_that_is_away_is_asked_again_and_google_is_not() -> None:
     assert len(bench.google.asked) == 1
 
 
+async def test_a_settle_whose_answer_was_lost_does_not_leave_its_task_to_its_lease() -> None:
+    """It was committed after all: the task is held under the next version, and let go."""
+    clock = ManualClock()
+    store = DyingStore(held(), StoreUnavailableError("the connection broke"))
+    bench = Bench(Stage.REVIEWS, ScriptedGoogle(PAGE), store, clock=clock)
+    running = asyncio.create_task(bench.settlements(2))
+    await clock.advance(0.5)
+    await running
+    assert store.let_go == [[(7, 3)]]
+
+
+async def test_a_claim_whose_answer_was_lost_does_not_leave_its_tasks_to_their_leases() -> None:
+    clock = ManualClock()
+    store = ListeningStore(held())
+    store.errors = [StoreUnavailableError("the connection broke")]
+    bench = Bench(Stage.REVIEWS, ScriptedGoogle(LAST), store, clock=clock)
+    lost = work_of(held(task_id=8))
+    running = asyncio.create_task(bench.settlements(1, lost))
+    await clock.advance(0.5)
+    await running
+    assert store.let_go == [[(8, 2)]]
+
+
+async def test_a_settle_that_is_dropped_without_doubt_lets_nothing_go() -> None:
+    store = ListeningStore(held())
+    await Bench(Stage.REVIEWS, ScriptedGoogle(PAGE), store).settlements()
+    assert store.let_go == []
+
+
 def _five_pages() -> tuple[ListeningStore, ScriptedGoogle]:
     store = ListeningStore(held())
     store.settled = [kept(f"p{number + 2}", number + 3) for number in range(4)]
