@@ -49,8 +49,9 @@ def _is_flat(directory: Path, *, locations: int, marks: tuple[int, ...]) -> None
 
 def _sample(service: Service, job_id: str, reviews: int) -> float:
     """Resident memory once the job has fetched so many."""
-    reached = eventually(
-        lambda: service.job(job_id)["progress"]["reviews"]["fetched"] >= reviews, PATIENCE_SECONDS, f"{reviews} reviews"
-    )
-    assert reached
+
+    def reached() -> bool:
+        return int(service.job(job_id)["progress"]["reviews"]["fetched"]) >= reviews
+
+    assert eventually(reached, PATIENCE_SECONDS, f"{reviews:,} reviews", every=0.25)
     return round(service.resident_mb(), 1)

@@ -50,7 +50,7 @@ class Answer(NamedTuple):
         return json.loads(self.body)
 
 
-def eventually(look: Callable[[], T | None], seconds: float, what: str) -> T:
+def eventually(look: Callable[[], T | None], seconds: float, what: str, every: float = LOOK_SECONDS) -> T:
     """The first thing `look` gives that is not None or False; AssertionError with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
@@ -58,7 +58,7 @@ def eventually(look: Callable[[], T | None], seconds: float, what: str) -> T:
         if found is not None and found is not False:
             return found
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(LOOK_SECONDS)
+        time.sleep(every)
 
 
 class Service:
