@@ -17,7 +17,7 @@ from app.telemetry.logging import configure_logging
 from app.wiring import initialize_components, shutdown_background_tasks, start_background_tasks
 
 GRACEFUL_SECONDS = 3
-"""For requests under way at a stop; 20 s for pages in flight follow, and an orderly stop ends within 25 s."""
+"""For requests under way at a stop; 15 s for pages in flight follow, and an orderly stop ends within 25 s."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

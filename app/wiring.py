@@ -63,8 +63,9 @@ WINDOW_PER_SLOT = 4
 """Released and not yet claimed tasks, for each task that a stage works on at once: the next are at hand, and of one
 job no more than one for each: work of another job finds its place among them at once."""
 
-DRAIN_SECONDS = 20.0
-"""For pages in flight at a stop; with what follows, an orderly stop ends within 25 s."""
+DRAIN_SECONDS = 15.0
+"""For pages in flight at a stop. Slow clients may take 3 s before, and a store that is away 6 s after it: an orderly
+stop ends within 25 s."""
 
 READY_CHECK_SECONDS = 5.0
 

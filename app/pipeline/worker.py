@@ -157,9 +157,10 @@ class Worker(ABC, Generic[Page]):
         if self._receiving is not None:
             self._receiving.cancel()
         crash_point(CrashPoint.SHUTDOWN)
+        deadline = self.clock.monotonic() + grace
         if self._taking is not None:
             await _end({self._taking}, grace)
-        await _end(self._working, grace)
+        await _end(self._working, max(0.0, deadline - self.clock.monotonic()))
 
     @property
     def _room(self) -> int:

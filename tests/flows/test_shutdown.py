@@ -7,9 +7,17 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.support.service import JOBS, Service, Site, arrived, site, wait_for
 from tests.support.simulator import control, simulator_process
-from tests.support.verdict import assert_each_review_once, calls_of, ideal_calls, lost_in_kills
+from tests.support.verdict import (
+    assert_each_review_once,
+    assert_only_pages_in_flight_were_lost,
+    calls_of,
+    ideal_calls,
+    lost_in_kills,
+)
 
 TOKEN = "ya29.sim-accounts3-locations8-reviews300-seed5"
 """148 pages."""
@@ -54,6 +62,24 @@ def test_a_stop_waits_neither_for_a_google_that_hangs_nor_for_slow_clients(tmp_p
         calls = [call for call in calls_of(google, TOKEN) if call["sequence"] > before]
         assert lost_in_kills(calls, [stopped]) == {stopped: 4}
         assert len(calls) == ideal_calls(google, TOKEN) + 4
+
+
+@pytest.mark.nightly
+def test_a_stop_ends_in_time_though_the_store_is_away(tmp_path: Path) -> None:
+    """What could not be settled or given back is taken up again by the next process, and only that is read again."""
+    with simulator_process() as google, site(tmp_path, google) as place:
+        control(google, "POST", "faults", {"fault": "latency", "seconds": 0.02})
+        service = place.start()
+        job_id = service.submit(TOKEN)
+        wait_for(google, "arrived", 60)
+        with closing(sqlite3.connect(place.database, isolation_level=None, timeout=30)) as thief:
+            thief.execute("BEGIN EXCLUSIVE")
+            with _slow_clients(service, job_id):
+                service.terminate()
+        stopped = arrived(google)
+        after = place.start()
+        assert_each_review_once(after, google, TOKEN, after.job_ended(job_id))
+        assert_only_pages_in_flight_were_lost(google, TOKEN, [stopped], 4)
 
 
 @contextmanager
