@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutations.patch import read
+
 PROJECT = Path(__file__).resolve().parents[3]
 PAGE = PROJECT / "docs/promises.md"
 
@@ -25,6 +27,11 @@ def test_a_promise_names_tests_that_exist(number: str, text: str) -> None:
     assert [name for path, name in named if f"def {name}(" not in (PROJECT / path).read_text()] == []
 
 
-def test_every_mutation_stands_under_a_promise() -> None:
-    patches = {patch.stem for patch in (PROJECT / "tests/mutations").glob("*.patch")}
-    assert set(re.findall(r"`([\w-]+)\.patch`", PAGE.read_text())) == patches
+def test_every_mutation_stands_under_the_promises_that_it_breaks() -> None:
+    told = {(number, name) for number, _, text in SECTIONS for name in re.findall(r"`([\w-]+)\.patch`", text)}
+    broken = {
+        (number, mutation.name)
+        for mutation in map(read, (PROJECT / "tests/mutations").glob("*.patch"))
+        for number in re.findall(r"\d", mutation.promise.partition(",")[0])
+    }
+    assert told == broken
