@@ -10,9 +10,9 @@ from app.ingest.committer import Arrival
 from app.limits.permits import Api
 from app.limits.quota import SharedQuota
 from app.models.job import TaskStatus
+from app.models.settlement import Move, Settled, Settlement
 from app.store.database import Database
 from app.store.measures import jobs_by_state, tasks_by_stage_and_state
-from app.store.settle import Move, Settled, Settlement
 from app.telemetry.events import Event
 from app.telemetry.metrics import DequeNumbers, Metrics, StoreNumbers
 

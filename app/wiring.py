@@ -32,6 +32,7 @@ from app.limits.quota import SharedQuota
 from app.limits.rules import Limits
 from app.limits.spent import SpentBudgets
 from app.models.job import Stage
+from app.models.settlement import SettleOptions
 from app.observing import StoreNumbersReader, WalkObserver, deque_numbers
 from app.pipeline.accounts import AccountWorker
 from app.pipeline.control import JobControl
@@ -54,7 +55,6 @@ from app.store.keys import count_keys
 from app.store.migrate import migrate
 from app.store.postgresql import PostgresDatabase
 from app.store.release import Window
-from app.store.settle import SettleOptions
 from app.store.sqlite import SqliteDatabase
 from app.telemetry.events import Event
 from app.telemetry.metrics import Metrics

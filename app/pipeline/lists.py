@@ -2,11 +2,11 @@
 
 from app.google.errors import GoogleError
 from app.models.job import HeldTask, Problem, TaskStatus
+from app.models.settlement import Move
 from app.pipeline.outcome import Advance, DeadLetter
 from app.pipeline.refusals import problem_of
 from app.pipeline.settle import MILLISECOND, stay
 from app.retry.policy import ExponentialBackoffPolicy
-from app.store.settle import Move
 
 MOST_PAGES = 10_000
 """Of accounts, or of one account's locations: a million locations. More is Google's page tokens going in circles."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from app.models.job import Problem
 from app.models.review import Account, Location, Review
-from app.store.settle import LocationEnd, Move
+from app.models.settlement import LocationEnd, Move
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from app.google.errors import GoogleError
 from app.models.job import HeldTask, Problem, TaskStatus
+from app.models.settlement import Move
 from app.pipeline.outcome import Advance, DeadLetter, Outcome, Snooze
-from app.store.settle import Move
 
 
 def problem_of(error: GoogleError) -> Problem:

@@ -13,11 +13,11 @@ from app.google.pages import ReviewsPage
 from app.limits.permits import Api
 from app.models.job import HeldTask, LocationState, Stage, TaskStatus
 from app.models.review import Review
+from app.models.settlement import LocationEnd, Move
 from app.pipeline.lists import look_again
 from app.pipeline.outcome import Advance, DeadLetter, Outcome
 from app.pipeline.refusals import problem_of
 from app.pipeline.worker import Worker
-from app.store.settle import LocationEnd, Move
 
 PAGE_SIZE = 50
 SPARE_PAGES = 100

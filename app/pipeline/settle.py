@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from app.models.job import HeldTask, LocationState, Problem, Stage, TaskStatus
+from app.models.settlement import LocationEnd, Move, Settlement
 from app.pipeline.outcome import Advance, DeadLetter, Outcome, Retry, Snooze, Spent
 from app.retry.policy import ExponentialBackoffPolicy
-from app.store.settle import LocationEnd, Move, Settlement
 
 MILLISECOND = 0.001
 

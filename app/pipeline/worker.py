@@ -21,13 +21,14 @@ from app.limits.permits import Api, Permit, Wait
 from app.limits.quota import SharedQuota
 from app.limits.spent import SpentBudgets
 from app.models.job import DEFAULT_PROJECT, HeldTask, Problem, Stage, TaskStatus
+from app.models.settlement import Settled, Settlement, SettleOptions
 from app.pipeline import refusals
 from app.pipeline.leases import LEASE_SECONDS, LeaseKeeper
 from app.pipeline.outcome import DeadLetter, Outcome, Retry, Snooze, Spent
 from app.pipeline.settle import Situation, settlement_of
 from app.retry.policy import ExponentialBackoffPolicy
 from app.store.database import Database, StoreUnavailableError
-from app.store.settle import JobEndedMeanwhileError, Settled, Settlement, SettleOptions, settle
+from app.store.settle import JobEndedMeanwhileError, settle
 from app.store.tasks import claim, let_go
 from app.telemetry.events import Event
 

@@ -6,8 +6,7 @@ same time must both be counted. Open = 0 ends the job.
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from sqlalchemy import Double, bindparam, exists, func, select, update
 
@@ -17,98 +16,16 @@ from app.models.job import (
     HeldTask,
     JobStatus,
     LocationState,
-    Problem,
     Stage,
     TaskStatus,
 )
-from app.models.review import Account, Location, Review
+from app.models.settlement import LocationEnd, Move, Settled, Settlement, SettleOptions
+from app.store.bury import bury, bury_oversized
 from app.store.counters import Counters, JobNow, add_to_job
 from app.store.database import HotStatement, Transaction
 from app.store.ends import fail_job, finish_job, park_for_token
 from app.store.found import insert_accounts, insert_locations, insert_reviews, next_account
-from app.store.schema import dead_letters, jobs, locations, status_in, status_is, tasks
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """Where the task goes: HELD (goes on), WAITING (for `delay` seconds), DONE or DEAD; and what it carries there."""
-
-    status: TaskStatus
-    cursor: str | None = None
-    walk: int = 0
-    pages: int = 0
-    restarts: int = 0
-    missing: int = 0
-    attempt: int = 0
-    delay: float = 0.0
-    error: Problem | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LocationEnd:
-    """What became of a location whose task ends here, and why in one word if its reviews were not all read."""
-
-    state: LocationState
-    cause: str | None = None
-
-
-@dataclass(slots=True)
-class Settlement:
-    """What to write for a held task.
-
-    `page`: an answer of Google's is settled (not only an attempt). `again` is asked, after the reviews are in, how
-    many of them were new: only the transaction knows whether a location's rows match Google's total.
-    `try_other_account`: this account may not read the location; if another lists it, that one is asked. `waiting` is
-    what people are told: the reason and until when (seconds since 1970). `oversized` reviews are dead-lettered.
-    """
-
-    task: HeldTask
-    move: Move
-    calls: int = 0
-    page: bool = False
-    accounts: list[Account] = field(default_factory=list)
-    locations: list[Location] = field(default_factory=list)
-    reviews: list[Review] = field(default_factory=list)
-    oversized: list[Review] = field(default_factory=list)
-    total: int | None = None
-    average: float | None = None
-    location_end: LocationEnd | None = None
-    try_other_account: bool = False
-    again: Callable[[int], tuple[Move, LocationEnd | None]] | None = None
-    waiting: tuple[str, float] | None = None
-    project: str | None = None
-    token_expires_at: float | None = None
-    job_problem: Problem | None = None
-    token_problem: Problem | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SettleOptions:
-    """How every settlement of a process is written: whether a publisher wants to know, how long `dlq` keeps a token."""
-
-    announce: bool
-    token_wait: float
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What came of it. `move` None: dropped, nothing was written; else where the task went, under `version`.
-
-    `first_review_after`: seconds from the job's submission, when this settle brought its first reviews.
-    """
-
-    move: Move | None
-    version: int = 0
-    new_reviews: int = 0
-    duplicates: int = 0
-    new_tasks: int = 0
-    total: int | None = None
-    job_ended: JobStatus | None = None
-    first_review_after: float | None = None
-
-    @property
-    def status(self) -> TaskStatus | None:
-        return None if self.move is None else self.move.status
+from app.store.schema import jobs, locations, status_in, status_is, tasks
 
 
 class JobEndedMeanwhileError(Exception):
@@ -181,7 +98,7 @@ def _write(transaction: Transaction, settlement: Settlement, add: Counters, opti
     if settlement.reviews:
         insert_reviews(transaction, task, settlement.reviews, add, announce=options.announce)
     if settlement.oversized:
-        _bury_oversized(transaction, settlement)
+        bury_oversized(transaction, settlement)
     if settlement.again is not None:
         move, end = settlement.again(add.reviews_fetched)
     if settlement.try_other_account:
@@ -190,7 +107,7 @@ def _write(transaction: Transaction, settlement: Settlement, add: Counters, opti
         _update_location(transaction, settlement, end, add)
     _count_end(task, move, end, add)
     if move.status is TaskStatus.DEAD:
-        _bury(transaction, task, move)
+        bury(transaction, task, move)
     return move
 
 
@@ -281,57 +198,6 @@ def _place(transaction: Transaction, task: HeldTask, move: Move) -> None:
     if move.error is not None:
         values["last_error"] = json.dumps({"type": move.error.type, "detail": move.error.detail})
     transaction.connection.execute(update(tasks).where(tasks.c.id == task.task_id).values(values))
-
-
-def _bury(transaction: Transaction, task: HeldTask, move: Move) -> None:
-    problem = move.error or Problem("unknown", "No cause was recorded.")
-    transaction.insert_ignore(
-        dead_letters,
-        [
-            {
-                "tenant": task.tenant,
-                "job_id": task.job_id,
-                "task_id": task.task_id,
-                "stage": task.stage.value,
-                "resource": task.resource,
-                "cause": problem.type,
-                "detail": problem.detail,
-                "attempts": move.attempt,
-                "cursor": move.cursor,
-                "created_at": transaction.now,
-            }
-        ],
-    )
-
-
-def _bury_oversized(transaction: Transaction, settlement: Settlement) -> None:
-    """Each once a job: a second look, or another page that overlaps, meets them again."""
-    task = settlement.task
-    found = {f"{task.resource}/reviews/{review.review_id}": review for review in settlement.oversized}
-    buried = transaction.connection.execute(
-        select(dead_letters.c.resource).where(
-            dead_letters.c.job_id == task.job_id, dead_letters.c.stage == "review", dead_letters.c.resource.in_(found)
-        )
-    ).scalars()
-    for resource in buried:
-        del found[resource]
-    transaction.insert_ignore(
-        dead_letters,
-        [
-            {
-                "tenant": task.tenant,
-                "job_id": task.job_id,
-                "stage": "review",
-                "resource": resource,
-                "cause": "review_too_large",
-                "detail": f"The review has {len(review.raw)} bytes; MAX_REVIEW_BYTES allows fewer.",
-                "attempts": 1,
-                "cursor": task.cursor,
-                "created_at": transaction.now,
-            }
-            for resource, review in found.items()
-        ],
-    )
 
 
 def _after(transaction: Transaction, settlement: Settlement, job: JobNow, options: SettleOptions) -> JobStatus | None:

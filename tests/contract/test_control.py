@@ -7,6 +7,7 @@ from sqlalchemy import func, select, update
 
 from app.models.errors import IllegalTransitionError, JobNotFoundError
 from app.models.job import HeldTask, JobStatus, LocationState, Stage, TaskStatus
+from app.models.settlement import LocationEnd, Move, Settlement, SettleOptions
 from app.models.transitions import TRANSITIONS, JobAction, possible
 from app.models.views import DeadLetterFilter, JobView, RedriveRequest
 from app.pipeline.control import JobControl
@@ -16,7 +17,6 @@ from app.store.database import Database, Transaction
 from app.store.release import Window, release
 from app.store.schema import credentials, idempotency_keys, tasks
 from app.store.schema import dead_letters as letters_table
-from app.store.settle import LocationEnd, Move, Settlement, SettleOptions
 from app.store.submit import NewJob, submit
 from app.store.tasks import claim
 from app.store.tidy import tidy

@@ -12,11 +12,12 @@ from sqlalchemy import select, text
 
 from app.models.job import HeldTask, Stage, TaskStatus
 from app.models.review import Account, Location
+from app.models.settlement import Move, Settlement, SettleOptions
 from app.store.database import Transaction
 from app.store.migrate import migrate
 from app.store.postgresql import PostgresDatabase
 from app.store.schema import outbox, reviews
-from app.store.settle import Move, Settlement, SettleOptions, settle
+from app.store.settle import settle
 from tests.support.kafka import create_topic, own_topics, read
 from tests.support.locks import until_somebody_waits
 from tests.support.store import new_job, review, take

@@ -13,6 +13,7 @@ from sqlalchemy.util import await_only
 
 from app.models.errors import BadCursorError, JobNotFoundError
 from app.models.job import JobStatus, LocationState, Stage, TaskStatus
+from app.models.settlement import LocationEnd, Move, Settlement, SettleOptions
 from app.models.views import FeedPage, ReviewList, ReviewView
 from app.pipeline.control import JobControl
 from app.results.dead_letters import DeadLetters
@@ -22,7 +23,6 @@ from app.store import review_pages
 from app.store.database import Database, Transaction
 from app.store.measures import jobs_by_state, oldest_runnable_task_age, outbox_size, tasks_by_stage_and_state
 from app.store.schema import dead_letters, locations, reviews
-from app.store.settle import LocationEnd, Move, Settlement, SettleOptions
 from tests.support.jobs import OPTIONS, finished, given_up, in_state, one_dead_of_two, settle_one, walked_to_reviews
 from tests.support.store import new_job, review, take
 

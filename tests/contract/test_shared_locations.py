@@ -10,11 +10,12 @@ from sqlalchemy import select
 
 from app.models.job import HeldTask, LocationState, Stage, TaskStatus
 from app.models.review import Account, Location
+from app.models.settlement import LocationEnd, Move, Settled, Settlement, SettleOptions
 from app.store.database import Transaction
 from app.store.migrate import migrate
 from app.store.postgresql import PostgresDatabase
 from app.store.schema import jobs, tasks
-from app.store.settle import LocationEnd, Move, Settled, Settlement, SettleOptions, settle
+from app.store.settle import settle
 from tests.support.locks import until_somebody_waits
 from tests.support.store import new_job, take
 

@@ -5,9 +5,10 @@ from sqlalchemy import func, select
 
 from app.models.job import HeldTask, LocationState, Problem, Stage, TaskStatus
 from app.models.review import Account, Location
+from app.models.settlement import LocationEnd, Move, Settled, Settlement, SettleOptions
 from app.store.database import Database, Transaction
 from app.store.schema import jobs, locations, outbox, reviews
-from app.store.settle import LocationEnd, Move, Settled, Settlement, SettleOptions, settle
+from app.store.settle import settle
 from tests.support.store import new_job, review, take
 
 OPTIONS = SettleOptions(announce=True, token_wait=3600.0)

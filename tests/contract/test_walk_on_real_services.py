@@ -14,21 +14,14 @@ from app.broker.kafka import KafkaBroker
 from app.clock import SystemClock
 from app.models.job import HeldTask, LocationState, Stage, TaskStatus, Work
 from app.models.review import Account, Location
+from app.models.settlement import LocationEnd, Move, Settled, Settlement, SettleOptions
 from app.store.control import cancel
 from app.store.database import Transaction
 from app.store.migrate import migrate
 from app.store.postgresql import PostgresDatabase
 from app.store.release import Window, release
 from app.store.schema import jobs, reviews
-from app.store.settle import (
-    JobEndedMeanwhileError,
-    LocationEnd,
-    Move,
-    Settled,
-    Settlement,
-    SettleOptions,
-    settle,
-)
+from app.store.settle import JobEndedMeanwhileError, settle
 from app.store.tasks import claim
 from tests.support.kafka import own_topics
 from tests.support.locks import until_somebody_waits

@@ -8,7 +8,6 @@ import copy
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,12 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import Connection, create_engine, select
-from sqlalchemy.pool import NullPool
+from sqlalchemy import select
 
 from app.google.errors import ErrorKind
-from app.google.pages import AccountsPage, LocationsPage, ReviewsPage
 from app.models.errors import IllegalTransitionError
 from app.models.job import ENDED, OPEN, HeldTask, JobStatus, Problem, Stage, TaskStatus, Work
-from app.models.review import Account, Location
+from app.models.settlement import Settled, Settlement, SettleOptions
 from app.models.transitions import TRANSITIONS, JobAction
 from app.models.views import RedriveRequest
 from app.pipeline import refusals
@@ -40,24 +37,19 @@ from app.pipeline.worker import Worker, _carry_on
 from app.retry.policy import ExponentialBackoffPolicy
 from app.store import control
 from app.store.database import Transaction
-from app.store.migrate import migrate
 from app.store.redrive import match_dead_letters, redrive
 from app.store.release import Window, release
-from app.store.schema import dead_letters, jobs, locations, reviews, tasks
-from app.store.settle import Settled, Settlement, SettleOptions, settle
+from app.store.settle import settle
 from app.store.submit import NewJob, submit
 from app.store.tasks import claim, extend, reclaim_all, reclaim_expired
 from app.store.tidy import tidy
-from tests.support.store import review
+from tests.flows.settle_model import TABLES, Contents, Known, Row, World, open_store, template, worlds
 from tests.unit.pipeline.stage import Bench, ListeningStore, ScriptedGoogle, error
 
-ACCOUNTS_A_PAGE, LOCATIONS_A_PAGE, REVIEWS_A_PAGE = 2, 2, 3
 LEASE, TOKEN_WAIT, WINDOW = 15.0, 600.0, 4
 OPTIONS = SettleOptions(announce=True, token_wait=TOKEN_WAIT)
 POLICY = ExponentialBackoffPolicy(initial_ms=1, max_ms=2, max_retries=2, random=lambda: 0.0)
 TENANT = "default"
-
-Row = dict[str, Any]
 
 
 @cache
@@ -65,86 +57,6 @@ def workers() -> dict[Stage, Worker[Any]]:
     """Only asked what a page or a refusal means; they never run."""
     return {stage: Bench(stage, ScriptedGoogle(), ListeningStore()).worker for stage in Stage}
 
-
-@cache
-def template() -> Path:
-    """An empty, migrated store, copied for each run of the machine."""
-    path = Path(tempfile.mkdtemp(prefix="settle-machine-")) / "template.db"
-    with _open(path) as connection, connection.begin():
-        migrate(Transaction(connection, 0.0))
-    return path
-
-
-def _open(path: Path) -> Connection:
-    """Nobody pulls the plug here: the store's own tests do."""
-    connection = create_engine(f"sqlite:///{path}", poolclass=NullPool).connect()
-    connection.exec_driver_sql("PRAGMA synchronous=OFF")
-    connection.commit()
-    return connection
-
-
-@dataclass
-class World:
-    """What Google has for one job: accounts, the locations that each lists, and reviews, newest first."""
-
-    listed: dict[str, list[str]]
-    reviews: dict[str, list[str]]
-    changed: bool = False
-
-    def page(self, task: HeldTask) -> Any:
-        """The task's page as it is now; a cursor is an offset."""
-        start = int(task.cursor or 0)
-        match task.stage:
-            case Stage.ACCOUNTS:
-                names = list(self.listed)
-                shown = [Account(name, "") for name in names[start : start + ACCOUNTS_A_PAGE]]
-                return AccountsPage(shown, _following(start, ACCOUNTS_A_PAGE, len(names)))
-            case Stage.LOCATIONS:
-                names = self.listed[task.resource]
-                found = [Location(name, "", None, None, True) for name in names[start : start + LOCATIONS_A_PAGE]]
-                return LocationsPage(found, _following(start, LOCATIONS_A_PAGE, len(names)))
-            case Stage.REVIEWS:
-                ids = self.reviews[task.resource]
-                items = [review(review_id) for review_id in ids[start : start + REVIEWS_A_PAGE]]
-                return ReviewsPage(items, len(ids), 4.0, _following(start, REVIEWS_A_PAGE, len(ids)))
-
-    def truth(self) -> set[tuple[str, str]]:
-        return {(name, review_id) for name, ids in self.reviews.items() for review_id in ids}
-
-
-def _following(start: int, size: int, count: int) -> str | None:
-    return str(start + size) if start + size < count else None
-
-
-@dataclass
-class Known:
-    """What the machine knows of a job: its world, the reviews that were settled, and its row once it has ended."""
-
-    world: World
-    settled: set[tuple[str, str]] = field(default_factory=set)
-    calls: int = 0
-    end: Row | None = None
-
-
-worlds = st.builds(
-    lambda own, shared, sizes: World(
-        {
-            f"accounts/{account}": [*(f"locations/{account}-{number}" for number in range(count)), *shared]
-            for account, count in enumerate(own)
-        },
-        {
-            name: [f"{name}:{number}" for number in range(size)]
-            for name, size in zip(
-                [f"locations/{account}-{number}" for account in range(3) for number in range(3)] + ["locations/s"],
-                sizes,
-                strict=True,
-            )
-        },
-    ),
-    st.lists(st.integers(0, 3), min_size=1, max_size=3),
-    st.sampled_from([[], ["locations/s"]]),
-    st.lists(st.integers(0, 10), min_size=10, max_size=10),
-)
 
 KINDS = st.sampled_from(
     ["page"] * 8 + ["retry", "snooze", "not_found", "forbidden", "token", "page_token", "unverified", "gone"]
@@ -165,46 +77,6 @@ WHAT_HAPPENS = (
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
-TABLES = (jobs, tasks, locations, reviews, dead_letters)
-
-
-@dataclass
-class Contents:
-    """Every row of the store."""
-
-    jobs: list[Row]
-    tasks: list[Row]
-    locations: list[Row]
-    reviews: list[Row]
-    dead_letters: list[Row]
-
-    def of(self, job_id: str, table: str) -> list[Row]:
-        return [row for row in getattr(self, table) if row["job_id"] == job_id]
-
-    def task(self, task_id: int) -> Row:
-        return next(row for row in self.tasks if row["id"] == task_id)
-
-    def reviews_of(self, job_id: str) -> list[tuple[str, str]]:
-        names = {place["no"]: place["location"] for place in self.of(job_id, "locations")}
-        return [(names[row["location_no"]], row["review_id"]) for row in self.reviews if row["location_no"] in names]
-
-    def counts(self, job_id: str) -> dict[str, int]:
-        """The job's counters as the rows tell them."""
-        work, places = self.of(job_id, "tasks"), self.of(job_id, "locations")
-        listings = [task for task in work if task["stage"] == "locations"]
-        return {
-            "tasks_open": sum(task["status"] not in ("done", "dead") for task in work),
-            "tasks_done": sum(task["status"] == "done" for task in work),
-            "tasks_dead": sum(task["status"] == "dead" for task in work),
-            "accounts_found": len(listings),
-            "accounts_done": sum(task["status"] == "done" for task in listings),
-            "locations_found": len(places),
-            "locations_done": sum(place["state"] == "done" for place in places),
-            "locations_unavailable": sum(place["state"] == "unavailable" for place in places),
-            "reviews_fetched": len(self.reviews_of(job_id)),
-            "reviews_expected": sum(place["total"] or 0 for place in places),
-        }
-
 
 class SettleMachine(RuleBasedStateMachine):
     """The store between workers that come and go."""
@@ -213,7 +85,7 @@ class SettleMachine(RuleBasedStateMachine):
         super().__init__()
         self.directory = Path(tempfile.mkdtemp(prefix="settle-machine-"))
         shutil.copy(template(), self.directory / "store.db")
-        self.connection = _open(self.directory / "store.db")
+        self.connection = open_store(self.directory / "store.db")
         self.now = 1_700_000_000.0
         self.known: dict[str, Known] = {}
         self.messages: list[Work] = []

@@ -20,6 +20,7 @@ from app.google.endpoints import Endpoints
 from app.limits.permits import Api
 from app.models.access import DEFAULT_TENANT
 from app.models.job import ENDED, JobStatus
+from app.models.settlement import Settled, Settlement
 from app.models.views import RedriveRequest, RedriveResult
 from app.pipeline.worker import Observer
 from app.simulator import Faults, Simulator
@@ -27,7 +28,6 @@ from app.simulator.faults import AnyRule
 from app.state import AppState
 from app.store.database import Transaction
 from app.store.schema import dead_letters, jobs, locations, reviews, tasks
-from app.store.settle import Settled, Settlement
 from app.wiring import initialize_components, shutdown_background_tasks, start_background_tasks
 
 PATIENCE_SECONDS = 60.0

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from app.models.job import HeldTask, JobStatus, LocationState, Problem, Stage, TaskStatus
 from app.models.review import Account, Location
+from app.models.settlement import LocationEnd, Move, Settled, Settlement, SettleOptions
 from app.store import control
 from app.store.database import Database
-from app.store.settle import LocationEnd, Move, Settled, Settlement, SettleOptions, settle
+from app.store.settle import settle
 from tests.support.store import new_job, review, take
 
 OPTIONS = SettleOptions(announce=False, token_wait=3600.0)

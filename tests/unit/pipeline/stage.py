@@ -11,13 +11,14 @@ from app.google.pages import TokenInfo
 from app.limits.permits import Api, Permit, Wait
 from app.limits.spent import SpentBudgets
 from app.models.job import HeldTask, Stage, Work
+from app.models.settlement import Settled, Settlement, SettleOptions
 from app.pipeline.accounts import AccountWorker
 from app.pipeline.leases import LeaseKeeper
 from app.pipeline.locations import LocationWorker
 from app.pipeline.reviews import ReviewWorker
 from app.pipeline.worker import Tools, Worker, WorkerOptions
 from app.retry.policy import ExponentialBackoffPolicy
-from app.store.settle import Settled, Settlement, SettleOptions, settle
+from app.store.settle import settle
 from app.store.tasks import claim, let_go
 from tests.support.clock import ManualClock
 

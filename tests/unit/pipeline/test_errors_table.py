@@ -6,7 +6,7 @@ import pytest
 
 from app.google.errors import ErrorKind, GoogleError
 from app.models.job import LocationState, Stage, TaskStatus
-from app.store.settle import LocationEnd, Settlement
+from app.models.settlement import LocationEnd, Settlement
 from tests.unit.pipeline.stage import NOW, ListeningQuota, error, held, settlement_of_answer
 
 ALL = tuple(Stage)

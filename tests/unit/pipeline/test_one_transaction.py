@@ -9,10 +9,11 @@ from sqlalchemy import select
 
 from app.models.job import HeldTask, Stage, TaskStatus
 from app.models.review import Account, Location
+from app.models.settlement import Move, Settlement, SettleOptions
 from app.store import settle as settling
 from app.store.database import Database, StoreUnavailableError, Transaction
 from app.store.schema import jobs, locations, reviews, tasks
-from app.store.settle import Move, Settlement, SettleOptions, settle
+from app.store.settle import settle
 from tests.support.store import new_job, review, sqlite_database, take
 
 OPTIONS = SettleOptions(announce=True, token_wait=3600.0)

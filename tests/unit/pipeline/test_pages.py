@@ -7,9 +7,9 @@ import pytest
 from app.google.pages import AccountsPage, LocationsPage, ReviewsPage
 from app.models.job import LocationState, Stage, TaskStatus
 from app.models.review import Account, Location, Review
+from app.models.settlement import LocationEnd, Move, Settlement
 from app.pipeline.lists import MOST_PAGES
 from app.pipeline.reviews import SPARE_PAGES, Walk
-from app.store.settle import LocationEnd, Move, Settlement
 from tests.support.store import review
 from tests.unit.pipeline.stage import held, settlement_of_answer
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.models.job import Problem, TaskStatus
+from app.models.settlement import LocationEnd, Move, Settlement
 from app.pipeline.outcome import Advance, DeadLetter, Outcome, Retry, Snooze, Spent
 from app.pipeline.settle import Situation, settlement_of
 from app.retry.policy import ExponentialBackoffPolicy
-from app.store.settle import LocationEnd, Move, Settlement
 from tests.unit.pipeline.stage import NOW, held
 
 PROBLEM = Problem("http_503", "Google answered 503.", 503)

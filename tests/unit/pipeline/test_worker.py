@@ -9,9 +9,10 @@ from app.google.errors import ErrorKind
 from app.google.pages import AccountsPage, ReviewsPage, TokenInfo
 from app.limits.permits import Wait
 from app.models.job import DEFAULT_PROJECT, HeldTask, Stage, TaskStatus
+from app.models.settlement import Move, Settled
 from app.pipeline.worker import MOST_CRASHES, TokenUnreadableError
 from app.store.database import StoreUnavailableError
-from app.store.settle import JobEndedMeanwhileError, Move, Settled
+from app.store.settle import JobEndedMeanwhileError
 from tests.support.clock import ManualClock, settle_loop
 from tests.unit.pipeline.stage import NOW, Bench, ListeningQuota, ListeningStore, ScriptedGoogle, error, held, work_of
 

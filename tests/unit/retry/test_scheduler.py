@@ -14,11 +14,12 @@ from app.limits.permits import Wait
 from app.limits.spent import SpentBudgets
 from app.models.job import Problem, Stage, TaskStatus, Work
 from app.models.review import Account, Location
+from app.models.settlement import Move, Settlement, SettleOptions
 from app.retry.scheduler import IDLE_SECONDS, RECLAIM_SECONDS, RetryScheduler
 from app.store.database import StoreUnavailableError, Transaction
 from app.store.release import Window
 from app.store.schema import jobs, tasks
-from app.store.settle import Move, Settlement, SettleOptions, settle
+from app.store.settle import settle
 from app.store.sqlite import SqliteDatabase
 from app.store.tasks import claim
 from tests.support.clock import ManualClock, settle_loop
