@@ -31,7 +31,7 @@ class Workload:
 
 
 WORKLOADS = (Workload(1, 100, 1000), Workload(2, 500, 100), Workload(1, 2000, 5))
-QUICK = (Workload(1, 20, 500),)
+QUICK = (Workload(1, 20, 250),)
 
 PROGRAMS = {
     "the service": ("bench.ours",),
