@@ -66,3 +66,12 @@ async def test_a_settle_that_fails_half_way_has_written_nothing(
     assert await database.read(everything) == before
     settled = await database.write(settle, settlement, OPTIONS)
     assert (settled.status, settled.new_reviews) == (TaskStatus.HELD, 2)
+
+
+async def test_a_settle_under_an_old_version_changes_nothing_though_its_task_is_held(database: Database) -> None:
+    settlement = await first_page(database)
+    await database.write(settle, settlement, OPTIONS)
+    before = await database.read(everything)
+    settlement.reviews = [review("c")]
+    assert (await database.write(settle, settlement, OPTIONS)).move is None
+    assert await database.read(everything) == before
