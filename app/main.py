@@ -35,6 +35,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         _bound_the_wait_for_clients()
         state = await initialize_components(chosen)
         set_services(application, state.services)
+        application.state.app_state = state
         set_app_state(state)
         try:
             await start_background_tasks(state)

@@ -119,7 +119,7 @@ def database_of(
     """The store that DATABASE_URL names, not opened. `exclusive`: for the service, not for a command beside it."""
     where = settings.database
     if isinstance(where, PostgresqlServer):
-        return PostgresDatabase(where.url.get_secret_value())
+        return PostgresDatabase(where.url.get_secret_value(), exclusive=exclusive)
     return SqliteDatabase(where.path, exclusive=exclusive, committed=committed)
 
 

@@ -38,7 +38,7 @@ from app.wiring import limits_of
 
 LEAST_DISK_BYTES = 200 * 2**20
 COMFORTABLE_DISK_BYTES = 2 * 2**30
-"""About four million reviews."""
+"""About a million and a half reviews."""
 
 LEAST_FILES = 1024
 """64 calls in flight, as many clients, and the store's files leave room below it."""
@@ -117,7 +117,7 @@ def disk(settings: Settings) -> Finding:
     if free < LEAST_DISK_BYTES:
         return Finding("disk", Health.BROKEN, found, "make room, or move the store by DATABASE_URL")
     if free < COMFORTABLE_DISK_BYTES:
-        return Finding("disk", Health.WARNING, found, "a million reviews take about half a GiB")
+        return Finding("disk", Health.WARNING, found, "a million reviews take about 1.2 GiB")
     return Finding("disk", Health.OK, found)
 
 

@@ -24,7 +24,7 @@ class StoreUnavailableError(Exception):
 
 
 class StoreBusyError(Exception):
-    """Another service process works on this SQLite file. One process at a time: stop it, or use PostgreSQL."""
+    """Another service process works on this store. With the in-process broker there can be only one: stop it first."""
 
 
 @dataclass(frozen=True, slots=True)

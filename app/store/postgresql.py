@@ -5,34 +5,58 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from app.store.database import StoreUnavailableError, Transaction, postgresql_time
+from app.store.database import StoreBusyError, StoreUnavailableError, Transaction, postgresql_time
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class PostgresDatabase:
-    """A database at `url` (`postgresql://user:password@host/name`). Its clock is the server's."""
+_ALONE = 0x616C6F6E65
+"""The key of the advisory lock that a lone service holds; it ends with the connection, and so with the process."""
 
-    def __init__(self, url: str, *, connections: int = 10) -> None:
+
+class PostgresDatabase:
+    """A database at `url` (`postgresql://user:password@host/name`). Its clock is the server's.
+
+    `exclusive`: refuse a second service that asks for the same. A service with a broker of its own must be alone: at
+    its start it takes back all tasks that are out, and another one's would be fetched twice.
+    """
+
+    def __init__(self, url: str, *, connections: int = 10, exclusive: bool = False) -> None:
         self._url = make_url(url).set(drivername="postgresql+asyncpg")
         self._connections = connections
+        self._exclusive = exclusive
         self._engine: AsyncEngine | None = None
+        self._alone: AsyncConnection | None = None
 
     async def start(self) -> None:
         if self._engine is None:
             self._engine = create_async_engine(
                 self._url,
-                pool_size=self._connections,
+                pool_size=self._connections + self._exclusive,
                 max_overflow=0,
                 pool_pre_ping=True,
                 hide_parameters=True,
             )
         await self.version()
+        if self._exclusive and self._alone is None:
+            await self._be_alone(self._engine)
+
+    async def _be_alone(self, engine: AsyncEngine) -> None:
+        connection = await engine.connect()
+        lock = await connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_ALONE})")
+        if not lock.scalar_one():
+            await connection.close()
+            raise StoreBusyError(StoreBusyError.__doc__)
+        await connection.commit()
+        self._alone = connection
 
     async def close(self) -> None:
+        if self._alone is not None:
+            await self._alone.close()
+            self._alone = None
         if self._engine is not None:
             await self._engine.dispose()
             self._engine = None

@@ -62,7 +62,7 @@ async def test_a_unit_that_fails_fails_alone(tmp_path: Path) -> None:
 async def test_a_second_service_on_the_same_file_is_refused(tmp_path: Path) -> None:
     database = await _open(tmp_path)
     second = SqliteDatabase(tmp_path / "s.db", exclusive=True)
-    with pytest.raises(StoreBusyError, match="One process at a time"):
+    with pytest.raises(StoreBusyError, match="only one"):
         await second.start()
     beside = SqliteDatabase(tmp_path / "s.db", exclusive=False)
     await beside.start()
