@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from sqlalchemy import CTE, Select, and_, exists, func, literal, select, tuple_, update
+from sqlalchemy import CTE, Select, and_, bindparam, exists, func, literal, literal_column, select, tuple_, update
 
 from app.models.job import DEFAULT_PROJECT, RUNNING, Stage, TaskStatus, Work
-from app.store.database import Transaction
+from app.store.database import HotStatement, Transaction
 from app.store.schema import jobs, status_in, status_is, tasks
 
 RELEASE_SECONDS = 300.0
@@ -92,21 +92,28 @@ def unrelease(transaction: Transaction, works: Collection[Work]) -> None:
 
 def next_due(transaction: Transaction) -> float | None:
     """When, in seconds since 1970, the next task becomes due that is not due yet."""
-    statement = select(func.min(tasks.c.due_at)).where(
-        status_is(tasks.c.status, TaskStatus.WAITING), tasks.c.due_at > transaction.now
-    )
-    due: float | None = transaction.connection.execute(statement).scalar()
+    due: float | None = _next_due.execute(transaction, {"now": transaction.now}).scalar()
     return due
 
 
 def _out(transaction: Transaction, stage: Stage) -> Counter[str]:
     """Job → its tasks that are released and not claimed yet."""
-    statement = (
-        select(tasks.c.job_id, func.count().label("count"))
-        .where(tasks.c.stage == stage.value, status_is(tasks.c.status, TaskStatus.RELEASED))
-        .group_by(tasks.c.job_id)
+    return Counter({row[0]: row[1] for row in _count_out.execute(transaction, {"stage": stage.value})})
+
+
+_waits = and_(tasks.c.stage == bindparam("stage"), status_is(tasks.c.status, TaskStatus.WAITING))
+
+# The scheduler asks these again and again, also when there is nothing to do.
+_next_due = HotStatement(
+    select(func.min(tasks.c.due_at)).where(
+        status_is(tasks.c.status, TaskStatus.WAITING), tasks.c.due_at > bindparam("now")
     )
-    return Counter({row.job_id: row.count for row in transaction.connection.execute(statement)})
+)
+_count_out = HotStatement(
+    select(tasks.c.job_id, func.count())
+    .where(tasks.c.stage == bindparam("stage"), status_is(tasks.c.status, TaskStatus.RELEASED))
+    .group_by(tasks.c.job_id)
+)
 
 
 class _Job(NamedTuple):
@@ -129,79 +136,63 @@ def _tell(transaction: Transaction, job: _Job, wait: QuotaWait | None) -> None:
 
 def _jobs_in_turn(transaction: Transaction, stage: Stage, after: str) -> Iterator[_Job]:
     """Jobs with waiting tasks, each once, in the order of their ids: from `after` to the end, then from the front."""
-    seen = 0
-    for row in transaction.connection.execute(_walk(stage, after, transaction.now)):
-        seen += 1
-        yield _Job(*row)
-    if not after or seen >= MOST_JOBS:
+    values = {"stage": stage.value, "after": after, "now": transaction.now, "most": MOST_JOBS}
+    tail = [_Job._make(row) for row in _jobs_after.execute(transaction, values)]
+    yield from tail
+    if not after or len(tail) >= MOST_JOBS:
         return
-    for row in transaction.connection.execute(_walk(stage, "", transaction.now).limit(MOST_JOBS - seen)):
-        if row.id > after:
+    for row in _jobs_after.execute(transaction, values | {"after": "", "most": MOST_JOBS - len(tail)}):
+        if row[0] > after:
             return
-        yield _Job(*row)
+        yield _Job._make(row)
 
 
-def waiting_jobs(stage: Stage, after: str) -> CTE:
-    """The ids (`job_id`) of the jobs with waiting tasks of a stage, in order, from the one that follows `after`.
+def waiting_jobs() -> CTE:
+    """The ids (`job_id`) of the jobs with waiting tasks of `:stage`, in order, from the one that follows `:after`.
 
     Each step is one look into the index of waiting tasks; who reads only some rows pays only for these.
     """
-    waits = and_(tasks.c.stage == stage.value, status_is(tasks.c.status, TaskStatus.WAITING))
-    first = select(func.min(tasks.c.job_id).label("job_id")).where(waits, tasks.c.job_id > after)
+    first = select(func.min(tasks.c.job_id).label("job_id")).where(_waits, tasks.c.job_id > bindparam("after"))
     walk = first.cte("waiting_jobs", recursive=True)
-    following = select(func.min(tasks.c.job_id)).where(waits, tasks.c.job_id > walk.c.job_id).scalar_subquery()
+    following = select(func.min(tasks.c.job_id)).where(_waits, tasks.c.job_id > walk.c.job_id).scalar_subquery()
     return walk.union_all(select(following).where(walk.c.job_id.is_not(None)))
 
 
-def _walk(stage: Stage, after: str, now: float) -> Select[str, bool, str, float | None]:
-    """What `_Job` holds of the next jobs that have waiting tasks."""
-    walk = waiting_jobs(stage, after)
-    due = exists(
-        select(literal(1)).where(
-            tasks.c.stage == stage.value,
-            status_is(tasks.c.status, TaskStatus.WAITING),
-            tasks.c.job_id == jobs.c.id,
-            tasks.c.due_at <= now,
-        )
-    )
+def _what_a_job_holds() -> Select[str, bool, str, float | None]:
+    walk = waiting_jobs()
+    due = exists(select(literal(1)).where(_waits, tasks.c.job_id == jobs.c.id, tasks.c.due_at <= bindparam("now")))
     project = func.coalesce(jobs.c.google_project, DEFAULT_PROJECT)
     columns = (jobs.c.id, and_(status_in(jobs.c.status, RUNNING), due), project, jobs.c.waiting_until)
-    return select(*columns).select_from(walk.join(jobs, jobs.c.id == walk.c.job_id)).limit(MOST_JOBS)
+    return select(*columns).select_from(walk.join(jobs, jobs.c.id == walk.c.job_id)).limit(bindparam("most"))
+
+
+_jobs_after = HotStatement(_what_a_job_holds())
+
+_release_due = HotStatement(
+    update(tasks)
+    .where(
+        tasks.c.id.in_(
+            select(tasks.c.id)
+            .where(_waits, tasks.c.job_id == bindparam("job"), tasks.c.due_at <= bindparam("now"))
+            .order_by(tasks.c.due_at, tasks.c.id)
+            .limit(bindparam("most"))
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .values(
+        status=literal_column(f"'{TaskStatus.RELEASED.value}'"),
+        version=tasks.c.version + 1,
+        lease_until=bindparam("lost_at"),
+    )
+    .returning(
+        tasks.c.due_at, tasks.c.id, tasks.c.version, tasks.c.tenant, tasks.c.resource, tasks.c.account, tasks.c.title
+    )
+)
 
 
 def _release_of(transaction: Transaction, stage: Stage, job_id: str, limit: int) -> list[Work]:
     """The job's tasks that have been due longest."""
-    due = (
-        select(tasks.c.id)
-        .where(
-            tasks.c.stage == stage.value,
-            status_is(tasks.c.status, TaskStatus.WAITING),
-            tasks.c.job_id == job_id,
-            tasks.c.due_at <= transaction.now,
-        )
-        .order_by(tasks.c.due_at, tasks.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    rows = transaction.connection.execute(
-        update(tasks)
-        .where(tasks.c.id.in_(due))
-        .values(
-            status=TaskStatus.RELEASED.value,
-            version=tasks.c.version + 1,
-            lease_until=transaction.now + RELEASE_SECONDS,
-        )
-        .returning(
-            tasks.c.due_at,
-            tasks.c.id,
-            tasks.c.version,
-            tasks.c.tenant,
-            tasks.c.resource,
-            tasks.c.account,
-            tasks.c.title,
-        )
-    )
-    return [
-        Work(row.id, row.version, stage, row.tenant, job_id, row.resource, row.account, row.title)
-        for row in sorted(rows, key=lambda row: (row.due_at, row.id))
-    ]
+    now = transaction.now
+    values = {"stage": stage.value, "job": job_id, "now": now, "most": limit, "lost_at": now + RELEASE_SECONDS}
+    rows = sorted(_release_due.execute(transaction, values), key=lambda row: (row.due_at, row.id))
+    return [Work(row.id, row.version, stage, row.tenant, job_id, row.resource, row.account, row.title) for row in rows]

@@ -91,9 +91,9 @@ _LEFT_OVER = (JobStatus.CANCELLED, JobStatus.FAILED)
 def _sweep(transaction: Transaction, limit: int, start: QueuePosition | None) -> tuple[int, QueuePosition | None]:
     """Look at `limit` jobs that have waiting tasks and close those of ended jobs; their counters stay as they are."""
     stage, after = (Stage(start.stage), start.job_id) if start else (FIRST_STAGE, "")
-    walk = waiting_jobs(stage, after)
+    walk = waiting_jobs()
     statement = select(jobs.c.id, jobs.c.status).select_from(walk.join(jobs, jobs.c.id == walk.c.job_id)).limit(limit)
-    rows = transaction.connection.execute(statement).all()
+    rows = transaction.connection.execute(statement, {"stage": stage.value, "after": after}).all()
     closed = 0
     for row in rows:
         if row.status in _LEFT_OVER:
