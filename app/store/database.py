@@ -105,7 +105,7 @@ class HotStatement:
         self._statement = statement
         self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
 
-    def execute(self, transaction: Transaction, values: Mapping[str, Any]) -> CursorResult[Any]:
+    def execute(self, transaction: Transaction, values: Mapping[str, Any]) -> CursorResult[*tuple[Any, ...]]:
         """`values` by the names of the statement's parameters."""
         dialect = transaction.connection.dialect
         text, names, constants = self._compiled.get(dialect.name) or self._compile(dialect)
