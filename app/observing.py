@@ -44,8 +44,9 @@ class WalkObserver:
 
     def _tell_trouble(self, settlement: Settlement, move: Move) -> None:
         task = settlement.task
-        if settlement.oversized:
-            self._metrics.dead_lettered("review_too_large", len(settlement.oversized))
+        for item in settlement.given_up:
+            self._metrics.dead_lettered(item.cause)
+            log.warning(Event.ITEM_GIVEN_UP, resource=item.resource, cause=item.cause)
         if move.error is None:
             return
         where = {"stage": task.stage, "resource": task.resource, "cause": move.error.type}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from app.models.job import HeldTask, JobStatus, LocationState, Problem, TaskStatus
 from app.models.review import Account, Location, Review
@@ -30,6 +31,15 @@ class LocationEnd:
     cause: str | None = None
 
 
+class GivenUp(NamedTuple):
+    """One item of a page that cannot be kept; the rest of the page goes on. Dead-lettered once a job and `resource`."""
+
+    kind: str
+    resource: str
+    cause: str
+    detail: str
+
+
 @dataclass(slots=True)
 class Settlement:
     """What to write for a held task.
@@ -37,7 +47,7 @@ class Settlement:
     `page`: an answer of Google's is settled (not only an attempt). `again` is asked, after the reviews are in, how
     many of them were new: only the transaction knows whether a location's rows match Google's total.
     `try_other_account`: this account may not read the location; if another lists it, that one is asked. `waiting` is
-    what people are told: the reason and until when (seconds since 1970). `oversized` reviews are dead-lettered.
+    what people are told: the reason and until when (seconds since 1970).
     """
 
     task: HeldTask
@@ -47,7 +57,7 @@ class Settlement:
     accounts: list[Account] = field(default_factory=list)
     locations: list[Location] = field(default_factory=list)
     reviews: list[Review] = field(default_factory=list)
-    oversized: list[Review] = field(default_factory=list)
+    given_up: list[GivenUp] = field(default_factory=list)
     total: int | None = None
     average: float | None = None
     location_end: LocationEnd | None = None

@@ -4,7 +4,7 @@ from app.google.errors import ErrorKind, GoogleError
 from app.google.pages import AccountsPage
 from app.limits.permits import Api
 from app.models.job import DEFAULT_PROJECT, HeldTask, Stage
-from app.pipeline.lists import after_page
+from app.pipeline.lists import after_page, nameless
 from app.pipeline.outcome import Advance, DeadLetter, Outcome, Spent
 from app.pipeline.refusals import problem_of
 from app.pipeline.worker import Worker
@@ -36,8 +36,10 @@ class AccountWorker(Worker[AccountsPage]):
         return await self.google.list_accounts(token, task.cursor)
 
     def advance(self, task: HeldTask, page: AccountsPage) -> Outcome:
-        move = after_page(task, page.next_page_token, page.odd)
-        return move if isinstance(move, DeadLetter) else Advance(move, accounts=page.accounts)
+        move = after_page(task, page.next_page_token)
+        if isinstance(move, DeadLetter):
+            return move
+        return Advance(move, accounts=page.accounts, given_up=nameless(task, page.odd))
 
     def refused(self, task: HeldTask, error: GoogleError) -> Outcome:
         """Without accounts there is nothing to fetch."""

@@ -2,7 +2,7 @@
 
 from app.google.errors import GoogleError
 from app.models.job import HeldTask, Problem, TaskStatus
-from app.models.settlement import Move
+from app.models.settlement import GivenUp, Move
 from app.pipeline.outcome import Advance, DeadLetter
 from app.pipeline.refusals import problem_of
 from app.pipeline.settle import MILLISECOND, stay
@@ -12,12 +12,8 @@ MOST_PAGES = 10_000
 """Of accounts, or of one account's locations: a million locations. More is Google's page tokens going in circles."""
 
 
-def after_page(task: HeldTask, next_token: str | None, odd: int) -> Move | DeadLetter:
-    """On to the next page, or done; a list that loops or names nothing usable must not pass for complete."""
-    if odd:
-        return DeadLetter(
-            Problem("unknown_shape", f"{odd} items of Google's list had no usable name; nothing was guessed.")
-        )
+def after_page(task: HeldTask, next_token: str | None) -> Move | DeadLetter:
+    """On to the next page, or done; a list that loops must not pass for complete."""
     if next_token is None:
         return Move(TaskStatus.DONE, pages=task.pages + 1)
     if next_token == task.cursor or task.pages >= MOST_PAGES:
@@ -25,6 +21,14 @@ def after_page(task: HeldTask, next_token: str | None, odd: int) -> Move | DeadL
             Problem("page_token_loop", "Google's page tokens go in circles: the list cannot be read to its end.")
         )
     return Move(TaskStatus.HELD, next_token, pages=task.pages + 1, restarts=task.restarts)
+
+
+def nameless(task: HeldTask, odd: int) -> list[GivenUp]:
+    """Items of the page without a name that could be asked for: told, while the others are walked."""
+    if not odd:
+        return []
+    detail = f"{odd} items of Google's list had no usable name: nothing was guessed, the others were walked."
+    return [GivenUp("item", f"{task.resource}, page {task.pages + 1}", "unknown_shape", detail)]
 
 
 def look_again(task: HeldTask, error: GoogleError, policy: ExponentialBackoffPolicy) -> Advance:

@@ -4,7 +4,7 @@ from app.google.errors import GoogleError
 from app.google.pages import LocationsPage
 from app.limits.permits import Api
 from app.models.job import HeldTask, Stage
-from app.pipeline.lists import after_page, look_again
+from app.pipeline.lists import after_page, look_again, nameless
 from app.pipeline.outcome import Advance, DeadLetter, Outcome
 from app.pipeline.refusals import problem_of
 from app.pipeline.worker import Worker
@@ -20,8 +20,10 @@ class LocationWorker(Worker[LocationsPage]):
         return await self.google.list_locations(token, task.resource, task.cursor)
 
     def advance(self, task: HeldTask, page: LocationsPage) -> Outcome:
-        move = after_page(task, page.next_page_token, page.odd)
-        return move if isinstance(move, DeadLetter) else Advance(move, locations=page.locations)
+        move = after_page(task, page.next_page_token)
+        if isinstance(move, DeadLetter):
+            return move
+        return Advance(move, locations=page.locations, given_up=nameless(task, page.odd))
 
     def refused(self, task: HeldTask, error: GoogleError) -> Outcome:
         """A 404 is seen at random: looked at twice. The rest of the job goes on without this account."""

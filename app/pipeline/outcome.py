@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from app.models.job import Problem
 from app.models.review import Account, Location, Review
-from app.models.settlement import LocationEnd, Move
+from app.models.settlement import GivenUp, LocationEnd, Move
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Advance:
     accounts: list[Account] = field(default_factory=list)
     locations: list[Location] = field(default_factory=list)
     reviews: list[Review] = field(default_factory=list)
-    oversized: list[Review] = field(default_factory=list)
+    given_up: list[GivenUp] = field(default_factory=list)
     total: int | None = None
     average: float | None = None
     location_end: LocationEnd | None = None

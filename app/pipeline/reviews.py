@@ -13,7 +13,7 @@ from app.google.pages import ReviewsPage
 from app.limits.permits import Api
 from app.models.job import HeldTask, LocationState, Stage, TaskStatus
 from app.models.review import Review
-from app.models.settlement import LocationEnd, Move
+from app.models.settlement import GivenUp, LocationEnd, Move
 from app.pipeline.lists import look_again
 from app.pipeline.outcome import Advance, DeadLetter, Outcome
 from app.pipeline.refusals import problem_of
@@ -53,14 +53,14 @@ class ReviewWorker(Worker[ReviewsPage]):
         return await self.google.list_reviews(token, task.account, task.resource, task.cursor)
 
     def advance(self, task: HeldTask, page: ReviewsPage) -> Outcome:
-        kept, oversized = self._split(page.reviews)
+        kept, given_up = self._split(task, page.reviews)
         total = task.location_total if page.total is None else page.total
         move, end = _next(task, page, total)
         ends = move.status is TaskStatus.DONE and end == LocationEnd(LocationState.DONE)
         return Advance(
             move,
             reviews=kept,
-            oversized=oversized,
+            given_up=given_up,
             total=page.total,
             average=page.average,
             location_end=end,
@@ -79,12 +79,17 @@ class ReviewWorker(Worker[ReviewsPage]):
         """Read as far as Google allows; the gap is recorded with the location."""
         return Advance(DONE, page=False, location_end=LocationEnd(LocationState.DONE, error.reason))
 
-    def _split(self, reviews: list[Review]) -> tuple[list[Review], list[Review]]:
+    def _split(self, task: HeldTask, reviews: list[Review]) -> tuple[list[Review], list[GivenUp]]:
         limit = self.options.max_review_bytes
-        oversized = [review for review in reviews if len(review.raw) > limit]
-        if not oversized:
-            return reviews, oversized
-        return [review for review in reviews if len(review.raw) <= limit], oversized
+        if all(len(review.raw) <= limit for review in reviews):
+            return reviews, []
+        kept = [review for review in reviews if len(review.raw) <= limit]
+        return kept, [_too_large(task, review, limit) for review in reviews if len(review.raw) > limit]
+
+
+def _too_large(task: HeldTask, review: Review, limit: int) -> GivenUp:
+    detail = f"The review has {len(review.raw)} bytes; MAX_REVIEW_BYTES allows {limit}."
+    return GivenUp("review", f"{task.resource}/reviews/{review.review_id}", "review_too_large", detail)
 
 
 def _unavailable(cause: str, error: GoogleError) -> Advance:

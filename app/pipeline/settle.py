@@ -54,7 +54,7 @@ def _advance(task: HeldTask, outcome: Advance, situation: Situation) -> Settleme
         accounts=outcome.accounts,
         locations=outcome.locations,
         reviews=outcome.reviews,
-        oversized=outcome.oversized,
+        given_up=outcome.given_up,
         total=outcome.total,
         average=outcome.average,
         location_end=outcome.location_end,

@@ -25,25 +25,25 @@ def bury(transaction: Transaction, task: HeldTask, move: Move) -> None:
     _insert(transaction, task, [letter])
 
 
-def bury_oversized(transaction: Transaction, settlement: Settlement) -> None:
-    """Each once a job: a second look, or another page that overlaps, meets them again."""
+def bury_items(transaction: Transaction, settlement: Settlement) -> None:
+    """What the page held and could not be kept; once a job, for a second look meets it again."""
     task = settlement.task
-    found = {f"{task.resource}/reviews/{review.review_id}": review for review in settlement.oversized}
+    given_up = {item.resource: item for item in settlement.given_up}
     known = select(dead_letters.c.resource).where(
-        dead_letters.c.job_id == task.job_id, dead_letters.c.stage == "review", dead_letters.c.resource.in_(found)
+        dead_letters.c.job_id == task.job_id, dead_letters.c.task_id.is_(None), dead_letters.c.resource.in_(given_up)
     )
     for resource in transaction.connection.execute(known).scalars().all():
-        del found[resource]
+        del given_up[resource]
     letters = [
         {
-            "stage": "review",
-            "resource": resource,
-            "cause": "review_too_large",
-            "detail": f"The review has {len(review.raw)} bytes; MAX_REVIEW_BYTES allows fewer.",
+            "stage": item.kind,
+            "resource": item.resource,
+            "cause": item.cause,
+            "detail": item.detail,
             "attempts": 1,
             "cursor": task.cursor,
         }
-        for resource, review in found.items()
+        for item in given_up.values()
     ]
     _insert(transaction, task, letters)
 

@@ -20,7 +20,7 @@ from app.models.job import (
     TaskStatus,
 )
 from app.models.settlement import LocationEnd, Move, Settled, Settlement, SettleOptions
-from app.store.bury import bury, bury_oversized
+from app.store.bury import bury, bury_items
 from app.store.counters import Counters, JobNow, add_to_job
 from app.store.database import HotStatement, Transaction
 from app.store.ends import fail_job, finish_job, park_for_token
@@ -97,8 +97,8 @@ def _write(transaction: Transaction, settlement: Settlement, add: Counters, opti
         insert_locations(transaction, task, settlement.locations, add)
     if settlement.reviews:
         insert_reviews(transaction, task, settlement.reviews, add, announce=options.announce)
-    if settlement.oversized:
-        bury_oversized(transaction, settlement)
+    if settlement.given_up:
+        bury_items(transaction, settlement)
     if settlement.again is not None:
         move, end = settlement.again(add.reviews_fetched)
     if settlement.try_other_account:

@@ -26,6 +26,7 @@ class Event(StrEnum):
     TASK_DEAD = "task.dead"
     TASK_BROKEN_OFF = "task.broken_off"
     TASK_NOT_GIVEN_BACK = "task.not_given_back"
+    ITEM_GIVEN_UP = "item.given_up"
     TASKS_RECLAIMED = "tasks.reclaimed"
     SETTLE_DROPPED = "settle.dropped"
     DEAD_LETTERS_REDRIVEN = "dead_letters.redriven"

@@ -59,10 +59,14 @@ async def test_a_list_that_goes_in_circles_is_dead_and_not_complete(
 
 
 @pytest.mark.parametrize(("stage", "last"), LISTS)
-async def test_a_list_with_items_nobody_can_name_is_dead_and_not_complete(stage: Stage, last: Any) -> None:
-    settlement = await read(last._replace(odd=1), stage)
-    assert settlement.move.error is not None
-    assert (settlement.move.status, settlement.move.error.type) == (DEAD, "unknown_shape")
+async def test_items_that_nobody_can_name_are_told_and_the_others_are_walked(stage: Stage, last: Any) -> None:
+    settlement = await read(last._replace(odd=2, next_page_token="p2"), stage, pages=3)
+    (item,) = settlement.given_up
+    assert (item.kind, item.cause) == ("item", "unknown_shape")
+    assert item.resource.endswith(", page 4")
+    assert item.detail.startswith("2 items")
+    assert (settlement.move.status, settlement.move.cursor) == (HELD, "p2")
+    assert settlement.accounts or settlement.locations
 
 
 async def test_reviews_go_on_with_the_next_page() -> None:
@@ -147,5 +151,5 @@ async def test_a_review_that_is_too_large_is_set_apart_and_the_page_goes_on() ->
     just = review("just")._replace(raw=b" " * 900_000)
     settlement = await read(ReviewsPage([review("a"), large, just], 3, 4.0, "p2"))
     assert [item.review_id for item in settlement.reviews] == ["a", "just"]
-    assert settlement.oversized == [large]
+    assert [item.resource for item in settlement.given_up] == [f"locations/1/reviews/{large.review_id}"]
     assert settlement.move.status is HELD
