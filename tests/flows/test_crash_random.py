@@ -26,7 +26,7 @@ NIGHTLY_TOKEN = "ya29.sim-accounts5-locations20-reviews1000-seed6"
 SLOW = {"fault": "latency", "seconds": 0.005, "jitter": 0.02}
 """So that a kill finds pages on their way."""
 
-ANSWERS = 300
+ANSWERS = 150
 """Answers before the kill; most of their jobs have not begun by then."""
 
 MOST_IN_FLIGHT = 3 * 4 + 1
