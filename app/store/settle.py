@@ -8,7 +8,7 @@ same time must both be counted. Open = 0 ends the job.
 import json
 from dataclasses import replace
 
-from sqlalchemy import Double, bindparam, exists, func, select, update
+from sqlalchemy import Double, Text, bindparam, exists, func, null, select, update
 
 from app.models.job import (
     OPEN,
@@ -133,6 +133,12 @@ _grow_location = HotStatement(
     )
 )
 
+_end_location = HotStatement(
+    update(locations)
+    .where(locations.c.no == bindparam("number"))
+    .values(state=bindparam("end"), cause=bindparam("why"), gap=bindparam("missing_rows"))
+)
+
 
 def _update_location(transaction: Transaction, settlement: Settlement, end: LocationEnd | None, add: Counters) -> None:
     task = settlement.task
@@ -152,11 +158,8 @@ def _update_location(transaction: Transaction, settlement: Settlement, end: Loca
     if end is not None:
         fetched = task.location_fetched + add.reviews_fetched
         gap = total - fetched if total is not None and total != fetched else None
-        transaction.connection.execute(
-            update(locations)
-            .where(locations.c.no == task.location_no)
-            .values(state=end.state.value, cause=end.cause, gap=gap)
-        )
+        ended = {"number": task.location_no, "end": end.state.value, "why": end.cause, "missing_rows": gap}
+        _end_location.execute(transaction, ended)
 
 
 def _count_end(task: HeldTask, move: Move, end: LocationEnd | None, add: Counters) -> None:
@@ -183,21 +186,42 @@ def _stays_as_guarded(task: HeldTask, guarded: Move, move: Move) -> bool:
     )
 
 
+_keep = (
+    update(tasks)
+    .where(tasks.c.id == bindparam("held_id"))
+    .values(
+        cursor=bindparam("next_cursor"),
+        walk=bindparam("next_walk"),
+        pages=bindparam("settled_pages"),
+        restarts=bindparam("next_restarts"),
+        missing=bindparam("next_missing"),
+        attempt=bindparam("next_attempt"),
+        last_error=func.coalesce(bindparam("newest_error", type_=Text), tasks.c.last_error),
+    )
+)
+_go_on = HotStatement(_keep)
+_put_down = HotStatement(
+    _keep.values(status=bindparam("next_status"), holder=null(), lease_until=null(), due_at=bindparam("next_due"))
+)
+
+
 def _place(transaction: Transaction, task: HeldTask, move: Move) -> None:
+    error = move.error and json.dumps({"type": move.error.type, "detail": move.error.detail})
     values: dict[str, object] = {
-        "status": move.status.value,
-        "cursor": move.cursor,
-        "walk": move.walk,
-        "pages": move.pages,
-        "restarts": move.restarts,
-        "missing": move.missing,
-        "attempt": move.attempt,
+        "held_id": task.task_id,
+        "next_cursor": move.cursor,
+        "next_walk": move.walk,
+        "settled_pages": move.pages,
+        "next_restarts": move.restarts,
+        "next_missing": move.missing,
+        "next_attempt": move.attempt,
+        "newest_error": error,
     }
-    if move.status is not TaskStatus.HELD:
-        values |= {"holder": None, "lease_until": None, "due_at": transaction.now + move.delay}
-    if move.error is not None:
-        values["last_error"] = json.dumps({"type": move.error.type, "detail": move.error.detail})
-    transaction.connection.execute(update(tasks).where(tasks.c.id == task.task_id).values(values))
+    if move.status is TaskStatus.HELD:
+        _go_on.execute(transaction, values)
+    else:
+        values |= {"next_status": move.status.value, "next_due": transaction.now + move.delay}
+        _put_down.execute(transaction, values)
 
 
 def _after(transaction: Transaction, settlement: Settlement, job: JobNow, options: SettleOptions) -> JobStatus | None:

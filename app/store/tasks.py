@@ -4,11 +4,13 @@ Every transition is a compare-and-set on `version` that raises it, so whoever ho
 """
 
 from collections.abc import Collection
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import bindparam, exists, func, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select, tuple_, update
 
 from app.models.job import RUNNING, HeldTask, JobStatus, Stage, TaskStatus
-from app.store.database import Transaction
+from app.store.database import HotStatement, Transaction
 from app.store.schema import credentials, jobs, locations, status_in, status_is, tasks
 
 _job_runs = exists(select(jobs.c.id).where(jobs.c.id == tasks.c.job_id, status_in(jobs.c.status, RUNNING)))
@@ -21,46 +23,62 @@ def claim(transaction: Transaction, wanted: Collection[tuple[int, int]], holder:
     """
     if not wanted:
         return []
-    named = tuple_(tasks.c.id, tasks.c.version).in_(list(wanted))
-    released = status_is(tasks.c.status, TaskStatus.RELEASED)
-    hit = transaction.connection.execute(
+    named = _names(wanted)
+    taken = {"holder": holder, "lease_until": transaction.now + lease}
+    hit = [row[0] for row in _take(len(wanted)).execute(transaction, named | taken)]
+    if len(hit) < len(wanted):
+        _leave(len(wanted)).execute(transaction, named)
+    return _held(transaction, hit)
+
+
+def _names(wanted: Collection[tuple[int, int]]) -> dict[str, int]:
+    return {
+        name: value
+        for number, (task_id, version) in enumerate(wanted)
+        for name, value in ((f"task{number}", task_id), (f"at{number}", version))
+    }
+
+
+def _named(count: int) -> ColumnElement[bool]:
+    """So many tasks, each by its id and version."""
+    return or_(
+        *(
+            and_(tasks.c.id == bindparam(f"task{number}"), tasks.c.version == bindparam(f"at{number}"))
+            for number in range(count)
+        )
+    )
+
+
+@lru_cache(maxsize=256)
+def _take(count: int) -> HotStatement:
+    return HotStatement(
         update(tasks)
-        .where(named, released, _job_runs)
+        .where(_named(count), status_is(tasks.c.status, TaskStatus.RELEASED), _job_runs)
         .values(
             status=TaskStatus.HELD.value,
-            holder=holder,
-            lease_until=transaction.now + lease,
+            holder=bindparam("holder"),
+            lease_until=bindparam("lease_until"),
             version=tasks.c.version + 1,
             crashes=tasks.c.crashes + 1,
         )
         .returning(tasks.c.id)
-    ).scalars()
-    held = _held(transaction, list(hit))
-    if len(held) < len(wanted):
-        transaction.connection.execute(
-            update(tasks).where(named, released).values(status=TaskStatus.WAITING.value, version=tasks.c.version + 1)
-        )
-    _start_jobs(transaction, {task.job_id for task in held})
-    return held
-
-
-def _start_jobs(transaction: Transaction, job_ids: Collection[str]) -> None:
-    if not job_ids:
-        return
-    transaction.connection.execute(
-        update(jobs)
-        .where(jobs.c.id.in_(job_ids), status_is(jobs.c.status, JobStatus.PENDING))
-        .values(status=JobStatus.PROCESSING.value, updated_at=transaction.now)
     )
 
 
+@lru_cache(maxsize=256)
+def _leave(count: int) -> HotStatement:
+    """Released, but their job does not run: they wait again."""
+    return HotStatement(
+        update(tasks)
+        .where(_named(count), status_is(tasks.c.status, TaskStatus.RELEASED))
+        .values(status=TaskStatus.WAITING.value, version=tasks.c.version + 1)
+    )
+
+
+_TASK_COLUMNS = "version stage tenant job_id resource account title cursor walk pages restarts missing attempt crashes"
+
 _HELD_COLUMNS = (
-    *(
-        tasks.c[name]
-        for name in (
-            "version stage tenant job_id resource account title cursor walk pages restarts missing attempt crashes"
-        ).split()
-    ),
+    *(tasks.c[name] for name in _TASK_COLUMNS.split()),
     tasks.c.id.label("task_id"),
     tasks.c.location_no,
     jobs.c.google_project.label("project"),
@@ -70,23 +88,47 @@ _HELD_COLUMNS = (
     func.coalesce(locations.c.fetched, 0).label("location_fetched"),
     locations.c.total.label("location_total"),
     locations.c.verified.label("location_verified"),
+    jobs.c.status.label("job_status"),
 )
 
-_held_statement = (
-    select(*_HELD_COLUMNS)
-    .join(jobs, jobs.c.id == tasks.c.job_id)
-    .outerjoin(credentials, credentials.c.job_id == tasks.c.job_id)
-    .outerjoin(locations, locations.c.no == tasks.c.location_no)
-    .where(tasks.c.id.in_(bindparam("ids", expanding=True)))
-    .order_by(tasks.c.id)
-)
+
+@lru_cache(maxsize=256)
+def _look(count: int) -> HotStatement:
+    return HotStatement(
+        select(*_HELD_COLUMNS)
+        .join(jobs, jobs.c.id == tasks.c.job_id)
+        .outerjoin(credentials, credentials.c.job_id == tasks.c.job_id)
+        .outerjoin(locations, locations.c.no == tasks.c.location_no)
+        .where(tasks.c.id.in_([bindparam(f"task{number}") for number in range(count)]))
+        .order_by(tasks.c.id)
+    )
 
 
 def _held(transaction: Transaction, ids: list[int]) -> list[HeldTask]:
+    """The tasks just taken, with what their work needs; their jobs have begun."""
     if not ids:
         return []
-    rows = transaction.connection.execute(_held_statement, {"ids": ids}).mappings()
-    return [HeldTask(**{**row, "stage": Stage(row["stage"])}) for row in rows]
+    values = {f"task{number}": task_id for number, task_id in enumerate(ids)}
+    rows = [dict(row) for row in _look(len(ids)).execute(transaction, values).mappings()]
+    begun = {row["job_id"] for row in rows if row.pop("job_status") == JobStatus.PENDING}
+    _start_jobs(transaction, begun)
+    return [_held_task(row) for row in rows]
+
+
+def _held_task(row: dict[str, Any]) -> HeldTask:
+    verified = row["location_verified"]  # a number in SQLite
+    row |= {"stage": Stage(row["stage"]), "location_verified": None if verified is None else bool(verified)}
+    return HeldTask(**row)
+
+
+def _start_jobs(transaction: Transaction, job_ids: Collection[str]) -> None:
+    if not job_ids:
+        return
+    transaction.connection.execute(
+        update(jobs)
+        .where(jobs.c.id.in_(sorted(job_ids)), status_is(jobs.c.status, JobStatus.PENDING))
+        .values(status=JobStatus.PROCESSING.value, updated_at=transaction.now)
+    )
 
 
 def extend(transaction: Transaction, task_ids: Collection[int], holder: str, lease: float) -> int:
