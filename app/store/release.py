@@ -148,14 +148,16 @@ def _jobs_in_turn(transaction: Transaction, stage: Stage, after: str) -> Iterato
 
 
 def waiting_jobs() -> CTE:
-    """The ids (`job_id`) of the jobs with waiting tasks of `:stage`, in order, from the one that follows `:after`.
+    """The ids (`job_id`) of the next `:most` jobs with waiting tasks of `:stage`, in order, behind `:after`.
 
-    Each step is one look into the index of waiting tasks; who reads only some rows pays only for these.
+    Each step is one look into the index of waiting tasks. The steps are counted, because SQLite takes all of them
+    before it hands out the first row.
     """
-    first = select(func.min(tasks.c.job_id).label("job_id")).where(_waits, tasks.c.job_id > bindparam("after"))
-    walk = first.cte("waiting_jobs", recursive=True)
+    first = select(func.min(tasks.c.job_id).label("job_id"), literal(1).label("step"))
+    walk = first.where(_waits, tasks.c.job_id > bindparam("after")).cte("waiting_jobs", recursive=True)
     following = select(func.min(tasks.c.job_id)).where(_waits, tasks.c.job_id > walk.c.job_id).scalar_subquery()
-    return walk.union_all(select(following).where(walk.c.job_id.is_not(None)))
+    more = and_(walk.c.job_id.is_not(None), walk.c.step < bindparam("most"))
+    return walk.union_all(select(following, walk.c.step + 1).where(more))
 
 
 def _what_a_job_holds() -> Select[str, bool, str, float | None]:

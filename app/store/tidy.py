@@ -92,8 +92,8 @@ def _sweep(transaction: Transaction, limit: int, start: QueuePosition | None) ->
     """Look at `limit` jobs that have waiting tasks and close those of ended jobs; their counters stay as they are."""
     stage, after = (Stage(start.stage), start.job_id) if start else (FIRST_STAGE, "")
     walk = waiting_jobs()
-    statement = select(jobs.c.id, jobs.c.status).select_from(walk.join(jobs, jobs.c.id == walk.c.job_id)).limit(limit)
-    rows = transaction.connection.execute(statement, {"stage": stage.value, "after": after}).all()
+    statement = select(jobs.c.id, jobs.c.status).select_from(walk.join(jobs, jobs.c.id == walk.c.job_id))
+    rows = transaction.connection.execute(statement, {"stage": stage.value, "after": after, "most": limit}).all()
     closed = 0
     for row in rows:
         if row.status in _LEFT_OVER:

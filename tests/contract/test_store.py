@@ -7,6 +7,7 @@ from app.models.job import HeldTask, LocationState, Problem, Stage, TaskStatus
 from app.models.review import Account, Location
 from app.models.settlement import LocationEnd, Move, Settled, Settlement, SettleOptions
 from app.store.database import Database, Transaction
+from app.store.release import waiting_jobs
 from app.store.schema import jobs, locations, outbox, reviews
 from app.store.settle import settle
 from tests.support.store import new_job, review, take
@@ -141,3 +142,15 @@ async def test_an_old_copy_of_a_work_message_claims_nothing(database: Database, 
     old = [(task.task_id, task.version - 1)] * copies
     assert await database.write(claim, old, "worker-2", 15.0) == []
     assert (await _settle(database, Settlement(task, Move(TaskStatus.DONE), page=True))).job_ended == "completed"
+
+
+async def test_a_look_at_the_jobs_that_wait_takes_no_more_steps_than_it_was_asked_for(database: Database) -> None:
+    for _ in range(6):
+        await new_job(database)
+
+    def steps(transaction: Transaction) -> int:
+        walk = select(func.count()).select_from(waiting_jobs())
+        values = {"stage": Stage.ACCOUNTS.value, "after": "", "most": 4}
+        return int(transaction.connection.execute(walk, values).scalar_one())
+
+    assert await database.read(steps) == 4
