@@ -5,6 +5,7 @@ Due times live in the store, so they survive a restart; what a lost message or a
 
 import asyncio
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import structlog
 
@@ -38,11 +39,14 @@ class RetryScheduler:
         self._spent = spent
         self._window = window
         self._after = dict.fromkeys(Stage, "")
+        self._began = dict.fromkeys(Stage, "")
+        self._news = False
         self._woken = asyncio.Event()
         self._reclaim_at = 0.0
 
     def wake(self) -> None:
-        """Something is due, or there is room in a window: look at once."""
+        """Something is due, or there is room in a window: look at once, and at every job."""
+        self._news = True
         self._woken.set()
 
     async def begin(self) -> None:
@@ -64,14 +68,20 @@ class RetryScheduler:
     async def release_due(self) -> float | None:
         """One pass over the stages. Returns when the next task becomes due (epoch seconds), None if none is known."""
         self._woken.clear()
+        if self._news:
+            self._news, self._began = False, dict(self._after)
         await self._reclaim()
         closed = {stage: self._closed(stage) for stage in Stage}
-        released, due = await self._database.write(_release_all, self._window, dict(self._after), closed)
-        self._after = {stage: of.last_job for stage, of in released.items()}
+        places = {stage: _Place(self._after[stage], self._began[stage]) for stage in Stage}
+        released, due = await self._database.write(_release_all, self._window, places, closed)
+        for stage, of in released.items():
+            self._after[stage] = of.last_job
+            if of.complete:
+                self._began[stage] = of.last_job
         if works := [work for of in released.values() for work in of.works]:
             await self._publish(works)
         if not all(of.complete for of in released.values()):
-            self.wake()
+            self._woken.set()
         openings = [moment for moment in (due, self._spent.next_opening()) if moment is not None]
         return min(openings, default=None)
 
@@ -105,11 +115,21 @@ class RetryScheduler:
             sleeper.cancel()
 
 
+class _Place(NamedTuple):
+    """Where a pass goes on in a stage: behind the job `after`, in a round that began behind `began`."""
+
+    after: str
+    began: str
+
+
 def _release_all(
     transaction: Transaction,
     window: Window,
-    after: Mapping[Stage, str],
+    places: Mapping[Stage, _Place],
     closed: Mapping[Stage, Mapping[str, QuotaWait]],
 ) -> tuple[dict[Stage, Released], float | None]:
-    released = {stage: release(transaction, stage, window, after[stage], closed[stage]) for stage in Stage}
+    released = {
+        stage: release(transaction, stage, window, place.after, closed[stage], began=place.began)
+        for stage, place in places.items()
+    }
     return released, next_due(transaction)

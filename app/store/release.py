@@ -5,7 +5,7 @@ only as many tasks are read as are released; a paused job with a million tasks c
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ NO_WAITS: Mapping[str, QuotaWait] = MappingProxyType({})
 
 
 class Released(NamedTuple):
-    """The tasks released, for the broker; the job at which the next pass goes on; whether all jobs had their turn."""
+    """The tasks released, for the broker; the job at which the next pass goes on; whether the round is over."""
 
     works: list[Work]
     last_job: str
@@ -49,10 +49,17 @@ class Released(NamedTuple):
 
 
 def release(
-    transaction: Transaction, stage: Stage, window: Window, after: str = "", closed: Mapping[str, QuotaWait] = NO_WAITS
+    transaction: Transaction,
+    stage: Stage,
+    window: Window,
+    after: str = "",
+    closed: Mapping[str, QuotaWait] = NO_WAITS,
+    *,
+    began: str | None = None,
 ) -> Released:
     """Release due tasks of running jobs, beginning with the job that follows `after`.
 
+    A round ends when something was released, or when every job was looked at: `began` is where it began (None: here).
     Tasks of jobs whose Google project is among `closed` stay: its quota is spent, and they could only come back. The
     jobs are told so.
     The caller hands them to the broker after the commit; what is lost between the two is found by `reclaim_expired`.
@@ -61,7 +68,7 @@ def release(
     room = window.total - sum(out.values())
     if room <= 0:
         return Released([], after, complete=True)
-    looked_at = list(_jobs_in_turn(transaction, stage, after))
+    looked_at, all_seen = _jobs_in_turn(transaction, stage, after, after if began is None else began)
     due = [job for job in looked_at if job.due]
     for job in due:
         _tell(transaction, job, closed.get(job.project))
@@ -75,7 +82,7 @@ def release(
             out[job_id] += len(taken)
             works += taken
     last = ready[-1] if ready else looked_at[-1].id if looked_at else after
-    return Released(works, last, complete=len(looked_at) < MOST_JOBS or bool(works))
+    return Released(works, last, complete=all_seen or bool(works))
 
 
 def unrelease(transaction: Transaction, works: Collection[Work]) -> None:
@@ -134,17 +141,23 @@ def _tell(transaction: Transaction, job: _Job, wait: QuotaWait | None) -> None:
     )
 
 
-def _jobs_in_turn(transaction: Transaction, stage: Stage, after: str) -> Iterator[_Job]:
-    """Jobs with waiting tasks, each once, in the order of their ids: from `after` to the end, then from the front."""
-    values = {"stage": stage.value, "after": after, "now": transaction.now, "most": MOST_JOBS}
-    tail = [_Job._make(row) for row in _jobs_after.execute(transaction, values)]
-    yield from tail
-    if not after or len(tail) >= MOST_JOBS:
-        return
-    for row in _jobs_after.execute(transaction, values | {"after": "", "most": MOST_JOBS - len(tail)}):
-        if row[0] > after:
-            return
-        yield _Job._make(row)
+def _jobs_in_turn(transaction: Transaction, stage: Stage, after: str, began: str) -> tuple[list[_Job], bool]:
+    """The next jobs with waiting tasks in the order of their ids: to the end, then from the front up to `began`.
+
+    And whether the round, which began behind `began`, is through with them.
+    """
+    behind = [] if after < began else _following(transaction, stage, after, MOST_JOBS)
+    room = MOST_JOBS - len(behind)
+    if not room:
+        return behind, False
+    front = _following(transaction, stage, after if after < began else "", room)
+    before = [job for job in front if job.id <= began]
+    return behind + before, len(before) < room or before[-1].id == began
+
+
+def _following(transaction: Transaction, stage: Stage, after: str, most: int) -> list[_Job]:
+    values = {"stage": stage.value, "after": after, "now": transaction.now, "most": most}
+    return [_Job._make(row) for row in _jobs_after.execute(transaction, values)]
 
 
 def waiting_jobs() -> CTE:

@@ -17,7 +17,7 @@ from app.models.review import Account, Location
 from app.models.settlement import Move, Settlement, SettleOptions
 from app.retry.scheduler import IDLE_SECONDS, RECLAIM_SECONDS, RetryScheduler
 from app.store.database import StoreUnavailableError, Transaction
-from app.store.release import Window
+from app.store.release import QuotaWait, Window, release
 from app.store.schema import jobs, tasks
 from app.store.settle import settle
 from app.store.sqlite import SqliteDatabase
@@ -199,6 +199,40 @@ async def test_more_jobs_than_one_pass_looks_at_all_have_their_turn(
         await case.database.write(pause)
         passes = [await case.released() for _ in range(5)]
         assert [work.job_id for works in passes for work in works] == [ids[-1]]
+
+
+@pytest.mark.parametrize("count", [2, 3, 9, 10])
+async def test_a_round_over_jobs_that_cannot_be_served_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr("app.store.release.MOST_JOBS", 3)
+    async with scheduling(tmp_path) as case:
+        ids = [await new_job(case.database) for _ in range(count)]
+        spent = {"default": QuotaWait("spent", case.clock.now() + 3600.0)}
+        for began in ["", *ids, "zzz"]:
+            after, passes, complete = began, 0, False
+            while not complete:
+                done = await case.database.write(release, Stage.ACCOUNTS, Window(100, 100), after, spent, began=began)
+                after, complete, passes = done.last_job, done.complete, passes + 1
+                assert passes <= count // 3 + 2, began
+
+
+async def test_a_wake_up_during_a_round_begins_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.store.release.MOST_JOBS", 3)
+    async with scheduling(tmp_path) as case:
+        ids = sorted([await new_job(case.database) for _ in range(10)])
+
+        def give_project(transaction: Transaction, job_id: str) -> None:
+            transaction.connection.execute(update(jobs).where(jobs.c.id == job_id).values(google_project="rich"))
+
+        case.spent.wait_for("default", "accounts", Wait(case.clock.now() + 3600.0, "spent"))
+        async with running(case), asyncio.timeout(30):
+            await case.clock.asleep.wait()
+            for job_id in ids:
+                await case.database.write(give_project, job_id)
+                case.scheduler.wake()
+                await case.topic.arrived.wait()
+                assert [work.job_id for work in case.topic.taken()] == [job_id]
 
 
 async def self_claimed(case: Case, works: list[Work]) -> list[Work]:
