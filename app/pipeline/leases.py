@@ -1,5 +1,7 @@
 """The leases of the tasks that this process works on: extended together, for as long as the work goes on."""
 
+from collections import Counter
+
 import structlog
 
 from app.clock import Clock
@@ -21,13 +23,16 @@ class LeaseKeeper:
         self._database = database
         self._clock = clock
         self.holder = holder
-        self._held: set[int] = set()
+        self._held: Counter[int] = Counter()
 
     def add(self, task_id: int) -> None:
-        self._held.add(task_id)
+        self._held[task_id] += 1
 
     def remove(self, task_id: int) -> None:
-        self._held.discard(task_id)
+        """Once for each `add`: a task that was lost may be held anew while its former holder still ends."""
+        self._held[task_id] -= 1
+        if self._held[task_id] <= 0:
+            del self._held[task_id]
 
     @property
     def held(self) -> frozenset[int]:

@@ -56,6 +56,16 @@ async def test_a_task_that_is_done_is_not_extended(keeping: Keeping) -> None:
     assert keeping.store.asked == [(frozenset({2}), "holder-1", LEASE_SECONDS)]
 
 
+async def test_a_task_that_was_lost_and_taken_again_is_extended_when_its_former_holder_ends(keeping: Keeping) -> None:
+    keeping.keeper.add(1)
+    keeping.keeper.add(1)
+    keeping.keeper.remove(1)
+    await keeping.clock.advance(EXTEND_SECONDS)
+    keeping.keeper.remove(1)
+    await keeping.clock.advance(EXTEND_SECONDS)
+    assert [asked[0] for asked in keeping.store.asked] == [frozenset({1})]
+
+
 async def test_a_process_that_holds_nothing_asks_for_nothing(keeping: Keeping) -> None:
     await keeping.clock.advance(60)
     assert keeping.store.asked == []
