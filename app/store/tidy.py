@@ -30,6 +30,10 @@ class Tidied(NamedTuple):
     tasks_closed: int
     sweep_on: QueuePosition | None
 
+    def is_full(self, limit: int) -> bool:
+        """Whether there may be more of something than one call does."""
+        return limit in (self.jobs_failed, self.tokens_wiped, self.keys_purged, self.tasks_closed)
+
 
 def tidy(transaction: Transaction, token_wait: float, limit: int, sweep_from: QueuePosition | None = None) -> Tidied:
     """Fail jobs that waited `token_wait` seconds for a token in vain, wipe tokens and keys whose time is over, and

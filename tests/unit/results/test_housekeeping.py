@@ -1,0 +1,49 @@
+"""What is over by time is over in time, however much of it there is."""
+
+import asyncio
+from pathlib import Path
+
+from sqlalchemy import func, select, update
+
+from app.results.housekeeping import BACKLOG_SECONDS, ROWS_A_COMMIT, TIDY_SECONDS, Housekeeping
+from app.store.database import Transaction
+from app.store.schema import credentials
+from app.store.submit import NewJob, submit
+from tests.support.clock import ManualClock
+from tests.support.store import sqlite_database
+
+
+class TurnClock(ManualClock):
+    """Moves on by itself, and notes for how long each turn rests; the first long rest does not end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rests: list[float] = []
+        self.idle = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.rests.append(seconds)
+        if seconds == TIDY_SECONDS:
+            self.idle.set()
+            await asyncio.Event().wait()
+
+
+def _all_over(transaction: Transaction) -> None:
+    transaction.connection.execute(update(credentials).values(wipe_after=transaction.now - 1.0))
+
+
+def _tokens(transaction: Transaction) -> int:
+    return int(transaction.connection.execute(select(func.count()).select_from(credentials)).scalar_one())
+
+
+async def test_more_tokens_than_a_commit_wipes_are_wiped_without_a_rest(tmp_path: Path) -> None:
+    clock = TurnClock()
+    async with sqlite_database(tmp_path, clock) as database:
+        jobs = [NewJob(f"job-{number}", "default", "key-1", b"sealed") for number in range(2 * ROWS_A_COMMIT + 1)]
+        await database.write(submit, jobs)
+        await database.write(_all_over)
+        loop = asyncio.create_task(Housekeeping(database, clock, 3600.0).run())
+        await clock.idle.wait()
+        loop.cancel()
+        assert await database.read(_tokens) == 0
+        assert clock.rests == [BACKLOG_SECONDS, BACKLOG_SECONDS, TIDY_SECONDS]
