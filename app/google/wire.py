@@ -15,6 +15,7 @@ from app.google.pages import ReviewsPage
 from app.models.review import Review
 
 _RATINGS: dict[str | None, int] = {"ONE": 1, "TWO": 2, "THREE": 3, "FOUR": 4, "FIVE": 5}
+_LONGEST_ID = 500  # of characters: PostgreSQL's index takes rows of 2,704 bytes; Google's ids have about 80
 _MOST_REVIEWS = 2**31 - 1  # totalReviewCount is an int32
 
 
@@ -77,6 +78,8 @@ def _quick(body: bytes) -> ReviewsPage | None:
     except (MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if b"\\" in body and b"\\u0000" in body:
+        return None
+    if items and max([len(item.review_id or item.name or "") for item in items]) > _LONGEST_ID:
         return None
     reviews = [_review(raw, item) for raw, item in zip(page.reviews or (), items or (), strict=True)]
     token = page.next_page_token or None
@@ -142,8 +145,8 @@ def _identity(review_id: object, name: object, source: bytes) -> str:
 
 
 def _storable(identity: str) -> str:
-    """The text itself, or a digest of it when U+FFFD would make one id of two."""
-    if text_or_none(identity) == identity:
+    """The text itself, or a digest of it when it is too long, or U+FFFD would make one id of two."""
+    if len(identity) <= _LONGEST_ID and text_or_none(identity) == identity:
         return identity
     return _digest(identity.encode("utf-8", "surrogatepass"))
 

@@ -305,3 +305,12 @@ def test_any_bytes_are_a_page_or_a_broken_answer(body: bytes) -> None:
 def test_any_page_cut_anywhere_is_a_page_or_a_broken_answer(document: dict[str, Any], length: int) -> None:
     read = outcome(page, json.dumps(document).encode()[:length])
     assert isinstance(read, ReviewsPage) or (isinstance(read, GoogleError) and read.reason in {"cut", "invalid_json"})
+
+
+def test_an_id_that_no_index_can_hold_becomes_a_digest_and_two_of_them_stay_two() -> None:
+    long = "x" * 10_000
+    ids = [fields(reviewId=long).review_id, fields(reviewId=long + "y").review_id]
+    ids += [fields(reviewId=None, name=f"accounts/1/{long}z").review_id]
+    assert all(review_id.startswith("sha256:") for review_id in ids)
+    assert len(set(ids)) == 3
+    assert fields(reviewId="x" * 500).review_id == "x" * 500
