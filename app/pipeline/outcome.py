@@ -48,11 +48,13 @@ class Retry:
 class DeadLetter:
     """The task cannot be done. `fails_job`: nor can anything else of its job.
 
-    `try_other_account`: unless another account that lists the location may read it.
+    `of_token`: unless the job was given another token meanwhile. `try_other_account`: unless another account that
+    lists the location may read it.
     """
 
     problem: Problem
     fails_job: bool = False
+    of_token: bool = False
     try_other_account: bool = False
 
 

@@ -15,7 +15,7 @@ def token_refused(task: HeldTask, error: GoogleError, now: float) -> Outcome:
     """Before any page settled, the token was wrong from the start; later, it ran out, and a new one goes on here."""
     if task.pages_settled == 0:
         problem = Problem("invalid_token", f"Google refused the access token. {error.message}", error.status)
-        return DeadLetter(problem, fails_job=True)
+        return DeadLetter(problem, fails_job=True, of_token=True)
     detail = f"The access token is no longer accepted; send a new one to go on. {error.message}"
     return Snooze(now, token_problem=Problem("token_expired", detail, error.status))
 

@@ -109,5 +109,6 @@ def _dead(task: HeldTask, outcome: DeadLetter) -> Settlement:
         stay(task, TaskStatus.DEAD, attempt=task.attempt + 1, error=outcome.problem),
         location_end=LocationEnd(LocationState.DEAD, outcome.problem.type) if task.stage is Stage.REVIEWS else None,
         job_problem=outcome.problem if outcome.fails_job else None,
+        unless_token_replaced=stay(task, TaskStatus.WAITING) if outcome.of_token else None,
         try_other_account=outcome.try_other_account,
     )

@@ -66,6 +66,8 @@ def settle(transaction: Transaction, settlement: Settlement, options: SettleOpti
     )
     if taken.rowcount == 0:
         return Settled(None)
+    if settlement.unless_token_replaced is not None and _token_was_replaced(transaction, task):
+        settlement = replace(settlement, move=settlement.unless_token_replaced, job_problem=None, location_end=None)
     add = Counters(calls=settlement.calls, pages_settled=int(settlement.page))
     move = _write(transaction, settlement, add, options)
     job = add_to_job(transaction, task.job_id, add)
@@ -86,6 +88,12 @@ def settle(transaction: Transaction, settlement: Settlement, options: SettleOpti
         job_ended=_after(transaction, settlement, job, options),
         first_review_after=transaction.now - job.created_at if first else None,
     )
+
+
+def _token_was_replaced(transaction: Transaction, task: HeldTask) -> bool:
+    """Under the lock of the job's row: whoever gives it a new token does so before this settle, or after its end."""
+    newest = select(jobs.c.credential_version).where(jobs.c.id == task.job_id).with_for_update()
+    return bool(transaction.connection.execute(newest).scalar_one() != task.credential_version)
 
 
 def _write(transaction: Transaction, settlement: Settlement, add: Counters, options: SettleOptions) -> Move:

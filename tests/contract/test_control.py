@@ -5,14 +5,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
+from app.google.errors import ErrorKind, GoogleError
 from app.models.errors import IllegalTransitionError, JobNotFoundError
 from app.models.job import HeldTask, JobStatus, LocationState, Stage, TaskStatus
 from app.models.settlement import LocationEnd, Move, Settlement, SettleOptions
 from app.models.transitions import TRANSITIONS, JobAction, possible
 from app.models.views import DeadLetterFilter, JobView, RedriveRequest
 from app.pipeline.control import JobControl
+from app.pipeline.outcome import Spent
+from app.pipeline.refusals import token_refused
+from app.pipeline.settle import Situation, settlement_of
 from app.results.dead_letters import DeadLetters
 from app.results.progress import Progress
+from app.retry.policy import ExponentialBackoffPolicy
 from app.store.database import Database, Transaction
 from app.store.release import Window, release
 from app.store.schema import credentials, idempotency_keys, tasks
@@ -158,6 +163,24 @@ async def test_a_new_token_lets_a_parked_job_go_on_at_its_page(database: Databas
     assert (job.status, job.error, awake.calls) == (JobStatus.PROCESSING, None, 1)
     (task,) = await take(database, Stage.REVIEWS)
     assert (task.sealed_token, task.credential_version, task.cursor) == (b"another", 2, "p5")
+
+
+async def test_a_refusal_of_the_old_token_does_not_fail_a_job_that_was_given_a_new_one_at_once(
+    database: Database,
+) -> None:
+    job_id = await new_job(database)
+    (task,) = await take(database, Stage.ACCOUNTS)
+    await job_control(database).replace_token("default", job_id, "key-2", b"another")
+    refusal = token_refused(task, GoogleError(ErrorKind.UNAUTHENTICATED, "unauthenticated", "No.", status=401), 0.0)
+    settlement = settlement_of(task, refusal, Spent(calls=1), Situation(ExponentialBackoffPolicy(), 0.0))
+    assert (await settle_one(database, settlement)).status is TaskStatus.WAITING
+    job = await job_view(database, job_id)
+    assert (job.status, job.progress.tasks.open, job.error) == (JobStatus.PROCESSING, 1, None)
+    (again,) = await take(database, Stage.ACCOUNTS)
+    assert (again.sealed_token, again.attempt) == (b"another", 0)
+    refusal = token_refused(again, GoogleError(ErrorKind.UNAUTHENTICATED, "unauthenticated", "No.", status=401), 0.0)
+    settlement = settlement_of(again, refusal, Spent(calls=1), Situation(ExponentialBackoffPolicy(), 0.0))
+    assert (await settle_one(database, settlement)).job_ended is JobStatus.FAILED
 
 
 async def test_a_refusal_of_the_old_token_does_not_park_a_job_that_has_a_new_one(database: Database) -> None:
