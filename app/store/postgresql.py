@@ -5,6 +5,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionFreeError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.store.database import StoreBusyError, StoreUnavailableError, Transaction, postgresql_time
@@ -24,10 +25,12 @@ class PostgresDatabase:
     its start it takes back all tasks that are out, and another one's would be fetched twice.
     """
 
-    def __init__(self, url: str, *, connections: int = 10, exclusive: bool = False) -> None:
+    def __init__(self, url: str, *, connections: int = 10, exclusive: bool = False, patience: float = 30.0) -> None:
+        """`patience`: seconds for which a transaction waits until one of the `connections` is free."""
         self._url = make_url(url).set(drivername="postgresql+asyncpg")
         self._connections = connections
         self._exclusive = exclusive
+        self._patience = patience
         self._engine: AsyncEngine | None = None
         self._alone: AsyncConnection | None = None
 
@@ -37,6 +40,7 @@ class PostgresDatabase:
                 self._url,
                 pool_size=self._connections + self._exclusive,
                 max_overflow=0,
+                pool_timeout=self._patience,
                 pool_pre_ping=True,
                 hide_parameters=True,
             )
@@ -78,6 +82,8 @@ class PostgresDatabase:
                 return await connection.run_sync(
                     lambda plain: work(Transaction(plain, postgresql_time(plain)), *args, **kwargs)
                 )
+        except NoConnectionFreeError as error:
+            raise StoreUnavailableError(f"PostgreSQL: no connection was free for {self._patience:g} s") from error
         except (DBAPIError, OSError) as error:
             raise StoreUnavailableError(f"PostgreSQL: {getattr(error, 'orig', error)}") from error
 

@@ -1,12 +1,15 @@
 """The store's promises, over every database."""
 
+import asyncio
+
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from app.models.job import HeldTask, LocationState, Problem, Stage, TaskStatus
 from app.models.review import Account, Location
 from app.models.settlement import LocationEnd, Move, Settled, Settlement, SettleOptions
-from app.store.database import Database, Transaction
+from app.store.database import Database, StoreUnavailableError, Transaction
+from app.store.postgresql import PostgresDatabase
 from app.store.release import waiting_jobs
 from app.store.schema import jobs, locations, outbox, reviews
 from app.store.settle import settle
@@ -154,3 +157,23 @@ async def test_a_look_at_the_jobs_that_wait_takes_no_more_steps_than_it_was_aske
         return int(transaction.connection.execute(walk, values).scalar_one())
 
     assert await database.read(steps) == 4
+
+
+@pytest.mark.postgresql
+async def test_a_transaction_that_gets_no_connection_finds_the_store_away(postgresql_database: str) -> None:
+    database = PostgresDatabase(postgresql_database, connections=1, patience=0.1)
+    await database.start()
+    holds = asyncio.Event()
+
+    def hold(transaction: Transaction) -> None:
+        holds.set()
+        transaction.connection.execute(text("SELECT pg_sleep(1)"))
+
+    slow = asyncio.create_task(database.write(hold))
+    try:
+        await holds.wait()
+        with pytest.raises(StoreUnavailableError, match="no connection was free"):
+            await database.write(lambda _: None)
+    finally:
+        await slow
+        await database.close()
