@@ -1,11 +1,11 @@
 """The first stage: which accounts the token can see."""
 
-from app.google.errors import ErrorKind, GoogleError
+from app.google.errors import GoogleError
 from app.google.pages import AccountsPage
 from app.limits.permits import Api
-from app.models.job import DEFAULT_PROJECT, HeldTask, Stage
+from app.models.job import HeldTask, Stage
 from app.pipeline.lists import after_page, nameless
-from app.pipeline.outcome import Advance, DeadLetter, Outcome, Spent
+from app.pipeline.outcome import Advance, DeadLetter, Outcome
 from app.pipeline.refusals import problem_of
 from app.pipeline.worker import Worker
 
@@ -15,22 +15,6 @@ class AccountWorker(Worker[AccountsPage]):
 
     stage = Stage.ACCOUNTS
     api = Api.ACCOUNTS
-
-    async def prepare(self, task: HeldTask, token: str, spent: Spent) -> None:
-        """Ask once whose quota the token spends and how long it lives. Only a refused token stops the job here."""
-        if task.project is not None:
-            return
-        spent.calls += 1
-        try:
-            info = await self.google.token_info(token)
-        except GoogleError as error:
-            if error.kind is ErrorKind.UNAUTHENTICATED:
-                raise
-            task.project = spent.project = DEFAULT_PROJECT
-            return
-        task.project = spent.project = info.project or DEFAULT_PROJECT
-        if info.expires_in is not None:
-            spent.token_expires_at = self.clock.now() + info.expires_in
 
     async def fetch(self, task: HeldTask, token: str) -> AccountsPage:
         return await self.google.list_accounts(token, task.cursor)

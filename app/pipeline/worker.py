@@ -128,9 +128,6 @@ class Worker(ABC, Generic[Page]):
     def refused(self, task: HeldTask, error: GoogleError) -> Outcome:
         """What a permanent refusal means."""
 
-    async def prepare(self, task: HeldTask, token: str, spent: Spent) -> None:
-        """Before the page is asked for; raises `GoogleError` when the token is refused."""
-
     def page_token_refused_again(self, task: HeldTask, error: GoogleError) -> Outcome:
         """Google refused the page token of a list that had been started again already."""
         return DeadLetter(refusals.problem_of(error))
@@ -246,7 +243,7 @@ class Worker(ABC, Generic[Page]):
             return DeadLetter(Problem("crash_loop", detail))
         try:
             token = self.tools.tokens.open(task)
-            await self.prepare(task, token, spent)
+            await self._learn_project(task, token, spent)
         except TokenUnreadableError as error:
             return Snooze(self.clock.now(), token_problem=Problem("token_unreadable", str(error)))
         except GoogleError as error:
@@ -256,6 +253,22 @@ class Worker(ABC, Generic[Page]):
             self.tools.spent_budgets.wait_for(task.project or DEFAULT_PROJECT, self.api, permit)
             return Snooze(permit.until, permit.reason)
         return await self._call(task, token, spent, permit)
+
+    async def _learn_project(self, task: HeldTask, token: str, spent: Spent) -> None:
+        """Ask once for each token of a job whose quota it spends and how long it lives. Only a refusal stops here."""
+        if task.project is not None:
+            return
+        spent.calls += 1
+        try:
+            info = await self.google.token_info(token)
+        except GoogleError as error:
+            if error.kind is ErrorKind.UNAUTHENTICATED:
+                raise
+            task.project = spent.project = DEFAULT_PROJECT
+            return
+        task.project = spent.project = info.project or DEFAULT_PROJECT
+        if info.expires_in is not None:
+            spent.token_expires_at = self.clock.now() + info.expires_in
 
     async def _permit(self, task: HeldTask) -> Permit | Wait:
         """Leave for one call, checked once more as the last thing before it is used."""

@@ -40,7 +40,10 @@ def resume(transaction: Transaction, tenant: str, job_id: str) -> JobView:
 def replace_token(
     transaction: Transaction, tenant: str, job_id: str, key_id: str, sealed: bytes, *, token_wait: float
 ) -> JobView:
-    """Work in flight keeps its old token; a refusal of that one no longer counts, since the version is another."""
+    """Work in flight keeps its old token; a refusal of that one no longer counts, since the version is another.
+
+    Whose quota the new one spends is asked anew: it may come from another Google project.
+    """
     job = _lock(transaction, tenant, job_id, JobAction.REPLACE_TOKEN)
     status = JobStatus(job["status"])
     version = job["credential_version"] + 1
@@ -54,7 +57,8 @@ def replace_token(
     insert = transaction.insert_or_keep(credentials).values(job_id=job_id, tenant=tenant, **row)
     transaction.connection.execute(insert.on_conflict_do_update(index_elements=[credentials.c.job_id], set_=row))
     after = JobStatus.PROCESSING if status is JobStatus.NEEDS_TOKEN else status
-    _change(transaction, job_id, status=after.value, credential_version=version, token_expires_at=None, **_NO_ERROR)
+    unknown = {"google_project": None, "token_expires_at": None}
+    _change(transaction, job_id, status=after.value, credential_version=version, **unknown, **_NO_ERROR)
     return read_job(transaction, tenant, job_id)
 
 

@@ -235,7 +235,7 @@ def _place(transaction: Transaction, task: HeldTask, move: Move) -> None:
 def _after(transaction: Transaction, settlement: Settlement, job: JobNow, options: SettleOptions) -> JobStatus | None:
     """What the settle means for the job as a whole: None while it goes on."""
     task = settlement.task
-    _note_on_job(transaction, settlement)
+    _note_on_job(transaction, settlement, same_token=job.credential_version == task.credential_version)
     if settlement.job_problem is not None:
         return fail_job(transaction, task.job_id, settlement.job_problem)
     if settlement.token_problem is not None and job.credential_version == task.credential_version:
@@ -245,13 +245,14 @@ def _after(transaction: Transaction, settlement: Settlement, job: JobNow, option
     return None
 
 
-def _note_on_job(transaction: Transaction, settlement: Settlement) -> None:
+def _note_on_job(transaction: Transaction, settlement: Settlement, *, same_token: bool) -> None:
+    """What was learned of a token is worth nothing once the job has another."""
     values: dict[str, object] = {}
     if settlement.waiting is not None:
         values["waiting_reason"], values["waiting_until"] = settlement.waiting
-    if settlement.project is not None:
+    if same_token and settlement.project is not None:
         values["google_project"] = settlement.project
-    if settlement.token_expires_at is not None:
+    if same_token and settlement.token_expires_at is not None:
         values["token_expires_at"] = settlement.token_expires_at
     if values:
         transaction.connection.execute(update(jobs).where(jobs.c.id == settlement.task.job_id).values(values))

@@ -183,6 +183,19 @@ async def test_a_refusal_of_the_old_token_does_not_fail_a_job_that_was_given_a_n
     assert (await settle_one(database, settlement)).job_ended is JobStatus.FAILED
 
 
+async def test_the_project_of_a_new_token_is_asked_for_and_not_told_by_work_with_the_old_one(
+    database: Database,
+) -> None:
+    job = await walked_to_reviews(database, ("locations/1", "locations/2"))
+    goes_on = Move(TaskStatus.WAITING, cursor="p2")
+    await settle_one(database, Settlement(job.tasks["locations/1"], goes_on, page=True, project="project-1"))
+    await job_control(database).replace_token("default", job.id, "key-2", b"another")
+    late = Settlement(job.tasks["locations/2"], goes_on, page=True, project="project-1", token_expires_at=1.0)
+    await settle_one(database, late)
+    assert [task.project for task in await take(database, Stage.REVIEWS)] == [None, None]
+    assert (await job_view(database, job.id)).token is None
+
+
 async def test_a_refusal_of_the_old_token_does_not_park_a_job_that_has_a_new_one(database: Database) -> None:
     job = await walked_to_reviews(database)
     await job_control(database).replace_token("default", job.id, "key-2", b"another")
