@@ -16,10 +16,20 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clocks and the event loop's timer."""
+    """The machine's clocks and the event loop's timer.
+
+    A wall clock that is set back does not take this one along: what was due would not be due again until it has
+    caught up. The next start of the process believes the machine again.
+    """
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
 
     def now(self) -> float:
-        return time.time()
+        monotonic = time.monotonic()
+        now = max(time.time(), self._offset + monotonic)
+        self._offset = now - monotonic  # one store: several threads may ask at once
+        return now
 
     def monotonic(self) -> float:
         return time.monotonic()

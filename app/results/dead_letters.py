@@ -12,7 +12,7 @@ from app.telemetry.events import Event
 
 log = structlog.get_logger(__name__)
 
-LETTERS_A_COMMIT = 500
+LETTERS_A_COMMIT = 50
 """Redriving everything is many short transactions: pages of running jobs settle in between."""
 
 

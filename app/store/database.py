@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from sqlalchemy import ClauseElement, Connection, CursorResult, Dialect, Table
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.sql.compiler import SQLCompiler
 
 P = ParamSpec("P")
@@ -25,6 +26,11 @@ class StoreUnavailableError(Exception):
 
 class StoreBusyError(Exception):
     """Another service process works on this store. With the in-process broker there can be only one: stop it first."""
+
+
+def is_away(error: DBAPIError) -> bool:
+    """Whether the database may take the same work later. What it refuses for its content it refuses for ever."""
+    return not isinstance(error, (DataError, IntegrityError, NotSupportedError, ProgrammingError))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,8 @@ class HotStatement:
 
 class Database(Protocol):
     """Where transactions run. Both methods raise what the work raises, else `StoreUnavailableError`.
+
+    What the database refuses for its content (`is_away` is False) comes as it is: to try again would not help.
 
     The work may run more than once (a group commit that failed is run again one by one) and off the event loop: it
     touches only its arguments and the transaction.

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFreeError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from app.store.database import StoreBusyError, StoreUnavailableError, Transaction, postgresql_time
+from app.store.database import StoreBusyError, StoreUnavailableError, Transaction, is_away, postgresql_time
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -85,6 +85,8 @@ class PostgresDatabase:
         except NoConnectionFreeError as error:
             raise StoreUnavailableError(f"PostgreSQL: no connection was free for {self._patience:g} s") from error
         except (DBAPIError, OSError) as error:
+            if isinstance(error, DBAPIError) and not is_away(error):
+                raise
             raise StoreUnavailableError(f"PostgreSQL: {getattr(error, 'orig', error)}") from error
 
 

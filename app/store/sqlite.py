@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from app.clock import Clock, SystemClock
-from app.store.database import StoreBusyError, StoreUnavailableError, Transaction
+from app.store.database import StoreBusyError, StoreUnavailableError, Transaction, is_away
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -178,7 +178,7 @@ class SqliteDatabase:
             finally:
                 connection.exec_driver_sql("COMMIT")
         except DBAPIError as error:
-            raise _unavailable(error) from error
+            raise _told(error) from error
 
     def _write_loop(self) -> None:
         connection: Connection | None = None
@@ -188,7 +188,7 @@ class SqliteDatabase:
                 self._commit(connection, group)
             except DBAPIError as error:
                 for unit in group:
-                    unit.error = unit.error or _unavailable(error)
+                    unit.error = unit.error or _told(error)
             self._loop.call_soon_threadsafe(_resolve, group)
         if connection is not None:
             connection.close()
@@ -207,7 +207,7 @@ class SqliteDatabase:
         except Exception as error:
             if len(group) == 1 or _is_locked(error):
                 for unit in group:
-                    unit.error = _unavailable(error) if isinstance(error, DBAPIError) else error
+                    unit.error = _told(error)
                 return
             for unit in group:
                 self._commit(connection, [unit])
@@ -217,7 +217,7 @@ class SqliteDatabase:
         try:
             transaction = Transaction(connection, self._clock.now())
             for unit in group:
-                unit.result = unit.work(transaction)
+                _do(unit, transaction)
             connection.exec_driver_sql("COMMIT")
             if self._committed is not None:
                 self._committed(len(group))
@@ -241,9 +241,26 @@ def _is_locked(error: Exception) -> bool:
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
 
 
-def _unavailable(error: BaseException) -> StoreUnavailableError:
-    original = getattr(error, "orig", error)
-    return StoreUnavailableError(f"SQLite: {original}")
+def _told(error: Exception) -> Exception:
+    """The error as the waiter gets it."""
+    if isinstance(error, DBAPIError) and is_away(error):
+        return StoreUnavailableError(f"SQLite: {error.orig}")
+    return error
+
+
+def _do(unit: _Unit, transaction: Transaction) -> None:
+    """An error of work that has written nothing (an unknown job, say) is its own affair: the group goes on."""
+    connection = transaction.connection.connection.dbapi_connection
+    written = connection.total_changes  # type: ignore[union-attr] # sqlite3's own
+    unit.error = None
+    try:
+        unit.result = unit.work(transaction)
+    except DBAPIError:
+        raise
+    except Exception as error:
+        if connection.total_changes != written:  # type: ignore[union-attr] # sqlite3's own
+            raise
+        unit.error = error
 
 
 def _engine(path: Path, busy_timeout_ms: int, *, checkpoints: bool) -> Engine:

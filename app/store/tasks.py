@@ -154,7 +154,8 @@ def reclaim_expired(transaction: Transaction) -> int:
 
 def reclaim_all(transaction: Transaction) -> int:
     """With the in-process broker, at start: whatever was released or held was so by a process that is gone."""
-    return _wait_again(transaction, status_in(tasks.c.status, (TaskStatus.HELD, TaskStatus.RELEASED)))
+    taken = status_in(tasks.c.status, (TaskStatus.HELD, TaskStatus.RELEASED))
+    return _wait_again(transaction, taken & tasks.c.lease_until.is_not(None))  # by their index
 
 
 def _wait_again(transaction: Transaction, which: object) -> int:

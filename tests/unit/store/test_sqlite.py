@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from app.store.database import StoreBusyError, StoreUnavailableError, Transaction
 from app.store.sqlite import SqliteDatabase
@@ -56,6 +57,30 @@ async def test_a_unit_that_fails_fails_alone(tmp_path: Path) -> None:
     )
     assert [type(result) for result in results] == [type(None), LookupError, type(None)]
     assert await database.read(_numbers) == [1, 3]
+    await database.close()
+
+
+def _refuse(_transaction: Transaction) -> None:
+    raise LookupError("there is no such job")
+
+
+async def test_a_unit_that_refuses_before_it_writes_costs_the_others_nothing(tmp_path: Path) -> None:
+    groups: list[int] = []
+    database = await _open(tmp_path, groups)
+    refused = [database.write(_refuse) for _ in range(20)]
+    written = [database.write(_insert, number) for number in range(20)]
+    results = await asyncio.gather(*refused, *written, return_exceptions=True)
+    assert [type(result) for result in results] == [LookupError] * 20 + [type(None)] * 20
+    assert len(groups) < 20
+    await database.close()
+
+
+async def test_what_the_database_refuses_for_its_content_is_no_store_that_is_away(tmp_path: Path) -> None:
+    database = await _open(tmp_path)
+    await database.write(_insert, 1)
+    with pytest.raises(IntegrityError):
+        await database.write(_insert, 1)
+    assert await database.read(_numbers) == [1]
     await database.close()
 
 
