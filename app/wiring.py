@@ -23,7 +23,7 @@ from app.crash import arm
 from app.credentials import SealingKey, TokenSealer, load_or_create_key
 from app.google.client import GoogleAPIClient
 from app.google.endpoints import Endpoints
-from app.google.errors import ErrorKind, GoogleError
+from app.google.errors import ErrorKind, GoogleAPIError
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
 from app.lifecycle import Loop
@@ -271,7 +271,7 @@ def _token_check(google: GoogleAPIClient) -> TokenCheck:
     async def accepted(token: str) -> bool:
         try:
             await google.token_info(token)
-        except GoogleError as error:
+        except GoogleAPIError as error:
             return error.kind is not ErrorKind.UNAUTHENTICATED
         return True
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +16,8 @@ def format_of(path: Path) -> str:
     form = FORMATS.get(path.suffix.lower())
     if form is None:
         raise UsageError(f"--out: {path.name} must end in .ndjson or .csv")
+    if path.is_dir():  # told before the first call, not after the last
+        raise UsageError(f"--out: {path} is a folder: name a file")
     return form
 
 
@@ -31,6 +34,8 @@ async def write_whole(path: Path, chunks: AsyncIterator[bytes]) -> None:
             file.close()
         aside.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            aside.unlink()
         raise CommandError(f"cannot write {path}: {error.strerror or error}") from error
 
 

@@ -5,7 +5,7 @@ import zlib
 
 from aiohttp import ClientError, ClientResponse
 
-from app.google.errors import GoogleError, broken_answer
+from app.google.errors import GoogleAPIError, broken_answer
 
 _GZIP = 16 + zlib.MAX_WBITS
 _LONGEST_ERROR = 64 * 1024
@@ -14,7 +14,7 @@ _ERROR_SECONDS = 5.0
 
 
 async def read_page(response: ClientResponse, limit: int) -> bytes:
-    """The decoded body; a `GoogleError` (transient) when it is over `limit` bytes, packed or unpacked, or damaged."""
+    """The decoded body; a `GoogleAPIError` (transient) if it is over `limit` bytes, packed or unpacked, or damaged."""
     encoding = _encoding(response)
     if encoding not in {"identity", "gzip"}:
         raise broken_answer("content_encoding", "packed in a way that was not asked for")
@@ -38,7 +38,7 @@ async def read_error(response: ClientResponse) -> bytes:
 
 
 def gunzip(data: bytes, limit: int) -> bytes:
-    """One gzip member unpacked, never beyond `limit` bytes; a `GoogleError` (transient) for anything else."""
+    """One gzip member unpacked, never beyond `limit` bytes; a `GoogleAPIError` (transient) for anything else."""
     unpacker = zlib.decompressobj(_GZIP)
     try:
         page = unpacker.decompress(data, limit + 1)
@@ -78,5 +78,5 @@ def _unpacked_start(data: bytes) -> bytes:
         return b""
 
 
-def _too_large(limit: int) -> GoogleError:
+def _too_large(limit: int) -> GoogleAPIError:
     return broken_answer("page_too_large", f"larger than {limit} bytes")

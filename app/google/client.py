@@ -13,7 +13,7 @@ from yarl import URL
 from app.clock import Clock, SystemClock
 from app.google.body import read_error, read_page
 from app.google.endpoints import Endpoints
-from app.google.errors import ErrorKind, GoogleError, Refusal, refusal_error
+from app.google.errors import ErrorKind, GoogleAPIError, Refusal, refusal_error
 from app.google.listing import decode_accounts, decode_locations, decode_token_info
 from app.google.pages import AccountsPage, LocationsPage, ReviewsPage, TokenInfo
 from app.google.transport import FAILURES, send_once, transport_error
@@ -50,7 +50,7 @@ class HostCheck(NamedTuple):
 
 
 class GoogleAPIClient:
-    """Google Business Profile over HTTP. A call fails as `GoogleError` alone and ends within `deadline` seconds.
+    """Google Business Profile over HTTP. A call fails as `GoogleAPIError` alone and ends within `deadline` seconds.
 
     Names are `accounts/{id}` and `locations/{id}`. The token travels in the Authorization header alone (tokeninfo:
     also in the form it is asked by), to the host that was asked and to no other: redirects are not followed, and
@@ -128,7 +128,7 @@ class GoogleAPIClient:
     async def _send(
         self, method: str, url: str, token: str, *, form: bytes | None = None, page_token: bool = False
     ) -> bytes:
-        """The body of a 200; a `GoogleError` for everything else."""
+        """The body of a 200; a `GoogleAPIError` for everything else."""
         headers = {"Authorization": _bearer(token)} | (_FORM if form else {})
         # `encoded`: the URL goes out exactly as built, with no ".." resolved and nothing decoded.
         target = URL(url, encoded=True)
@@ -185,7 +185,7 @@ def _user_agent() -> str:
 
 def _bearer(token: str) -> str:
     if not _TOKEN.fullmatch(token):
-        raise GoogleError(
+        raise GoogleAPIError(
             ErrorKind.UNAUTHENTICATED,
             "unauthenticated",
             "The access token holds characters that no token has: send a new one.",

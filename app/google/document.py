@@ -19,7 +19,7 @@ _SKIPPER = json.JSONDecoder(parse_int=float)
 
 
 def load_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in `body`; a `GoogleError` (transient) when it holds anything else."""
+    """The JSON object in `body`; a `GoogleAPIError` (transient) when it holds anything else."""
     try:
         document = json.loads(body.decode(), parse_int=_whole_number, parse_constant=_refuse_constant)
     except RecursionError:
@@ -34,7 +34,7 @@ def load_object(body: bytes) -> dict[str, Any]:
 
 
 def list_in(document: dict[str, Any], key: str) -> list[Any]:
-    """The list under `key`, [] when Google left it out; a `GoogleError` (transient) for anything but a list."""
+    """The list under `key`, [] when Google left it out; a `GoogleAPIError` (transient) for anything but a list."""
     value = document.get(key)
     if value is None:
         return []

@@ -44,7 +44,7 @@ class Endpoints:
         return f"{self.accounts}/v1/accounts"
 
     def locations_url(self, account: str) -> str:
-        """`account` is `accounts/{id}`; a `GoogleError` (refused) for anything else."""
+        """`account` is `accounts/{id}`; a `GoogleAPIError` (refused) for anything else."""
         return f"{self.locations}/v1/{_path(_ACCOUNT, account)}/locations"
 
     def reviews_url(self, account: str, location: str) -> str:

@@ -33,7 +33,7 @@ class ErrorKind(StrEnum):
     """A 400 while a page token was sent: start that list again."""
 
 
-class GoogleError(Exception):
+class GoogleAPIError(Exception):
     """A call to Google that brought no page.
 
     `status` is the HTTP status (None when no answer came), `reason` a short machine word (`timeout`, `http_503`,
@@ -142,12 +142,12 @@ class Refusal(NamedTuple):
     page_token: bool
 
 
-def refusal_error(refusal: Refusal, now: float) -> GoogleError:
-    """The `GoogleError` for an answer other than 200; `now` in epoch seconds, for a Retry-After that is a date."""
+def refusal_error(refusal: Refusal, now: float) -> GoogleAPIError:
+    """The `GoogleAPIError` for an answer other than 200; `now` in epoch seconds, for a Retry-After that is a date."""
     said = read_error_body(refusal.body)
     rule = next(rule for rule in _RULES if _matches(rule, refusal, said))
     waits = (retry_after_seconds(refusal.retry_after, now), said.retry_delay)
-    return GoogleError(
+    return GoogleAPIError(
         rule.kind,
         rule.reason or _reason(rule, refusal, said),
         _message(rule, refusal, said),
@@ -156,15 +156,15 @@ def refusal_error(refusal: Refusal, now: float) -> GoogleError:
     )
 
 
-def broken_answer(reason: str, what: str = "not JSON") -> GoogleError:
+def broken_answer(reason: str, what: str = "not JSON") -> GoogleAPIError:
     """A 200 whose body is no page."""
     message = f"Google's answer was {what}. The same call usually works a moment later."
-    return GoogleError(ErrorKind.TRANSIENT, reason, message, status=200)
+    return GoogleAPIError(ErrorKind.TRANSIENT, reason, message, status=200)
 
 
-def bad_request(reason: str, message: str) -> GoogleError:
+def bad_request(reason: str, message: str) -> GoogleAPIError:
     """A call that cannot be made as asked."""
-    return GoogleError(ErrorKind.REFUSED, reason, message)
+    return GoogleAPIError(ErrorKind.REFUSED, reason, message)
 
 
 def redact(text: str, token: str) -> str:

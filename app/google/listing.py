@@ -17,7 +17,7 @@ _LONGEST_LIFE = 366 * 86_400
 
 
 def decode_accounts(body: bytes) -> AccountsPage:
-    """The accounts in `body`; a `GoogleError` (transient) for a broken answer."""
+    """The accounts in `body`; a `GoogleAPIError` (transient) for a broken answer."""
     document = load_object(body)
     items = list_in(document, "accounts")
     accounts = [account for item in items if (account := _account(item))]
@@ -25,7 +25,7 @@ def decode_accounts(body: bytes) -> AccountsPage:
 
 
 def decode_locations(body: bytes) -> LocationsPage:
-    """The locations in `body`; a `GoogleError` (transient) for a broken answer."""
+    """The locations in `body`; a `GoogleAPIError` (transient) for a broken answer."""
     document = load_object(body)
     items = list_in(document, "locations")
     locations = [location for item in items if (location := _location(item))]
@@ -33,7 +33,7 @@ def decode_locations(body: bytes) -> LocationsPage:
 
 
 def decode_token_info(body: bytes) -> TokenInfo:
-    """What tokeninfo says, in its older (audience) and newer (aud) spelling; a `GoogleError` for a broken answer."""
+    """What tokeninfo says, in its older (audience) and newer (aud) spelling; a `GoogleAPIError` for a broken answer."""
     document = load_object(body)
     audience = text_or_none(document.get("aud")) or text_or_none(document.get("audience"))
     return TokenInfo(project=_project(audience), expires_in=_seconds(document.get("expires_in")))

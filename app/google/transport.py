@@ -3,7 +3,7 @@
 import aiohttp
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
-from app.google.errors import ErrorKind, GoogleError
+from app.google.errors import ErrorKind, GoogleAPIError
 
 FAILURES = (aiohttp.ClientError, OSError, TimeoutError)
 """What `transport_error` translates."""
@@ -29,10 +29,10 @@ _TABLE: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
 )
 
 
-def transport_error(failure: BaseException) -> GoogleError:
-    """The `GoogleError` (transient) for one of `FAILURES`. Its text is ours alone: aiohttp's may quote the request."""
+def transport_error(failure: BaseException) -> GoogleAPIError:
+    """The `GoogleAPIError` (transient) for one of `FAILURES`, in words of ours: aiohttp's may quote the request."""
     reason, message = next((word, text) for kinds, word, text in _TABLE if isinstance(failure, kinds))
-    return GoogleError(ErrorKind.TRANSIENT, reason, message)
+    return GoogleAPIError(ErrorKind.TRANSIENT, reason, message)
 
 
 async def send_once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:

@@ -56,7 +56,7 @@ _rating_of = _RATINGS.get
 
 
 def decode_reviews(body: bytes, *, first_page: bool) -> ReviewsPage:
-    """The reviews in `body`, each with its bytes untouched in `raw`; a `GoogleError` (transient) for a broken answer.
+    """The reviews in `body`, each with its bytes untouched in `raw`; a `GoogleAPIError` (transient) for a broken one.
 
     Only on the first page does a missing totalReviewCount mean that there are no reviews: a later page may be empty
     because reviews were deleted while the list was read.

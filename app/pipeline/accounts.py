@@ -1,6 +1,6 @@
 """The first stage: which accounts the token can see."""
 
-from app.google.errors import GoogleError
+from app.google.errors import GoogleAPIError
 from app.google.pages import AccountsPage
 from app.limits.permits import Api
 from app.models.job import HeldTask, Stage
@@ -25,6 +25,6 @@ class AccountWorker(Worker[AccountsPage]):
             return move
         return Advance(move, accounts=page.accounts, given_up=nameless(task, page.odd))
 
-    def refused(self, task: HeldTask, error: GoogleError) -> Outcome:
+    def refused(self, task: HeldTask, error: GoogleAPIError) -> Outcome:
         """Without accounts there is nothing to fetch."""
         return DeadLetter(problem_of(error), fails_job=True)

@@ -1,6 +1,6 @@
 """What lists have in common: the next page, tokens that loop, and answers worth a second look."""
 
-from app.google.errors import GoogleError
+from app.google.errors import GoogleAPIError
 from app.models.job import HeldTask, Problem, TaskStatus
 from app.models.settlement import GivenUp, Move
 from app.pipeline.outcome import Advance, DeadLetter
@@ -31,7 +31,7 @@ def nameless(task: HeldTask, odd: int) -> list[GivenUp]:
     return [GivenUp("item", f"{task.resource}, page {task.pages + 1}", "unknown_shape", detail)]
 
 
-def look_again(task: HeldTask, error: GoogleError, policy: ExponentialBackoffPolicy) -> Advance:
+def look_again(task: HeldTask, error: GoogleAPIError, policy: ExponentialBackoffPolicy) -> Advance:
     """The same page once more, a little later, without spending an attempt."""
     delay = policy.get_backoff_ms(0) * MILLISECOND
     move = stay(task, TaskStatus.WAITING, missing=task.missing + 1, delay=delay, error=problem_of(error))

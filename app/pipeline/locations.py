@@ -1,6 +1,6 @@
 """The second stage: the locations of one account."""
 
-from app.google.errors import GoogleError
+from app.google.errors import GoogleAPIError
 from app.google.pages import LocationsPage
 from app.limits.permits import Api
 from app.models.job import HeldTask, Stage
@@ -25,7 +25,7 @@ class LocationWorker(Worker[LocationsPage]):
             return move
         return Advance(move, locations=page.locations, given_up=nameless(task, page.odd))
 
-    def refused(self, task: HeldTask, error: GoogleError) -> Outcome:
+    def refused(self, task: HeldTask, error: GoogleAPIError) -> Outcome:
         """A 404 is seen at random: looked at twice. The rest of the job goes on without this account."""
         if error.status == 404 and task.missing == 0:
             return look_again(task, error, self.policy)

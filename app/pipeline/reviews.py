@@ -8,7 +8,7 @@ between two pages, the location is walked once more to its end.
 
 from enum import IntEnum
 
-from app.google.errors import GoogleError
+from app.google.errors import GoogleAPIError
 from app.google.pages import ReviewsPage
 from app.limits.permits import Api
 from app.models.job import HeldTask, LocationState, Stage, TaskStatus
@@ -67,7 +67,7 @@ class ReviewWorker(Worker[ReviewsPage]):
             again=(lambda new: _complete(task, page, total, new)) if ends or task.walk in _SECOND_LOOK else None,
         )
 
-    def refused(self, task: HeldTask, error: GoogleError) -> Outcome:
+    def refused(self, task: HeldTask, error: GoogleAPIError) -> Outcome:
         """400, 403 and 404 are how Google may say "not verified"; a 404 is also seen at random."""
         if error.status in (400, 403, 404) and not task.location_verified:
             return _unavailable(UNVERIFIED, error)
@@ -75,7 +75,7 @@ class ReviewWorker(Worker[ReviewsPage]):
             return _unavailable("not_found", error) if task.missing else look_again(task, error, self.policy)
         return DeadLetter(problem_of(error), try_other_account=error.status == 403)
 
-    def page_token_refused_again(self, task: HeldTask, error: GoogleError) -> Outcome:
+    def page_token_refused_again(self, task: HeldTask, error: GoogleAPIError) -> Outcome:
         """Read as far as Google allows; the gap is recorded with the location."""
         return Advance(DONE, page=False, location_end=LocationEnd(LocationState.DONE, error.reason))
 
@@ -92,7 +92,7 @@ def _too_large(task: HeldTask, review: Review, limit: int) -> GivenUp:
     return GivenUp("review", f"{task.resource}/reviews/{review.review_id}", "review_too_large", detail)
 
 
-def _unavailable(cause: str, error: GoogleError) -> Advance:
+def _unavailable(cause: str, error: GoogleAPIError) -> Advance:
     move = Move(TaskStatus.DONE, error=problem_of(error))
     end = LocationEnd(LocationState.UNAVAILABLE, cause)
     return Advance(move, page=False, location_end=end, try_other_account=True)

@@ -16,7 +16,7 @@ from app.broker.base import Broker, Delivery
 from app.clock import Clock
 from app.crash import CrashPoint, crash_point
 from app.google.client import GoogleAPIClient
-from app.google.errors import ErrorKind, GoogleError
+from app.google.errors import ErrorKind, GoogleAPIError
 from app.limits.permits import Api, Permit, Wait
 from app.limits.quota import SharedQuota
 from app.limits.spent import SpentBudgets
@@ -125,10 +125,10 @@ class Worker(ABC, Generic[Page]):
         """What the page means."""
 
     @abstractmethod
-    def refused(self, task: HeldTask, error: GoogleError) -> Outcome:
+    def refused(self, task: HeldTask, error: GoogleAPIError) -> Outcome:
         """What a permanent refusal means."""
 
-    def page_token_refused_again(self, task: HeldTask, error: GoogleError) -> Outcome:
+    def page_token_refused_again(self, task: HeldTask, error: GoogleAPIError) -> Outcome:
         """Google refused the page token of a list that had been started again already."""
         return DeadLetter(refusals.problem_of(error))
 
@@ -246,7 +246,7 @@ class Worker(ABC, Generic[Page]):
             await self._learn_project(task, token, spent)
         except TokenUnreadableError as error:
             return Snooze(self.clock.now(), token_problem=Problem("token_unreadable", str(error)))
-        except GoogleError as error:
+        except GoogleAPIError as error:
             return refusals.token_refused(task, error, self.clock.now())
         permit = await self._permit(task)
         if isinstance(permit, Wait):
@@ -261,7 +261,7 @@ class Worker(ABC, Generic[Page]):
         spent.calls += 1
         try:
             info = await self.google.token_info(token)
-        except GoogleError as error:
+        except GoogleAPIError as error:
             if error.kind is ErrorKind.UNAUTHENTICATED:
                 raise
             task.project = spent.project = DEFAULT_PROJECT
@@ -284,7 +284,7 @@ class Worker(ABC, Generic[Page]):
         began = self.clock.monotonic()
         try:
             page = await self.fetch(task, token)
-        except GoogleError as error:
+        except GoogleAPIError as error:
             self.tools.observer.called(self.api, error.reason, self.clock.monotonic() - began)
             return await self._failed(task, error, permit)
         except BaseException:
@@ -295,7 +295,7 @@ class Worker(ABC, Generic[Page]):
         crash_point(CrashPoint.PAGE_READ)
         return self.advance(task, page)
 
-    async def _failed(self, task: HeldTask, error: GoogleError, permit: Permit) -> Outcome:
+    async def _failed(self, task: HeldTask, error: GoogleAPIError, permit: Permit) -> Outcome:
         """The table of DESIGN, "Errors of Google"."""
         if error.kind is ErrorKind.THROTTLED:
             wait = await self.tools.quota.throttled(permit, error.retry_after)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
-from app.google.errors import ErrorKind, GoogleError
+from app.google.errors import ErrorKind, GoogleAPIError
 from app.models.errors import IllegalTransitionError, JobNotFoundError
 from app.models.job import HeldTask, JobStatus, LocationState, Stage, TaskStatus
 from app.models.settlement import LocationEnd, Move, Settlement, SettleOptions
@@ -171,14 +171,14 @@ async def test_a_refusal_of_the_old_token_does_not_fail_a_job_that_was_given_a_n
     job_id = await new_job(database)
     (task,) = await take(database, Stage.ACCOUNTS)
     await job_control(database).replace_token("default", job_id, "key-2", b"another")
-    refusal = token_refused(task, GoogleError(ErrorKind.UNAUTHENTICATED, "unauthenticated", "No.", status=401), 0.0)
+    refusal = token_refused(task, GoogleAPIError(ErrorKind.UNAUTHENTICATED, "unauthenticated", "No.", status=401), 0.0)
     settlement = settlement_of(task, refusal, Spent(calls=1), Situation(ExponentialBackoffPolicy(), 0.0))
     assert (await settle_one(database, settlement)).status is TaskStatus.WAITING
     job = await job_view(database, job_id)
     assert (job.status, job.progress.tasks.open, job.error) == (JobStatus.PROCESSING, 1, None)
     (again,) = await take(database, Stage.ACCOUNTS)
     assert (again.sealed_token, again.attempt) == (b"another", 0)
-    refusal = token_refused(again, GoogleError(ErrorKind.UNAUTHENTICATED, "unauthenticated", "No.", status=401), 0.0)
+    refusal = token_refused(again, GoogleAPIError(ErrorKind.UNAUTHENTICATED, "unauthenticated", "No.", status=401), 0.0)
     settlement = settlement_of(again, refusal, Spent(calls=1), Situation(ExponentialBackoffPolicy(), 0.0))
     assert (await settle_one(database, settlement)).job_ended is JobStatus.FAILED
 

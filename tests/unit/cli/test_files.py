@@ -37,6 +37,13 @@ async def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         await write_whole(tmp_path / "x" / "y.csv", chunks(b"a"))
 
 
+async def test_a_file_that_cannot_take_its_place_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").mkdir()
+    with pytest.raises(CommandError, match="cannot write"):
+        await write_whole(tmp_path / "x.csv", chunks(b"a"))
+    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+
+
 @pytest.mark.parametrize(("name", "form"), [("x.ndjson", "ndjson"), ("x.JSONL", "ndjson"), ("x.csv", "csv")])
 def test_the_name_says_the_format(name: str, form: str) -> None:
     assert format_of(Path(name)) == form
@@ -46,3 +53,9 @@ def test_the_name_says_the_format(name: str, form: str) -> None:
 def test_another_name_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="must end in"):
         format_of(Path(name))
+
+
+def test_a_folder_is_refused_before_anything_is_fetched(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").mkdir()
+    with pytest.raises(UsageError, match="is a folder"):
+        format_of(tmp_path / "x.csv")

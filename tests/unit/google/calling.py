@@ -8,7 +8,7 @@ import pytest
 
 from app.google.client import GoogleAPIClient
 from app.google.endpoints import Endpoints
-from app.google.errors import GoogleError
+from app.google.errors import GoogleAPIError
 from tests.support.clock import ManualClock
 from tests.unit.google.server import Answer, Server, serving
 
@@ -33,7 +33,7 @@ async def google(
             yield client, server
 
 
-async def failure(client: GoogleAPIClient, page_token: str | None = None) -> GoogleError:
-    with pytest.raises(GoogleError) as caught:
+async def failure(client: GoogleAPIClient, page_token: str | None = None) -> GoogleAPIError:
+    with pytest.raises(GoogleAPIError) as caught:
         await client.list_reviews(TOKEN, "accounts/1", "locations/2", page_token)
     return caught.value

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from app.google.errors import GoogleError
+from app.google.errors import GoogleAPIError
 
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
@@ -86,10 +86,10 @@ def answer(body: bytes = b"{}", status: int = 200, **headers: str) -> Answer:
 
 
 def outcome(read: Callable[[bytes], object], body: bytes) -> object:
-    """What `read` makes of the body: a value, or the `GoogleError` it raised."""
+    """What `read` makes of the body: a value, or the `GoogleAPIError` it raised."""
     try:
         return read(body)
-    except GoogleError as error:
+    except GoogleAPIError as error:
         return error
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.google.body import gunzip
-from app.google.errors import GoogleError
+from app.google.errors import GoogleAPIError
 from tests.unit.google.server import outcome
 
 MEBIBYTE = 2**20
@@ -24,7 +24,7 @@ def test_a_bomb_is_refused_without_holding_it() -> None:
     packed = bomb(128)
     assert len(packed) < MEBIBYTE
     tracemalloc.start()
-    with pytest.raises(GoogleError) as caught:
+    with pytest.raises(GoogleAPIError) as caught:
         gunzip(packed, MEBIBYTE)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -37,7 +37,7 @@ def test_a_page_of_exactly_the_limit_fits(limit: int, fits: bool) -> None:
     if fits:
         assert len(gunzip(bomb(1), limit)) == MEBIBYTE
     else:
-        with pytest.raises(GoogleError, match="larger"):
+        with pytest.raises(GoogleAPIError, match="larger"):
             gunzip(bomb(1), limit)
 
 
@@ -48,11 +48,11 @@ def test_what_was_packed_comes_back_or_is_refused(data: bytes, length: int) -> N
     if length >= len(zlib.compress(data, wbits=31)):
         assert page == data
     else:
-        assert isinstance(page, GoogleError)
+        assert isinstance(page, GoogleAPIError)
         assert page.reason == "cut"
 
 
 @given(st.binary(max_size=100))
 def test_any_bytes_are_unpacked_or_refused(data: bytes) -> None:
-    with pytest.raises(GoogleError):
+    with pytest.raises(GoogleAPIError):
         gunzip(data, 100)

@@ -9,7 +9,7 @@ import pytest
 
 from app.google.client import GoogleAPIClient
 from app.google.endpoints import Endpoints
-from app.google.errors import ErrorKind, GoogleError
+from app.google.errors import ErrorKind, GoogleAPIError
 from app.google.pages import TokenInfo
 from tests.unit.google.calling import PAGE, TOKEN, failure, google
 from tests.unit.google.server import Request, answer, hang_up, raw, serving, silence
@@ -143,7 +143,7 @@ async def test_an_error_holds_the_token_nowhere() -> None:
 async def test_a_token_that_no_header_can_hold_is_refused_without_a_call(token: str) -> None:
     async with google(answer(PAGE)) as (client, server):
         for call in (client.list_accounts(token, None), client.token_info(token)):
-            with pytest.raises(GoogleError) as caught:
+            with pytest.raises(GoogleAPIError) as caught:
                 await call
             assert caught.value.kind is ErrorKind.UNAUTHENTICATED
     assert server.requests == []
@@ -166,7 +166,7 @@ async def test_a_name_cannot_change_the_path() -> None:
 async def test_a_name_that_leaves_its_segment_is_refused_without_a_call() -> None:
     async with google(answer(PAGE)) as (client, server):
         for account, location in [("accounts/..", "locations/2"), ("accounts/1", "locations/2/../3")]:
-            with pytest.raises(GoogleError) as caught:
+            with pytest.raises(GoogleAPIError) as caught:
                 await client.list_reviews(TOKEN, account, location, None)
             assert (caught.value.kind, caught.value.reason) == (ErrorKind.REFUSED, "bad_name")
     assert server.requests == []

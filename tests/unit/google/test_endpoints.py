@@ -3,7 +3,7 @@
 import pytest
 
 from app.google.endpoints import Endpoints, is_account
-from app.google.errors import GoogleError
+from app.google.errors import GoogleAPIError
 
 
 def test_each_api_has_its_own_host() -> None:
@@ -49,7 +49,7 @@ def test_a_name_is_quoted_and_stays_one_segment() -> None:
 @pytest.mark.parametrize("name", ["accounts/..", "accounts/.", "accounts/1/2", "accounts/1?x", "locations/1", "x", ""])
 def test_a_name_that_leaves_its_segment_builds_no_url(name: str) -> None:
     assert not is_account(name)
-    with pytest.raises(GoogleError):
+    with pytest.raises(GoogleAPIError):
         Endpoints.google().locations_url(name)
 
 

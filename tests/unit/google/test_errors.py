@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.google.errors import ErrorKind, GoogleError, Refusal, redact, refusal_error
+from app.google.errors import ErrorKind, GoogleAPIError, Refusal, redact, refusal_error
 
 NOW = 1_700_000_000.0
 TOKEN = "ya29.a0AfB_secret-secret"
 
 
-def refused(status: int, body: Any = None, *, retry_after: str | None = None, page_token: bool = False) -> GoogleError:
+def refused(
+    status: int, body: Any = None, *, retry_after: str | None = None, page_token: bool = False
+) -> GoogleAPIError:
     data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     return refusal_error(Refusal(status, data, retry_after, TOKEN, page_token), NOW)
 

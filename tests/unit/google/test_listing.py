@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.google.errors import ErrorKind, GoogleError
+from app.google.errors import ErrorKind, GoogleAPIError
 from app.google.listing import decode_accounts, decode_locations, decode_token_info
 from app.google.pages import AccountsPage, LocationsPage, TokenInfo
 from app.models.review import Account, Location
@@ -93,7 +93,7 @@ def test_texts_are_storable() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"accounts":5}', b'{"accounts":{}}', b'{"nextPageToken":1}'])
 def test_what_is_no_page_is_a_broken_answer(body: bytes) -> None:
-    with pytest.raises(GoogleError) as caught:
+    with pytest.raises(GoogleAPIError) as caught:
         decode_accounts(body)
     assert caught.value.kind is ErrorKind.TRANSIENT
 
@@ -143,4 +143,4 @@ VALUE = st.recursive(
 @given(body=st.binary(max_size=40) | VALUE.map(lambda value: json.dumps(value).encode()))
 def test_any_answer_is_a_page_or_a_broken_answer(decode: Callable[[bytes], object], body: bytes) -> None:
     read = outcome(decode, body)
-    assert isinstance(read, tuple) or (isinstance(read, GoogleError) and read.kind is ErrorKind.TRANSIENT)
+    assert isinstance(read, tuple) or (isinstance(read, GoogleAPIError) and read.kind is ErrorKind.TRANSIENT)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.google import body as bodies
 from app.google.client import GoogleAPIClient
 from app.google.endpoints import Endpoints
-from app.google.errors import ErrorKind, GoogleError
+from app.google.errors import ErrorKind, GoogleAPIError
 from tests.unit.google.calling import PAGE, TOKEN, failure, google
 from tests.unit.google.server import Answer, answer, endless, hang_up, raw, serving, silence, then_silence
 
@@ -106,7 +106,7 @@ STARTS += [b"HTTP/1.1 429 No\r\nRetry-After: ", b"HTTP/1.1 503 No\r\n\r\n", b"HT
 @given(start=st.sampled_from(STARTS), rest=st.binary(max_size=60))
 async def test_whatever_is_sent_back_fails_as_an_error_of_ours(start: bytes, rest: bytes) -> None:
     async with google(raw(start + rest, then_close=True)) as (client, _):
-        with pytest.raises(GoogleError):
+        with pytest.raises(GoogleAPIError):
             await client.list_accounts(TOKEN, None)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.google import wire
-from app.google.errors import ErrorKind, GoogleError
+from app.google.errors import ErrorKind, GoogleAPIError
 from app.google.pages import ReviewsPage
 from app.google.wire import decode_reviews
 from app.models.review import Review
@@ -35,7 +35,7 @@ def fields(**item: Any) -> Review:
 
 
 def broken(body: bytes) -> str:
-    with pytest.raises(GoogleError) as caught:
+    with pytest.raises(GoogleAPIError) as caught:
         page(body)
     assert caught.value.kind is ErrorKind.TRANSIENT
     return caught.value.reason
@@ -295,7 +295,7 @@ def test_the_quick_and_the_careful_reading_agree(
 @given(st.binary(max_size=60) | VALUE.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_a_page_or_a_broken_answer(body: bytes) -> None:
     read = outcome(page, body)
-    assert isinstance(read, ReviewsPage) or (isinstance(read, GoogleError) and read.kind is ErrorKind.TRANSIENT)
+    assert isinstance(read, ReviewsPage) or (isinstance(read, GoogleAPIError) and read.kind is ErrorKind.TRANSIENT)
 
 
 @given(
@@ -304,7 +304,9 @@ def test_any_bytes_are_a_page_or_a_broken_answer(body: bytes) -> None:
 )
 def test_any_page_cut_anywhere_is_a_page_or_a_broken_answer(document: dict[str, Any], length: int) -> None:
     read = outcome(page, json.dumps(document).encode()[:length])
-    assert isinstance(read, ReviewsPage) or (isinstance(read, GoogleError) and read.reason in {"cut", "invalid_json"})
+    assert isinstance(read, ReviewsPage) or (
+        isinstance(read, GoogleAPIError) and read.reason in {"cut", "invalid_json"}
+    )
 
 
 def test_an_id_that_no_index_can_hold_becomes_a_digest_and_two_of_them_stay_two() -> None:

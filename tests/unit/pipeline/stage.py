@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from app.broker.in_process import InProcessBroker
 from app.clock import Clock
-from app.google.errors import ErrorKind, GoogleError
+from app.google.errors import ErrorKind, GoogleAPIError
 from app.google.pages import TokenInfo
 from app.limits.permits import Api, Permit, Wait
 from app.limits.spent import SpentBudgets
@@ -69,8 +69,8 @@ def work_of(task: HeldTask) -> Work:
 
 def error(
     kind: ErrorKind, status: int | None = None, reason: str = "", retry_after: float | None = None
-) -> GoogleError:
-    return GoogleError(kind, reason or f"http_{status}", "Google said so.", status=status, retry_after=retry_after)
+) -> GoogleAPIError:
+    return GoogleAPIError(kind, reason or f"http_{status}", "Google said so.", status=status, retry_after=retry_after)
 
 
 class ScriptedGoogle:

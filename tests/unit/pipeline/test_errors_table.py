@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from app.google.errors import ErrorKind, GoogleError
+from app.google.errors import ErrorKind, GoogleAPIError
 from app.models.job import LocationState, Stage, TaskStatus
 from app.models.settlement import LocationEnd, Settlement
 from tests.unit.pipeline.stage import NOW, ListeningQuota, error, held, settlement_of_answer
@@ -20,11 +20,11 @@ UNAUTHENTICATED = error(ErrorKind.UNAUTHENTICATED, 401)
 TOKEN_REFUSED = error(ErrorKind.PAGE_TOKEN_REFUSED, 400, "page_token_refused")
 
 
-def refused(status: int, reason: str = "") -> GoogleError:
+def refused(status: int, reason: str = "") -> GoogleAPIError:
     return error(ErrorKind.REFUSED, status, reason)
 
 
-async def outcome(stage: Stage, failure: GoogleError, **situation: Any) -> Settlement:
+async def outcome(stage: Stage, failure: GoogleAPIError, **situation: Any) -> Settlement:
     return await settlement_of_answer(held(stage, **situation), failure)
 
 
@@ -170,7 +170,7 @@ async def test_reviews_whose_page_token_is_refused_again_end_where_google_ends_t
         (refused(403), "succeeded"),
     ],
 )
-async def test_every_permit_is_answered_once(failure: GoogleError, answer: str) -> None:
+async def test_every_permit_is_answered_once(failure: GoogleAPIError, answer: str) -> None:
     quota = ListeningQuota()
     settlement = await settlement_of_answer(held(cursor="p2"), failure, quota)
     assert quota.answers == [answer]
