@@ -16,6 +16,10 @@ async def chunks(*parts: bytes, fails: bool = False) -> AsyncIterator[bytes]:
         raise CommandError("the source broke off")
 
 
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
 async def test_a_file_and_its_folder_are_made(tmp_path: Path) -> None:
     out = tmp_path / "new" / "x.csv"
     await write_whole(out, chunks(b"a\n", b"b\n"))
@@ -41,7 +45,7 @@ async def test_a_file_that_cannot_take_its_place_leaves_nothing_behind(tmp_path:
     (tmp_path / "x.csv").mkdir()
     with pytest.raises(CommandError, match="cannot write"):
         await write_whole(tmp_path / "x.csv", chunks(b"a"))
-    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+    assert names_in(tmp_path) == ["x.csv"]
 
 
 @pytest.mark.parametrize(("name", "form"), [("x.ndjson", "ndjson"), ("x.JSONL", "ndjson"), ("x.csv", "csv")])
