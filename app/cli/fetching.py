@@ -15,7 +15,7 @@ from app.cli.exits import CommandError, ExitCode, UsageError
 from app.cli.files import write_whole
 from app.cli.progress import Show, progress_of_a_job
 from app.cli.screen import say
-from app.config import Settings, load_settings
+from app.config import ConfigurationError, Settings, load_settings
 from app.models.access import DEFAULT_TENANT
 from app.models.job import ENDED, JobStatus
 from app.models.views import DeadLetterFilter, JobView, RedriveRequest
@@ -28,6 +28,7 @@ TOKEN_WAIT_SECONDS = 30 * 24 * 3600
 """How long an interrupted job can be taken up again; the longest that TOKEN_WAIT_SEC allows."""
 
 STORE = "reviews.db"
+_BASE_URL = "GOOGLE_API_BASE_URL:"
 MOST_LETTERS = 5
 NO_TOKEN = "no access token: set REVIEW_FETCHER_TOKEN, or give --token - and the token on stdin"  # noqa: S105 - a text
 
@@ -72,16 +73,22 @@ def settings_of(plan: Plan) -> Settings:
         chosen["mock_google_api"] = plan.mock
     if plan.google_url is not None:
         chosen |= {"google_api_base_url": plan.google_url, "mock_google_api": False}
-    return load_settings(
-        environment="development",
-        database_url=f"sqlite:///{plan.directory / STORE}",
-        api_keys=(),
-        mock_kafka=True,
-        roles="api,scheduler,accounts,locations,reviews,publisher",
-        token_wait_sec=TOKEN_WAIT_SECONDS,
-        validate_token_on_submit=False,
-        **chosen,
-    )
+    try:
+        return load_settings(
+            environment="development",
+            database_url=f"sqlite:///{plan.directory / STORE}",
+            api_keys=(),
+            mock_kafka=True,
+            roles="api,scheduler,accounts,locations,reviews,publisher",
+            token_wait_sec=TOKEN_WAIT_SECONDS,
+            validate_token_on_submit=False,
+            **chosen,
+        )
+    except ConfigurationError as error:
+        problem = next((text for text in error.problems if text.startswith(_BASE_URL)), None)
+        if plan.google_url is None or problem is None:
+            raise
+        raise UsageError(problem.replace(_BASE_URL, "--google-url:", 1)) from None
 
 
 def _source(settings: Settings) -> str:
@@ -206,9 +213,12 @@ async def _end(state: AppState, plan: Plan, job: JobView, *, interrupted: bool) 
 async def _tell_dead_letters(state: AppState, job: JobView) -> None:
     letters = await state.services.dead_letters.page(DEFAULT_TENANT, None, job.job_id, MOST_LETTERS, None)
     for letter in letters.items:
-        say(f"Given up: {letter.stage} of {letter.resource}: {letter.detail}")
+        what = letter.stage if letter.resource == letter.stage else f"{letter.stage} of {letter.resource}"
+        say(f"Given up: {what}: {letter.detail}")
     if letters.next_cursor:
         say("… and more.")
+    if not job.progress.reviews.fetched:
+        say("Nothing was fetched, so there is no file yet.")
     say("Run the same command again to retry what was given up.")
 
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from app.cli.exits import CommandError
+from app.cli.exits import CommandError, UsageError
 from app.models.views import JobList, JobView, LocationList
 
 JOBS = "/api/v1/review-fetch"
@@ -64,6 +64,8 @@ class Service:
             raise self._away(error) from error
 
     def _away(self, error: Exception) -> CommandError:
+        if isinstance(error, aiohttp.InvalidURL):
+            return UsageError(f"--server: {self._url} must look like http://127.0.0.1:8000")
         return CommandError(f"no usable answer from {self._url} ({type(error).__name__}): does the service run there?")
 
 

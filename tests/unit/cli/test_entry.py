@@ -94,3 +94,17 @@ def test_a_service_that_is_not_there_is_told(run: Run) -> None:
         ended = run("jobs", "list", "--server", f"http://127.0.0.1:{nobody.getsockname()[1]}")
     assert ended.code == ExitCode.FAILED
     assert "does the service run there?" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("jobs", "list", "--server", "nonsense"), "--server"),
+        (("fetch", "--out", "x.csv", "--token", "ya29.some-token", "--google-url", "nonsense"), "--google-url"),
+    ],
+)
+def test_an_address_that_is_none_is_told_by_its_option(run: Run, command: tuple[str, ...], option: str) -> None:
+    ended = run(*command)
+    assert ended.code == ExitCode.USAGE
+    assert f"error: {option}: " in ended.err
+    assert "must look like http://" in ended.err
