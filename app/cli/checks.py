@@ -66,7 +66,7 @@ class Finding(NamedTuple):
 
 async def examine() -> list[Finding]:
     """Every check, in the order in which a person would mend things."""
-    findings = misspelled(os.environ | {name: value or "" for name, value in dotenv_values(".env").items()})
+    findings = misspelled(os.environ | _env_file())
     try:
         settings = load_settings()
     except ConfigurationError as error:
@@ -77,6 +77,14 @@ async def examine() -> list[Finding]:
     findings += [sealing_key(settings), disk(settings), open_files(), sqlite_version()]
     findings += [finding async for finding in _of_google(settings)]
     return findings
+
+
+def _env_file() -> dict[str, str]:
+    """What `.env` sets; nothing when it is not text, which `load_settings` tells."""
+    try:
+        return {name: value or "" for name, value in dotenv_values(".env").items()}
+    except UnicodeDecodeError:
+        return {}
 
 
 def misspelled(environment: Mapping[str, str]) -> list[Finding]:
@@ -110,6 +118,9 @@ def open_files() -> Finding:
 def disk(settings: Settings) -> Finding:
     """Room and right to write where the service keeps its files."""
     directory = _nearest(settings.data_directory)
+    if not directory.is_dir():
+        mend = "move it away, or set DATABASE_URL to a file in a folder"
+        return Finding("disk", Health.BROKEN, f"{directory} is a file and no folder", mend)
     if not os.access(directory, os.W_OK | os.X_OK):
         return Finding("disk", Health.BROKEN, f"{directory} cannot be written to", f"chown or chmod {directory}")
     free = shutil.disk_usage(directory).free
@@ -122,9 +133,9 @@ def disk(settings: Settings) -> Finding:
 
 
 def _nearest(directory: Path) -> Path:
-    """The directory, or the first above it that exists."""
+    """The directory, or the first above it that exists; a file when one stands in the way."""
     candidates = [directory.absolute(), *directory.absolute().parents]
-    return next(candidate for candidate in candidates if candidate.is_dir())
+    return next(candidate for candidate in candidates if candidate.exists())
 
 
 def sealing_key(settings: Settings) -> Finding:

@@ -10,6 +10,13 @@ from pydantic_core import ErrorDetails
 from app.config.environment import Variable, variables
 from app.config.settings import Settings
 
+WORDS = {
+    "bool_parsing": "must be true or false",
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+}
+"""By pydantic's type of an error, where its own text tells how it parses and not what to write."""
+
 
 class ConfigurationError(Exception):
     """The settings cannot be used: `problems` names each variable, what is wrong and what to do. Shows no secrets."""
@@ -28,6 +35,8 @@ def load_settings(**values: Any) -> Settings:
         return Settings(**values)
     except ValidationError as error:
         raise ConfigurationError(list(_explain(error))) from None  # pydantic's own text is no help to a user
+    except UnicodeDecodeError:
+        raise ConfigurationError([".env: is not UTF-8 text: write it anew, or remove it"]) from None
 
 
 @lru_cache(maxsize=1)
@@ -48,7 +57,7 @@ def _problem(detail: ErrorDetails, variable: Variable | None, location: tuple[st
     ours = detail.get("ctx", {}).get("error")
     if variable is None:  # a check of several settings, which names them itself, or an argument that is none
         return str(ours) if ours else f"{'.'.join(location)}: there is no such setting"
-    message = str(ours or detail["msg"].replace("Input should", "should"))
+    message = str(ours or WORDS.get(detail["type"]) or detail["msg"].replace("Input should", "should"))
     if variable.secret or "@" in str(detail["input"]):
         return f"{variable.name}: {message}"
     return f"{variable.name}: {message} (is {str(detail['input'])[:60]!r})"

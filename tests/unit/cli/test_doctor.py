@@ -38,6 +38,21 @@ def test_wrong_settings_are_all_found(run: Run, monkeypatch: pytest.MonkeyPatch)
     assert "2 broken" in ended.err
 
 
+def test_an_env_file_that_is_no_text_is_told(run: Run) -> None:
+    Path(".env").write_bytes(b"\xff\xfe")
+    ended = run("doctor")
+    assert ended.code == 1
+    assert ".env: is not UTF-8 text" in ended.out
+
+
+def test_a_file_where_the_folder_should_be_is_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("taken").write_text("a file, not a folder")
+    monkeypatch.setenv("DATABASE_URL", "sqlite:///taken/store.db")
+    ended = run("doctor", "--json")
+    assert ended.code == 1
+    assert "is a file and no folder" in findings(ended)["disk"]["found"]
+
+
 def test_production_says_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "production")
     ended = run("doctor", "--json")
