@@ -52,7 +52,8 @@ def _bar(console: Console) -> Iterator[Show]:
 
         def show(job: JobView) -> None:
             reviews = job.progress.reviews
-            text = describe(job).replace("[", r"\[")
+            text = describe(job).replace(" · waiting:", "\nwaiting:")  # 80 columns would cut the reason off
+            text = text.replace("[", r"\[")
             progress.update(bar, description=text, completed=reviews.fetched, total=reviews.expected or None)
 
         yield show
