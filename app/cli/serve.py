@@ -39,5 +39,7 @@ def listen(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise CommandError(f"cannot listen on {host}:{port} ({error.strerror}): choose another --port") from error
+        raise CommandError(
+            f"cannot listen on {host}:{port} ({error.strerror}): choose another --port or --host"
+        ) from error
     return bound

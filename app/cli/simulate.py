@@ -46,7 +46,9 @@ def simulate(
     try:
         run_simulator(catalogue, wrong, host, port, _announce)
     except OSError as error:
-        raise CommandError(f"cannot listen on {host}:{port} ({error.strerror}): choose another --port") from error
+        raise CommandError(
+            f"cannot listen on {host}:{port} ({error.strerror}): choose another --port or --host"
+        ) from error
 
 
 def _announce(url: str) -> None:
