@@ -121,7 +121,9 @@ async def _invalid(_request: Request, error: Exception) -> Problem:
 
 def invalid(errors: Iterable[Mapping[str, Any]]) -> Problem:
     """422 from pydantic's errors. Says where and what, never what was sent."""
-    told = [{"field": _place(error["loc"]), "message": str(error["msg"])} for error in errors]
+    told = [
+        {"field": _place(error["loc"]), "message": str(error["msg"]).removeprefix("Value error, ")} for error in errors
+    ]
     detail = "Correct what `errors` names and send the request again."
     return Problem("invalid-request", 422, "The request is not understood", detail, errors=told)
 
