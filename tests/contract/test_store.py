@@ -11,7 +11,7 @@ from app.models.settlement import LocationEnd, Move, Settled, Settlement, Settle
 from app.store.database import Database, StoreUnavailableError, Transaction
 from app.store.postgresql import PostgresDatabase
 from app.store.release import waiting_jobs
-from app.store.schema import jobs, locations, outbox, reviews
+from app.store.schema import credentials, jobs, locations, outbox, reviews
 from app.store.settle import settle
 from tests.support.store import new_job, review, take
 
@@ -177,3 +177,15 @@ async def test_a_transaction_that_gets_no_connection_finds_the_store_away(postgr
     finally:
         await slow
         await database.close()
+
+
+def _sealed_tokens(transaction: Transaction) -> int:
+    return int(transaction.connection.execute(select(func.count()).select_from(credentials)).scalar_one())
+
+
+async def test_a_jobs_token_is_gone_when_the_job_has_ended(database: Database) -> None:
+    await new_job(database)
+    (task,) = await take(database, Stage.ACCOUNTS)
+    assert await database.read(_sealed_tokens) == 1
+    await _settle(database, Settlement(task, Move(TaskStatus.DONE), page=True))
+    assert await database.read(_sealed_tokens) == 0
