@@ -38,6 +38,7 @@ from app.pipeline.accounts import AccountWorker
 from app.pipeline.control import JobControl
 from app.pipeline.leases import LeaseKeeper
 from app.pipeline.locations import LocationWorker
+from app.pipeline.owners import TokenOwners
 from app.pipeline.reviews import ReviewWorker
 from app.pipeline.tokens import SealedTokens
 from app.pipeline.worker import Tools, WorkerOptions
@@ -215,6 +216,7 @@ def _tools(
         quota=quota,
         spent_budgets=spent,
         tokens=tokens,
+        owners=TokenOwners(opened.google, clock),
         policy=_policy(settings),
         leases=LeaseKeeper(database, clock, holder),
         clock=clock,

@@ -25,6 +25,7 @@ from app.models.settlement import Settled, Settlement, SettleOptions
 from app.pipeline import refusals
 from app.pipeline.leases import LEASE_SECONDS, LeaseKeeper
 from app.pipeline.outcome import DeadLetter, Outcome, Retry, Snooze, Spent
+from app.pipeline.owners import TokenOwners
 from app.pipeline.settle import Situation, settlement_of
 from app.retry.policy import ExponentialBackoffPolicy
 from app.store.database import Database, StoreUnavailableError
@@ -88,6 +89,7 @@ class Tools:
     quota: SharedQuota
     spent_budgets: SpentBudgets
     tokens: Tokens
+    owners: TokenOwners
     policy: ExponentialBackoffPolicy
     leases: LeaseKeeper
     clock: Clock
@@ -258,17 +260,10 @@ class Worker(ABC, Generic[Page]):
         """Ask once for each token of a job whose quota it spends and how long it lives. Only a refusal stops here."""
         if task.project is not None:
             return
-        spent.calls += 1
-        try:
-            info = await self.google.token_info(token)
-        except GoogleAPIError as error:
-            if error.kind is ErrorKind.UNAUTHENTICATED:
-                raise
-            task.project = spent.project = DEFAULT_PROJECT
-            return
-        task.project = spent.project = info.project or DEFAULT_PROJECT
-        if info.expires_in is not None:
-            spent.token_expires_at = self.clock.now() + info.expires_in
+        owner, asked = await self.tools.owners.of(task, token)
+        spent.calls += int(asked)
+        task.project = spent.project = owner.project
+        spent.token_expires_at = owner.token_expires_at
 
     async def _permit(self, task: HeldTask) -> Permit | Wait:
         """Leave for one call, checked once more as the last thing before it is used."""

@@ -122,7 +122,7 @@ async def test_a_second_service_on_the_same_file_is_refused_in_a_line(tmp_path: 
     async with serving(tmp_path):
         second = await command(tmp_path, "serve", "--port", "0")
         assert second.code == ExitCode.FAILED
-        assert "Another service process works on this SQLite file" in second.err
+        assert "Another service process works on this store" in second.err
         assert "Traceback" not in second.err
         assert (await command(tmp_path, "migrate")).code == ExitCode.FAILED
         assert (await command(tmp_path, "doctor")).code == ExitCode.OK

@@ -15,6 +15,7 @@ from app.models.settlement import Settled, Settlement, SettleOptions
 from app.pipeline.accounts import AccountWorker
 from app.pipeline.leases import LeaseKeeper
 from app.pipeline.locations import LocationWorker
+from app.pipeline.owners import TokenOwners
 from app.pipeline.reviews import ReviewWorker
 from app.pipeline.worker import Tools, Worker, WorkerOptions
 from app.retry.policy import ExponentialBackoffPolicy
@@ -196,6 +197,7 @@ class Bench:
             quota=cast(Any, self.quota),
             spent_budgets=self.spent,
             tokens=self.tokens,
+            owners=TokenOwners(cast(Any, self.google), self.clock),
             policy=self.policy,
             leases=LeaseKeeper(cast(Any, self.store), self.clock, "test"),
             clock=self.clock,
