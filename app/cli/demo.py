@@ -27,7 +27,10 @@ def demo(
     The service really runs, on a free port, with a store that is thrown away at the end; only the file stays.
     """
     from app.cli.demonstrating import Demo, run_demo  # noqa: PLC0415 - the whole service is slow to import
+    from app.cli.faults import chosen_faults  # noqa: PLC0415
     from app.config import SimulatorConfig  # noqa: PLC0415
 
+    form = format_of(out)
+    chosen_faults(faults, seed)  # told by its option, before anything is started
     world = SimulatorConfig(accounts=accounts, locations=locations, reviews=reviews, seed=seed, faults=faults)
-    raise typer.Exit(asyncio.run(run_demo(Demo(world, per_second, out, format_of(out)))))
+    raise typer.Exit(asyncio.run(run_demo(Demo(world, per_second, out, form))))

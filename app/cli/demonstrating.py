@@ -1,6 +1,7 @@
 """The demonstration: a real server on a free port, and a client that does what any client would."""
 
 import asyncio
+import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -43,6 +44,13 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Called by `serve`."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called by `serve`. SystemExit out of a task would tear the loop down before `_started` tells what failed."""
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            self.should_exit = True
 
 
 async def run_demo(demo: Demo) -> ExitCode:

@@ -108,3 +108,9 @@ def test_an_address_that_is_none_is_told_by_its_option(run: Run, command: tuple[
     assert ended.code == ExitCode.USAGE
     assert f"error: {option}: " in ended.err
     assert "must look like http://" in ended.err
+
+
+def test_faults_that_are_none_are_told_before_the_demonstration(run: Run) -> None:
+    ended = run("demo", "--faults", "no-such-file.json")
+    assert ended.code == ExitCode.USAGE
+    assert ended.err == "error: --faults: no-such-file.json is neither good, flaky nor a file that can be read\n"
