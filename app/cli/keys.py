@@ -1,12 +1,13 @@
 """`review-fetcher keys`."""
 
 import asyncio
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.exits import CommandError
+from app.cli.exits import CommandError, UsageError
 from app.cli.options import Json, Tenant
 from app.cli.screen import say, show_json, show_table
 from app.models.access import DEFAULT_TENANT, Scope
@@ -20,6 +21,9 @@ Scopes = Annotated[
     list[Scope] | None,
     typer.Option("--scope", help="What the key allows; may be given several times. Default: submit, read, operate."),
 ]
+TENANT = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+"""It becomes part of message keys, in front of a slash."""
+
 USUAL = (Scope.SUBMIT, Scope.READ, Scope.OPERATE)
 
 
@@ -33,6 +37,8 @@ def create(
 
     submit: send jobs · read: see jobs and results · operate: cancel, pause, resume, give a token, redrive · admin: all.
     """
+    if not name.strip() or not TENANT.fullmatch(tenant):
+        raise UsageError("a key needs a name, and a tenant is 1 to 63 of a-z, 0-9, - and _, a letter first")
     record, secret = asyncio.run(_create(name, scope or list(USUAL), tenant))
     typer.echo(secret)
     say(f"Key {record.id} of tenant {record.tenant}: {', '.join(sorted(record.scopes))}. It is not shown again.")

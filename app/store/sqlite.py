@@ -105,8 +105,11 @@ class SqliteDatabase:
     async def start(self) -> None:
         if self._engine is not None:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock()
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock()
+        except OSError as error:
+            raise StoreUnavailableError(f"SQLite: {self._path} cannot be used: {error.strerror or error}") from error
         self._engine = _engine(self._path, self._busy_timeout_ms, checkpoints=self._exclusive)
         self._closing = False
         self._loop = asyncio.get_running_loop()

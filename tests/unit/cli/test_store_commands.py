@@ -33,6 +33,14 @@ def test_a_new_key_is_printed_alone_and_only_its_hash_is_kept(run: Run) -> None:
     assert secret.encode() not in STORE.read_bytes()
 
 
+@pytest.mark.parametrize("words", [[""], [" "], ["import", "--tenant", "A B/"], ["import", "--tenant", ""]])
+def test_a_key_without_a_name_or_of_an_unusable_tenant_is_not_made(run: Run, words: list[str]) -> None:
+    ended = run("keys", "create", *words)
+    assert (ended.code, ended.out) == (2, "")
+    assert "tenant is 1 to 63 of" in ended.err
+    assert not STORE.exists()
+
+
 def test_a_revoked_key_stays_in_the_list(run: Run) -> None:
     secret = run("keys", "create", "old").out
     key_id = secret.split("_")[1]

@@ -97,6 +97,13 @@ async def test_a_second_service_on_the_same_file_is_refused(tmp_path: Path) -> N
     await database.close()
 
 
+async def test_a_folder_that_cannot_be_made_is_told_as_a_store_that_is_away(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    database = SqliteDatabase(tmp_path / "file" / "s.db", exclusive=True)
+    with pytest.raises(StoreUnavailableError, match="cannot be used"):
+        await database.start()
+
+
 async def test_what_waits_at_close_is_committed(tmp_path: Path) -> None:
     database = await _open(tmp_path)
     writes = [asyncio.ensure_future(database.write(_insert, number)) for number in range(300)]
