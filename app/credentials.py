@@ -4,8 +4,6 @@ AES-256-GCM (NIST SP 800-38D) with random 96-bit nonces, which is safe for 2^32 
 a sealed token to its row: moved to another job or tenant it does not open.
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -114,20 +112,6 @@ def _associated(header: bytes, tenant: str, job_id: str) -> bytes:
 
 def _digest(key: bytes, message: bytes) -> bytes:
     return hmac.digest(key, message, "sha256")
-
-
-def parse_sealing_keys(text: str) -> list[SealingKey]:
-    """Read `id:base64,id:base64`, newest first. Raises `SealingKeyError`, which never quotes a key."""
-    return [_parse_key(part.strip()) for part in text.split(",") if part.strip()]
-
-
-def _parse_key(part: str) -> SealingKey:
-    key_id, _, encoded = part.partition(":")
-    try:
-        secret = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        raise SealingKeyError(SealingKeyError.__doc__) from None
-    return SealingKey(key_id, secret)
 
 
 def load_or_create_key(path: Path) -> SealingKey:

@@ -151,10 +151,6 @@ class Gate:
         belongs = permit.closings != self.closings and permit.sent_at < self.closed_until
         return belongs and until <= self.closed_until
 
-    def is_plain(self, now: float) -> bool:
-        """Neither closed nor re-opening: nothing would be forgotten with it."""
-        return self.allowed is None and not self.calls_closing and self.closed_until <= now
-
     def detach(self, now: float) -> LocalShare | None:
         """The share in hand, from now on to be reported and no longer used."""
         share, self.share = self.share, None

@@ -32,6 +32,7 @@ from app.store.database import Database, StoreUnavailableError
 from app.store.settle import JobEndedMeanwhileError, settle
 from app.store.tasks import claim, let_go
 from app.telemetry.events import Event
+from app.telemetry.logging import job_context
 
 MOST_CRASHES = 10
 """A page that was claimed so often without a settle kills its process, most likely: it must not do so for ever."""
@@ -208,17 +209,17 @@ class Worker(ABC, Generic[Page]):
 
     async def _work(self, task: HeldTask, delivery: Delivery) -> None:
         """Page after page, until the task ends, waits, or makes room for others."""
-        structlog.contextvars.bind_contextvars(job_id=task.job_id)
         began = self.clock.monotonic()
-        try:
-            while await self._step_and_settle(task, began):
-                pass
-        except asyncio.CancelledError:
-            await self._give_back(task)
-            raise
-        finally:
-            self.tools.leases.remove(task.task_id)
-            self._consumer.acknowledge(delivery)
+        with job_context(task.job_id):
+            try:
+                while await self._step_and_settle(task, began):
+                    pass
+            except asyncio.CancelledError:
+                await self._give_back(task)
+                raise
+            finally:
+                self.tools.leases.remove(task.task_id)
+                self._consumer.acknowledge(delivery)
 
     async def _give_back(self, task: HeldTask) -> None:
         """Cut off: tried once, for a store that is away must not hold up the stop; the lease runs out by itself."""

@@ -91,11 +91,6 @@ def select(value: Any, mask: Mask) -> Any:
     return {name: select(child, mask[name]) for name, child in value.items() if name in mask}
 
 
-def selects_whole(mask: Mask, name: str) -> bool:
-    """Whether a field is in the mask with everything in it."""
-    return name in mask and not mask[name]
-
-
 def _check(mask: Mask, tree: Mask) -> None:
     for name, children in mask.items():
         if name == "*":

@@ -1,13 +1,12 @@
 """What metrics ask of the store, over all tenants. Nothing here counts tasks that are done: they may be millions."""
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import func, select
 
 from app.models.job import RUNNING, JobStatus, TaskStatus
 from app.store.database import Transaction
-from app.store.schema import dead_letters, jobs, outbox, tasks
+from app.store.schema import dead_letters, jobs, outbox, status_in, status_is, tasks
 
-_waiting = tasks.c.status == bindparam("waiting", TaskStatus.WAITING.value, literal_execute=True)
-"""Written out, not bound: only then is it plain that the index of waiting tasks serves."""
+_waiting = status_is(tasks.c.status, TaskStatus.WAITING)
 
 
 def jobs_by_state(transaction: Transaction) -> dict[JobStatus, int]:
@@ -43,7 +42,7 @@ def oldest_runnable_task_age(transaction: Transaction) -> float:
     statement = (
         select(tasks.c.due_at)
         .join(jobs, jobs.c.id == tasks.c.job_id)
-        .where(_waiting, tasks.c.due_at <= transaction.now, jobs.c.status.in_([status.value for status in RUNNING]))
+        .where(_waiting, tasks.c.due_at <= transaction.now, status_in(jobs.c.status, RUNNING))
         .order_by(tasks.c.due_at)
         .limit(1)
     )

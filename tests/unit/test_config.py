@@ -17,6 +17,7 @@ from app.config import (
     load_settings,
     variables,
 )
+from app.config.values import parse_sealing_key
 
 KEY = base64.b64encode(bytes(32)).decode()
 OTHER_KEY = base64.b64encode(bytes(range(32))).decode()
@@ -314,3 +315,16 @@ def test_settings_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_setting_says_what_it_is_for() -> None:
     assert [variable.name for variable in variables(Settings) if not variable.field.description] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["c2VjcmV0", "id:c2VjcmV0", "id:not base64!", ":" + base64.b64encode(b"x" * 32).decode(), "a b:"]
+)
+def test_a_wrong_sealing_key_is_refused_without_quoting_it(text: str) -> None:
+    with pytest.raises(ValueError, match="base64 of 32 bytes") as caught:
+        parse_sealing_key(text)
+    assert "c2VjcmV0" not in str(caught.value)
+
+
+def test_a_sealing_key_is_its_id_and_its_bytes() -> None:
+    assert parse_sealing_key("2024:" + base64.b64encode(b"x" * 32).decode()) == ("2024", b"x" * 32)
