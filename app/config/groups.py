@@ -1,10 +1,10 @@
 """Settings that share a prefix, as the guide names them. Each variable is the prefix and the name in capitals."""
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from app.config.values import Servers, TimeZone
+from app.config.values import Secret, Servers, TimeZone, Upper
 
 
 class Group(BaseModel):
@@ -29,6 +29,47 @@ class KafkaConfig(Group):
     auto_offset_reset: Literal["earliest", "latest"] = Field(
         default="earliest", description="Where a consumer group without offsets starts to read"
     )
+    topic_partitions: int = Field(
+        default=12,
+        ge=1,
+        le=1_000,
+        description="Partitions of each topic, new or existing: at least as many as replicas that read it",
+    )
+    replication_factor: int = Field(
+        default=1, ge=1, le=9, description="Copies of each partition, new or existing: 3 on a cluster of three brokers"
+    )
+    topic_prefix: str = Field(
+        default="",
+        max_length=100,
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="Begins the names of all topics, so that several installations can share a cluster",
+    )
+    security_protocol: Annotated[Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], Upper] = Field(
+        default="PLAINTEXT", description="How Kafka is spoken to"
+    )
+    sasl_mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], Upper] = Field(
+        default="PLAIN", description="How the service tells Kafka who it is, with a SASL_* protocol"
+    )
+    sasl_username: str = Field(default="", description="User name for a SASL_* protocol")
+    sasl_password: Secret = Field(default=SecretStr(""), description="Password for a SASL_* protocol")
+    ssl_ca_location: str = Field(
+        default="", description="File (PEM) of the authorities that signed Kafka's certificate. Empty = the system's"
+    )
+    ssl_certificate_location: str = Field(default="", description="File (PEM) with the service's own certificate")
+    ssl_key_location: str = Field(default="", description="File (PEM) with the key of that certificate")
+    ssl_key_password: Secret = Field(default=SecretStr(""), description="Password of that key")
+
+    @model_validator(mode="after")
+    def _check_credentials(self) -> Self:
+        if self.security_protocol.startswith("SASL") and not (
+            self.sasl_username and self.sasl_password.get_secret_value()
+        ):
+            raise ValueError(
+                f"KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD: KAFKA_SECURITY_PROTOCOL={self.security_protocol} needs both"
+            )
+        if bool(self.ssl_certificate_location) != bool(self.ssl_key_location):
+            raise ValueError("KAFKA_SSL_CERTIFICATE_LOCATION, KAFKA_SSL_KEY_LOCATION: set both, or neither of them")
+        return self
 
 
 class RateLimitConfig(Group):

@@ -134,6 +134,7 @@ def _check_crash_at(setting: str) -> str:
 
 Upper = BeforeValidator(_upper)
 Split = BeforeValidator(split)
+Secret = Annotated[SecretStr, BeforeValidator(_readable)]
 Secrets = Annotated[tuple[SecretStr, ...], Split]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_readable), AfterValidator(_check_database_url)]
 SealingKeys = Annotated[Secrets, AfterValidator(_check_sealing_keys)]

@@ -1,0 +1,33 @@
+"""How Kafka is reached: the one place that knows librdkafka's names for it, and that keeps its secrets out of sight."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+RECONNECT_MAX_MILLISECONDS = 1_000
+"""librdkafka's own is 10 s: a broker that comes back would be found that late."""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaConnection:
+    """`bootstrap_servers` is `host:port,…`; `security` has librdkafka's settings for TLS and SASL, with passwords."""
+
+    bootstrap_servers: str
+    security: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def settings(self, **more: Any) -> dict[str, Any]:
+        """Settings of a client: these, and `more` by librdkafka's names with `_` for `.`."""
+        common: dict[str, Any] = {
+            "bootstrap.servers": self.bootstrap_servers,
+            "reconnect.backoff.max.ms": RECONNECT_MAX_MILLISECONDS,
+        }
+        return common | dict(self.security) | {name.replace("_", "."): value for name, value in more.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class TopicLayout:
+    """How the topics are made, and what existing ones are held to. `max_message_bytes` is for those that hold reviews."""
+
+    partitions: int = 12
+    replication_factor: int = 1
+    max_message_bytes: int = 2_000_000
