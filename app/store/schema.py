@@ -7,6 +7,7 @@ exactly these tables; a contract test compares the two.
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -52,6 +53,10 @@ def status_is(column: ColumnElement[str], state: StrEnum) -> ColumnElement[bool]
 
 def _count(name: str) -> Column[int]:
     return Column(name, Number, nullable=False, server_default=text("0"))
+
+
+def _of_all_tenants(*, primary_key: bool = False) -> Column[str]:
+    return Column("tenant", Text, primary_key=primary_key, nullable=False, server_default=text("''"))
 
 
 jobs = Table(
@@ -141,17 +146,20 @@ tasks = Table(
 )
 
 
-def _partial_index(name: str, *columns: str, where: ColumnElement[bool]) -> None:
-    """Kept only for the rows it is asked about, so that the millions of tasks that are done cost nothing."""
-    Index(name, *(tasks.c[column] for column in columns), sqlite_where=where, postgresql_where=where)
+OUT = (TaskStatus.RELEASED, TaskStatus.HELD)
+"""The states of a task that is with a worker, or on its way to one. In the order in which the index names them."""
 
 
-_partial_index(
-    "ix_tasks_waiting", "stage", "job_id", "due_at", "id", where=status_is(tasks.c.status, TaskStatus.WAITING)
-)
-_partial_index("ix_tasks_due", "due_at", where=status_is(tasks.c.status, TaskStatus.WAITING))
-_partial_index("ix_tasks_released", "stage", "job_id", where=status_is(tasks.c.status, TaskStatus.RELEASED))
-_partial_index("ix_tasks_lease", "lease_until", where=tasks.c.lease_until.is_not(None))
+def _partial_index(name: str, *columns: Column[Any], where: ColumnElement[bool]) -> None:
+    """Kept only for the rows it is asked about, so that the millions of rows that are done cost nothing."""
+    Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+_waits = status_is(tasks.c.status, TaskStatus.WAITING)
+_partial_index("ix_tasks_waiting", tasks.c.stage, tasks.c.job_id, tasks.c.due_at, tasks.c.id, where=_waits)
+_partial_index("ix_tasks_due", tasks.c.due_at, where=_waits)
+_partial_index("ix_tasks_out", tasks.c.stage, tasks.c.status, tasks.c.job_id, where=status_in(tasks.c.status, OUT))
+_partial_index("ix_tasks_lease", tasks.c.lease_until, where=tasks.c.lease_until.is_not(None))
 
 locations = Table(
     "locations",
@@ -213,8 +221,15 @@ outbox = Table(
     Column("last_seq", Number, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("position", Number, unique=True),
+    Column("kind", Text, nullable=False, server_default=text("'reviews'")),
 )
-"""One row a settled page with new reviews, for the publisher of reviews-raw: which rows of `reviews` are to be sent."""
+"""What the publisher is to send, in the order of `position`, which it stamps on committed rows.
+
+`reviews`: one row for a settled page with new reviews, sent as the rows of `reviews` from first_seq to last_seq.
+`dead_letter`: one row for a dead letter, whose id is first_seq and last_seq; location_no is 0.
+"""
+
+_partial_index("ix_outbox_unstamped", outbox.c.id, where=outbox.c.position.is_(None))
 
 dead_letters = Table(
     "dead_letters",
@@ -252,9 +267,50 @@ api_keys = Table(
 quota_budgets = Table(
     "quota_budgets",
     metadata,
-    Column("tenant", Text, nullable=False, server_default=text("''")),
+    _of_all_tenants(),
     Column("project", Text, primary_key=True),
     Column("api", Text, primary_key=True),
     Column("state", LargeBinary, nullable=False),
 )
 """Google counts by project, so these rows belong to all tenants (tenant '')."""
+
+
+leaders = Table(
+    "leaders",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _of_all_tenants(),
+    Column("holder", Text, nullable=False),
+    Column("lease_until", Double, nullable=False),
+)
+"""Which replica does the work that only one may do at a time, and until when."""
+
+publisher_head = Table(
+    "publisher_head",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    _of_all_tenants(),
+    _count("position"),
+    _count("published"),
+    Column("cluster_id", Text),
+    Column("topic_id", Text),
+    Column("updated_at", Double),
+)
+"""The last position stamped on a row of the outbox, the last one that is in the topic, and which topic that is."""
+
+known_topics = Table(
+    "known_topics",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    _of_all_tenants(),
+    Column("identity", Text, nullable=False),
+)
+"""The topics as they were seen last: one with another identity was made anew, and its messages are gone."""
+
+schema_compatibility = Table(
+    "schema_compatibility",
+    metadata,
+    _of_all_tenants(primary_key=True),
+    Column("oldest", Text, nullable=False),
+)
+"""One row: the oldest revision whose code works on these tables."""
