@@ -158,6 +158,12 @@ def reclaim_all(transaction: Transaction) -> int:
     return _wait_again(transaction, taken & tasks.c.lease_until.is_not(None))  # by their index
 
 
+def reclaim_released(transaction: Transaction) -> int:
+    """What was released and not claimed waits again, under a new version: copies on their way are worthless."""
+    released = status_is(tasks.c.status, TaskStatus.RELEASED)
+    return _wait_again(transaction, released & tasks.c.lease_until.is_not(None))  # by its index
+
+
 def _wait_again(transaction: Transaction, which: object) -> int:
     return transaction.connection.execute(
         update(tasks)
