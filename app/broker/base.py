@@ -11,6 +11,10 @@ class BrokerUnavailableError(Exception):
     """The broker did not take the messages. What was released is released again later."""
 
 
+class TopicLayoutError(Exception):
+    """The topics are not as the settings say. The message names them, what is, what was asked, and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One work message as received; `position` is the broker's own name for it."""
@@ -46,7 +50,19 @@ class Broker(Protocol):
     """Where topics live: one set for all processes (Kafka), or this process's own."""
 
     async def start(self) -> None:
-        """Returns when it can be used; raises `BrokerUnavailableError`, and may be called again."""
+        """Ready to be asked: makes what is local, needs no network. May be called again."""
+        ...
+
+    async def prepare(self) -> str:
+        """Create the topics that are missing, hold the others to their layout, and return who the work topics are.
+
+        Another answer than before: work that was published earlier is gone, because the cluster or a topic was made
+        anew. Raises `TopicLayoutError`, or `BrokerUnavailableError` and may be called again.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Raises `BrokerUnavailableError` when the broker does not answer within 5 s."""
         ...
 
     async def close(self) -> None:

@@ -16,17 +16,18 @@ class KafkaConnection:
     security: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def settings(self, **more: Any) -> dict[str, Any]:
-        """Settings of a client: these, and `more` by librdkafka's names with `_` for `.`."""
+        """Settings of a client: these, and `more` by librdkafka's names with `_` for `.`, or callbacks as they are."""
         common: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap_servers,
             "reconnect.backoff.max.ms": RECONNECT_MAX_MILLISECONDS,
         }
-        return common | dict(self.security) | {name.replace("_", "."): value for name, value in more.items()}
+        own = {name if callable(value) else name.replace("_", "."): value for name, value in more.items()}
+        return common | dict(self.security) | own
 
 
 @dataclass(frozen=True, slots=True)
 class TopicLayout:
-    """How the topics are made, and what existing ones are held to. `max_message_bytes` is for those that hold reviews."""
+    """How topics are made, and what existing ones are held to. `max_message_bytes` is for those that hold reviews."""
 
     partitions: int = 12
     replication_factor: int = 1

@@ -35,6 +35,13 @@ class InProcessBroker:
     async def start(self) -> None:
         """Ready from the beginning."""
 
+    async def prepare(self) -> str:
+        """The same for ever: what its queues held at the end of a process is found in the store."""
+        return "in-process"
+
+    async def check(self) -> None:
+        """There as long as its process."""
+
     async def close(self) -> None:
         """Holds nothing that must be let go."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from app.broker.base import BrokerUnavailableError
+from app.broker.connection import KafkaConnection
 from app.clock import Clock
 
 POLL_SECONDS = 0.1
@@ -28,17 +29,16 @@ class Record:
 class KafkaEventPublisher:
     """One idempotent producer (acks=all). Thread-safe. `deadline` (seconds) bounds each send."""
 
-    def __init__(self, bootstrap_servers: str, clock: Clock, *, deadline: float) -> None:
+    def __init__(self, connection: KafkaConnection, clock: Clock, *, deadline: float) -> None:
         self._clock = clock
         self._deadline = deadline
-        self._settings = {
-            "bootstrap.servers": bootstrap_servers,
-            "enable.idempotence": True,
-            "compression.type": "zstd",
-            "partitioner": "murmur2_random",
-            "message.timeout.ms": int(deadline * 1000),
-            "error_cb": self._note_error,
-        }
+        self._settings = connection.settings(
+            enable_idempotence=True,
+            compression_type="zstd",
+            partitioner="murmur2_random",
+            message_timeout_ms=int(deadline * 1000),
+            error_cb=self._note_error,
+        )
         self._producer: Producer | None = None
         self._broken = False
 
@@ -67,6 +67,13 @@ class KafkaEventPublisher:
         """Let librdkafka report what was delivered; blocks for at most `seconds`."""
         if self._producer is not None:
             self._producer.poll(seconds)
+
+    def ask(self, topic: str, seconds: float) -> None:
+        """Returns when Kafka has answered a question; raises `BrokerUnavailableError` when it does not in time."""
+        try:
+            self._usable().list_topics(topic, timeout=seconds)
+        except KafkaException as error:
+            raise BrokerUnavailableError(f"Kafka: {error.args[0].str()}") from error
 
     def flush(self) -> None:
         """Waits until what is on its way has arrived or failed, not beyond the deadline."""

@@ -8,6 +8,7 @@ from itertools import count
 import pytest
 
 from app.broker.base import Broker, Consumer, Delivery
+from app.broker.connection import KafkaConnection, TopicLayout
 from app.broker.envelope import envelope_of
 from app.broker.in_process import InProcessBroker
 from app.broker.kafka import KafkaBroker
@@ -40,10 +41,10 @@ class KafkaBrokers:
 
     def open(self, *, partitions: int = 1, buffer: int = 64) -> KafkaBroker:
         broker = KafkaBroker(
-            self.bootstrap_servers,
+            KafkaConnection(self.bootstrap_servers),
             f"{self.prefix}group",
             SystemClock(),
-            partitions=partitions,
+            layout=TopicLayout(partitions),
             topic_prefix=self.prefix,
             buffer=buffer,
         )
@@ -76,6 +77,7 @@ async def brokers(request: pytest.FixtureRequest) -> AsyncIterator[InProcessBrok
 async def broker(brokers: InProcessBrokers | KafkaBrokers) -> AsyncIterator[Broker]:
     opened = brokers.open()
     await opened.start()
+    await opened.prepare()
     yield opened
     await opened.close()
 
@@ -239,6 +241,7 @@ async def test_closing_and_starting_twice_is_no_error(broker: Broker) -> None:
 async def test_poison_goes_to_the_dead_letter_topic_once_and_the_partition_goes_on(kafka: KafkaBrokers) -> None:
     broker = kafka.open()
     await broker.start()
+    await broker.prepare()
     stray, work = _work(Stage.ACCOUNTS), _work(Stage.REVIEWS)
     misplaced = envelope_of(stray, 0.0).model_dump_json().encode()
     poison = [b"\xff\x00 no json", None, b'{"topic": "fetch-reviews"}', misplaced]
@@ -261,6 +264,7 @@ async def test_poison_goes_to_the_dead_letter_topic_once_and_the_partition_goes_
 async def test_more_work_than_a_process_wants_waits_in_kafka_and_all_of_it_comes(kafka: KafkaBrokers) -> None:
     broker = kafka.open(partitions=3, buffer=8)
     await broker.start()
+    await broker.prepare()
     works = [_work() for _ in range(500)]
     await broker.publish(works)
     received = await _receive(broker.consumer(Stage.REVIEWS), 500, limit=7)
@@ -270,8 +274,9 @@ async def test_more_work_than_a_process_wants_waits_in_kafka_and_all_of_it_comes
 @pytest.mark.kafka
 async def test_a_rebalance_loses_nothing_and_leaves_held_work_alone(kafka: KafkaBrokers) -> None:
     first, second = kafka.open(partitions=4), kafka.open(partitions=4)
-    await first.start()
-    await second.start()
+    for broker in (first, second):
+        await broker.start()
+        await broker.prepare()
     before = [_work() for _ in range(40)]
     await first.publish(before)
     held = await _receive(first.consumer(Stage.REVIEWS), 40)

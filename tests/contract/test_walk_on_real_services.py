@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.broker.base import Delivery
+from app.broker.connection import KafkaConnection, TopicLayout
 from app.broker.kafka import KafkaBroker
 from app.clock import SystemClock
 from app.models.job import HeldTask, LocationState, Stage, TaskStatus, Work
@@ -53,9 +54,14 @@ async def store(postgresql_database: str) -> AsyncIterator[PostgresDatabase]:
 async def broker(kafka_bootstrap_servers: str) -> AsyncIterator[KafkaBroker]:
     async with own_topics(kafka_bootstrap_servers) as prefix:
         opened = KafkaBroker(
-            kafka_bootstrap_servers, f"{prefix}group", SystemClock(), partitions=3, topic_prefix=prefix
+            KafkaConnection(kafka_bootstrap_servers),
+            f"{prefix}group",
+            SystemClock(),
+            layout=TopicLayout(partitions=3),
+            topic_prefix=prefix,
         )
         await opened.start()
+        await opened.prepare()
         yield opened
         await opened.close()
 

@@ -6,18 +6,20 @@ import time
 import pytest
 
 from app.broker.base import BrokerUnavailableError
+from app.broker.connection import KafkaConnection, TopicLayout
 from app.broker.kafka import KafkaBroker
 from app.broker.kafka_publisher import KafkaEventPublisher, Record
 from app.clock import SystemClock
 
-NOBODY = "127.0.0.1:1"
+NOBODY = KafkaConnection("127.0.0.1:1")
 
 
-async def test_a_start_without_kafka_fails_within_the_deadline() -> None:
-    broker = KafkaBroker(NOBODY, "group", SystemClock(), deadline=0.3)
+async def test_preparing_topics_without_kafka_fails_within_the_deadline() -> None:
+    broker = KafkaBroker(NOBODY, "group", SystemClock(), layout=TopicLayout(), deadline=0.3)
+    await broker.start()
     began = time.monotonic()
-    with pytest.raises(BrokerUnavailableError, match=NOBODY):
-        await broker.start()
+    with pytest.raises(BrokerUnavailableError, match=NOBODY.bootstrap_servers):
+        await broker.prepare()
     assert time.monotonic() - began < 3
     await broker.close()
 

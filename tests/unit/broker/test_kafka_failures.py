@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, Message
 
 from app.broker import kafka_publisher
 from app.broker.base import BrokerUnavailableError
+from app.broker.connection import KafkaConnection
 from app.broker.kafka_consumer import KafkaConsumer, Source
 from app.broker.kafka_publisher import KafkaEventPublisher, Record
 from app.broker.poison import RETRY_SECONDS, DeadLetterTopic, Poison
@@ -50,7 +51,7 @@ class FakeProducer:
 def test_a_producer_that_failed_for_good_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     producers = FakeProducers()
     monkeypatch.setattr(kafka_publisher, "Producer", producers)
-    publisher = KafkaEventPublisher("nobody", SystemClock(), deadline=5.0)
+    publisher = KafkaEventPublisher(KafkaConnection("nobody"), SystemClock(), deadline=5.0)
     with pytest.raises(BrokerUnavailableError, match="out of sequence"):
         publisher.send([RECORD])
     publisher.send([RECORD])
@@ -62,7 +63,7 @@ class FullPublisher(KafkaEventPublisher):
     """Takes nothing the first two times: refused at once, and then on its way."""
 
     def __init__(self, clock: ManualClock) -> None:
-        super().__init__("nobody", clock, deadline=1.0)
+        super().__init__(KafkaConnection("nobody"), clock, deadline=1.0)
         self.sent: list[Record] = []
 
     def send_soon(self, record: Record, delivered: kafka_publisher.Delivered) -> None:
@@ -94,7 +95,7 @@ async def test_poison_is_finished_only_when_the_dead_letter_topic_has_it() -> No
 
 async def test_whoever_receives_learns_that_reading_ended_and_may_ask_again() -> None:
     clock = SystemClock()
-    publisher = KafkaEventPublisher("nobody", clock, deadline=1.0)
+    publisher = KafkaEventPublisher(KafkaConnection("nobody"), clock, deadline=1.0)
     source = Source({"group.id": "group", "no.such.setting": "1"}, "fetch-reviews", Stage.REVIEWS)
     consumer = KafkaConsumer(source, DeadLetterTopic(publisher, "letters", clock), clock, buffer=8)
     for _ in range(2):

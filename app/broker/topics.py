@@ -1,0 +1,197 @@
+"""The topics on the cluster: made when they are missing, held to the layout when they are there."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, TopicDescription
+
+from app.broker.base import BrokerUnavailableError, TopicLayoutError
+from app.broker.connection import KafkaConnection, TopicLayout
+from app.clock import Clock
+from app.models.events import TOPIC_OF, Topic
+
+HOLDING_REVIEWS = (Topic.REVIEWS_RAW, Topic.DEAD_LETTERS)
+"""Topics whose messages may be as large as a review."""
+
+PROPAGATION_SECONDS = 0.1
+"""Between two looks at a topic that was created and that the broker asked does not know yet."""
+
+GRACE_SECONDS = 1.0
+"""librdkafka ends a request at its timeout by itself; only if it did not would a wait for it last this much longer."""
+
+_FORBIDDEN = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
+
+_REFUSALS = (
+    *_FORBIDDEN,
+    KafkaError.INVALID_REPLICATION_FACTOR,
+    KafkaError.INVALID_PARTITIONS,
+    KafkaError.INVALID_CONFIG,
+    KafkaError.POLICY_VIOLATION,
+    KafkaError.TOPIC_EXCEPTION,
+)
+"""Answers to the creation of a topic that do not change by asking again."""
+
+
+class KafkaTopics:
+    """The service's topics on one cluster. Everything here blocks and is called off the event loop."""
+
+    def __init__(
+        self, connection: KafkaConnection, layout: TopicLayout, clock: Clock, *, prefix: str, deadline: float
+    ) -> None:
+        """`deadline`: seconds for all of one `prepare`."""
+        self._connection = connection
+        self._layout = layout
+        self._clock = clock
+        self._prefix = prefix
+        self._deadline = deadline
+
+    def name(self, topic: Topic) -> str:
+        """What it is called on the cluster."""
+        return self._prefix + topic
+
+    def prepare(self) -> str:
+        """Create, verify, and name the work topics' identity: see `Broker.prepare`.
+
+        Looks first and creates only what is missing, so that a user who may not create topics can run on those that
+        exist, and so that replicas that start together all succeed.
+        """
+        settings = self._connection.settings(socket_timeout_ms=int(self._deadline * 1000))
+        admin = AdminClient(settings, logger=logging.getLogger("librdkafka"))
+        try:
+            return _Preparation(self, admin, self._layout, self._clock, self._clock.monotonic() + self._deadline).run()
+        except (KafkaException, FutureTimeoutError) as error:
+            reason = error.args[0].str() if isinstance(error, KafkaException) else "no answer in time"
+            raise BrokerUnavailableError(f"Kafka at {self._connection.bootstrap_servers}: {reason}") from error
+
+
+class _Preparation:
+    """One run of `prepare`, until a point of the monotonic clock."""
+
+    def __init__(self, topics: KafkaTopics, admin: AdminClient, layout: TopicLayout, clock: Clock, until: float):
+        self._names = {topic: topics.name(topic) for topic in Topic}
+        self._admin = admin
+        self._layout = layout
+        self._clock = clock
+        self._until = until
+
+    def run(self) -> str:
+        found = self._describe()
+        missing = [topic for topic in Topic if self._names[topic] not in found]
+        if missing:
+            self._create(missing)
+            found = self._describe_when_known()
+        wrong = [*self._wrong_partitions(found), *self._wrong_limits()]
+        if wrong:
+            raise TopicLayoutError(" ".join(wrong))
+        return self._identity(found)
+
+    def _describe(self) -> dict[str, TopicDescription]:
+        """Name → description, of the topics that exist."""
+        asked = TopicCollection(list(self._names.values()))
+        answers = self._admin.describe_topics(asked, request_timeout=self._left())
+        found = {}
+        for name, answer in answers.items():
+            try:
+                found[name] = self._result(answer)
+            except KafkaException as error:
+                if error.args[0].code() in _FORBIDDEN:
+                    raise TopicLayoutError(f"Kafka's user may not describe the topic {name}: let it.") from error
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise
+        return found
+
+    def _describe_when_known(self) -> dict[str, TopicDescription]:
+        while len(found := self._describe()) < len(self._names):
+            if self._clock.monotonic() >= self._until:
+                missing = ", ".join(name for name in self._names.values() if name not in found)
+                raise BrokerUnavailableError(f"Kafka created {missing} and does not show it yet.")
+            time.sleep(PROPAGATION_SECONDS)
+        return found
+
+    def _create(self, missing: Sequence[Topic]) -> None:
+        """Another replica may create the same at this moment."""
+        answers = self._admin.create_topics([self._new(topic) for topic in missing], request_timeout=self._left())
+        for name, answer in answers.items():
+            try:
+                self._result(answer)
+            except KafkaException as error:
+                refused = error.args[0]
+                if refused.code() in _REFUSALS:
+                    raise TopicLayoutError(self._refusal(name, refused)) from error
+                if refused.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
+
+    def _new(self, topic: Topic) -> NewTopic:
+        settings = {"cleanup.policy": "delete"}
+        if topic in HOLDING_REVIEWS:
+            settings["max.message.bytes"] = str(self._layout.max_message_bytes)
+        layout = self._layout
+        return NewTopic(self._names[topic], layout.partitions, layout.replication_factor, config=settings)
+
+    def _refusal(self, name: str, refused: KafkaError) -> str:
+        layout = self._layout
+        asked = f"{layout.partitions} partitions, KAFKA_REPLICATION_FACTOR={layout.replication_factor}"
+        advice = (
+            f"Create it yourself (kafka-topics.sh --create --topic {name} --partitions {layout.partitions}"
+            f" --replication-factor {layout.replication_factor}), or let Kafka's user create topics."
+            if refused.code() in _FORBIDDEN
+            else "Change these settings to what the cluster allows."
+        )
+        return f"The topic {name} does not exist and Kafka refused to create it ({asked}): {refused.str()}. {advice}"
+
+    def _wrong_partitions(self, found: Mapping[str, TopicDescription]) -> Iterator[str]:
+        layout = self._layout
+        for name, description in found.items():
+            partitions = len(description.partitions)
+            copies = min(len(partition.replicas) for partition in description.partitions)
+            if partitions != layout.partitions:
+                yield (
+                    f"The topic {name} has {partitions} partitions and KAFKA_TOPIC_PARTITIONS asks for"
+                    f" {layout.partitions}: {_advice_on_partitions(name, partitions, layout.partitions)}"
+                )
+            if copies != layout.replication_factor:
+                yield (
+                    f"The topic {name} has {copies} copies of a partition and KAFKA_REPLICATION_FACTOR asks for"
+                    f" {layout.replication_factor}: set KAFKA_REPLICATION_FACTOR={copies}, or change the copies with"
+                    " kafka-reassign-partitions.sh."
+                )
+
+    def _wrong_limits(self) -> Iterator[str]:
+        asked = self._layout.max_message_bytes
+        resources = [ConfigResource(ConfigResource.Type.TOPIC, self._names[topic]) for topic in HOLDING_REVIEWS]
+        for resource, answer in self._admin.describe_configs(resources, request_timeout=self._left()).items():
+            try:
+                allowed = int(self._result(answer)["max.message.bytes"].value)
+            except KafkaException as error:
+                if error.args[0].code() not in _FORBIDDEN:
+                    raise
+                continue  # only who may describe settings can verify them
+            if allowed < asked:
+                yield (
+                    f"The topic {resource.name} takes messages of {allowed} bytes and needs {asked}:"
+                    f" kafka-configs.sh --alter --entity-type topics --entity-name {resource.name}"
+                    f" --add-config max.message.bytes={asked}"
+                )
+
+    def _identity(self, found: Mapping[str, TopicDescription]) -> str:
+        cluster = self._result(self._admin.describe_cluster(request_timeout=self._left())).cluster_id
+        return " ".join([cluster, *(str(found[self._names[topic]].topic_id) for topic in TOPIC_OF.values())])
+
+    def _left(self) -> float:
+        """Seconds for the next request: librdkafka takes none of zero."""
+        return max(self._until - self._clock.monotonic(), 0.1)
+
+    def _result(self, answer: "Future[Any]") -> Any:
+        return answer.result(self._left() + GRACE_SECONDS)
+
+
+def _advice_on_partitions(name: str, found: int, asked: int) -> str:
+    keep = f"set KAFKA_TOPIC_PARTITIONS={found}"
+    if found > asked:
+        return f"{keep}, for partitions cannot be taken away."
+    return f"{keep}, or add partitions with kafka-topics.sh --alter --topic {name} --partitions {asked}."
