@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -11,6 +12,8 @@ import struct
 import subprocess
 import tempfile
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from local_services.process import (
@@ -19,7 +22,6 @@ from local_services.process import (
     ServiceError,
     birth_of,
     data_directory,
-    free_ports,
     launch,
     run,
     wait_until_ready,
@@ -38,32 +40,88 @@ INSTALL_MAVEN = (
     "Maven (mvn), which fetches Kafka the first time, was not found. Debian and Ubuntu: apt-get install maven"
 )
 
+LASTING_PORTS = range(20_000, 30_000)
+"""Below those that Linux (from 32768) and the others (from 49152) give to outgoing connections."""
+
 API_VERSIONS_REQUEST = struct.pack(">hhih", 18, 0, 1, -1)
 """Kafka's header of ApiVersions v0, correlation id 1, no client id: the one request every broker answers."""
 
 
+@dataclass(frozen=True)
+class Node:
+    """A broker's place: it can be started there, killed, and started again on the same ports and data."""
+
+    data: Path
+    ports: tuple[int, int]
+    """The clients' and the controller's."""
+    log: Path
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return f"127.0.0.1:{self.ports[0]}"
+
+
 def start(directory: Path) -> Service:
     """Format a node's storage and return when the broker answers."""
-    java = find_java()
-    classpath = f"{jars() / '*'}"
-    log = directory / f"{NAME}.log"
-    broker_port, controller_port = free_ports(2)
     with data_directory("kafka-", directory) as data:
-        properties = write_properties(data, broker_port, controller_port)
-        format_storage(java, classpath, properties, data)
-        command = [java, "-Xms256m", "-Xmx768m", "-cp", classpath, "kafka.Kafka", str(properties)]
-        broker = launch(command, log=log, cwd=data, env=os.environ)
-        wait_until_ready(broker, lambda: answers(broker_port), name="Kafka", log=log)
+        node = create(data, log=directory / f"{NAME}.log")
+        broker = start_node(node)
     return Service(
         name=NAME,
         version=version(),
-        settings={"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{broker_port}"},
+        settings={"KAFKA_BOOTSTRAP_SERVERS": node.bootstrap_servers},
         pid=broker.pid,
         birth=birth_of(broker.pid) or "",
         stop_signal=signal.SIGTERM,
-        log=str(log),
-        data=str(data),
+        log=str(node.log),
+        data=str(node.data),
     )
+
+
+def create(
+    data: Path, *, log: Path, ports: tuple[int, int] | None = None, properties: Mapping[str, str] | None = None
+) -> Node:
+    """Format storage in the directory `data`, under a new cluster id. `properties` go beyond those of the recipe.
+
+    The ports of an earlier node, which is dead, and another directory: the same cluster after it lost its disks.
+    """
+    node = Node(data, ports or lasting_ports(), log)
+    format_storage(find_java(), classpath(), write_properties(node, properties or {}), data)
+    return node
+
+
+def start_node(node: Node) -> "subprocess.Popen[bytes]":
+    """Start the broker, for the first time or again, and return when it answers. Who calls this ends it."""
+    command = [find_java(), "-Xms256m", "-Xmx768m", "-cp", classpath(), "kafka.Kafka", str(properties_of(node))]
+    broker = launch(command, log=node.log, cwd=node.data, env=os.environ)
+    wait_until_ready(broker, lambda: answers(node.ports[0]), name="Kafka", log=node.log)
+    return broker
+
+
+def lasting_ports() -> tuple[int, int]:
+    """Two free ports that stay free while a broker is down, unlike those that the system gives to connections.
+
+    A client that tries to reach a dead broker on one of the latter may even be given it, and talk to itself.
+    """
+    found: list[int] = []
+    while len(found) < 2:
+        port = random.choice(LASTING_PORTS)  # noqa: S311 - no secret
+        if port not in found and is_free(port):
+            found.append(port)
+    return found[0], found[1]
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as one:
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def classpath() -> str:
+    return f"{jars() / '*'}"
 
 
 def find_java() -> str:
@@ -109,15 +167,20 @@ def fetch(pom: Path, into: Path) -> None:
     run([maven, *strict, "-f", str(pom), *goal], name="Fetching Kafka with Maven", cwd=CACHE, env=os.environ)
 
 
-def write_properties(data: Path, broker_port: int, controller_port: int) -> Path:
+def properties_of(node: Node) -> Path:
+    return node.data / "server.properties"
+
+
+def write_properties(node: Node, more: Mapping[str, str]) -> Path:
+    broker_port, controller_port = node.ports
     own = {
         "listeners": f"BROKER://127.0.0.1:{broker_port},CONTROLLER://127.0.0.1:{controller_port}",
         "advertised.listeners": f"BROKER://127.0.0.1:{broker_port}",
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-        "log.dirs": str(data / "log"),
+        "log.dirs": str(node.data / "log"),
     }
-    properties = data / "server.properties"
-    lines = [f"{name}={value}\n" for name, value in own.items()]
+    lines = [f"{name}={value}\n" for name, value in (own | dict(more)).items()]
+    properties = properties_of(node)
     properties.write_text((RECIPE / "server.properties").read_text() + "\n" + "".join(lines))
     return properties
 
