@@ -1,6 +1,7 @@
 """Every port's suite runs over every adapter of it."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,23 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
         async with sqlite_database(tmp_path) as opened:
             yield opened
         return
-    postgres = PostgresDatabase(request.getfixturevalue("postgresql_database"))
-    await postgres.start()
+    async with _postgresql_database(request.getfixturevalue("postgresql_database")) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def store(postgresql_database: str) -> AsyncIterator[PostgresDatabase]:
+    """For races of several connections, which SQLite cannot have."""
+    async with _postgresql_database(postgresql_database) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def _postgresql_database(url: str) -> AsyncIterator[PostgresDatabase]:
+    database = PostgresDatabase(url)
+    await database.start()
     try:
-        await postgres.write(migrate)
-        yield postgres
+        await database.write(migrate)
+        yield database
     finally:
-        await postgres.close()
+        await database.close()

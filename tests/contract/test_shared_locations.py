@@ -1,10 +1,8 @@
 """Locations that several accounts list, while their settles race on a real PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
-import asyncpg
 import pytest
 from sqlalchemy import select
 
@@ -12,26 +10,16 @@ from app.models.job import HeldTask, LocationState, Stage, TaskStatus
 from app.models.review import Account, Location
 from app.models.settlement import LocationEnd, Move, Settled, Settlement, SettleOptions
 from app.store.database import Transaction
-from app.store.migrate import migrate
 from app.store.postgresql import PostgresDatabase
 from app.store.schema import jobs, tasks
 from app.store.settle import settle
-from tests.support.locks import until_somebody_waits
+from tests.support.locks import held_rows, until_somebody_waits
 from tests.support.store import new_job, take
 
 pytestmark = pytest.mark.postgresql
 
 OPTIONS = SettleOptions(announce=True, token_wait=3600.0)
 DONE = Move(TaskStatus.DONE)
-
-
-@pytest.fixture
-async def store(postgresql_database: str) -> AsyncIterator[PostgresDatabase]:
-    opened = PostgresDatabase(postgresql_database)
-    await opened.start()
-    await opened.write(migrate)
-    yield opened
-    await opened.close()
 
 
 async def _settle(store: PostgresDatabase, settlement: Settlement) -> Settled:
@@ -68,18 +56,6 @@ def _reviews_task(transaction: Transaction) -> tuple[str, str]:
     return status, account
 
 
-@asynccontextmanager
-async def _held(url: str, table: str) -> AsyncIterator[asyncpg.Connection]:
-    """The locks of a table's rows, held until the block ends."""
-    connection = await asyncpg.connect(url)
-    try:
-        async with connection.transaction():
-            await connection.execute(f"SELECT 1 FROM {table} FOR UPDATE")  # noqa: S608 - a name of ours
-            yield connection
-    finally:
-        await connection.close()
-
-
 async def test_accounts_that_list_the_same_locations_in_opposite_orders_both_settle(store: PostgresDatabase) -> None:
     for _ in range(15):
         one, two = await _listings(store, 2)
@@ -97,7 +73,7 @@ async def test_a_location_that_two_accounts_list_after_it_was_given_up_is_asked_
     await _settle(store, _listed(first, [1]))
     (task,) = await take(store, Stage.REVIEWS)
     await _settle(store, _refused(task))
-    async with _held(postgresql_database, "locations") as connection:
+    async with held_rows(postgresql_database, "locations") as connection:
         listing = [asyncio.create_task(_settle(store, _listed(other, [1]))) for other in others]
         await until_somebody_waits(connection, 2)
     await asyncio.gather(*listing)
@@ -116,7 +92,7 @@ async def test_an_account_that_lists_a_location_while_it_is_given_up_is_asked(
     first, other = await _listings(store, 2)
     await _settle(store, _listed(first, [1]))
     (task,) = await take(store, Stage.REVIEWS)
-    async with _held(postgresql_database, "jobs") as connection:
+    async with held_rows(postgresql_database, "jobs") as connection:
         settlements = [_listed(other, [1]), _refused(task)]
         settling = []
         for number, settlement in enumerate(settlements[::order], start=1):
