@@ -12,6 +12,7 @@ ingest        requests become jobs: a bounded deque, and group commits
 pipeline      the walk: claim a task, ask the quota, call Google for a page, settle what it means
 results       what came of it: progress, pages, NDJSON, CSV, the feed, dead letters
 retry         when to try again, and the scheduler that releases what is due
+leadership    one replica at a time, by a lease in the store
 broker        work on its way from the scheduler to the workers
 store         the truth: tables, transactions, migrations; SQLite and PostgreSQL
 google        Google over HTTP: one page a call, every failure one error

@@ -45,7 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             set_app_state(None)
             await shutdown_background_tasks(state)
 
-    application = create_api(version=chosen.version, lifespan=lifespan)
+    application = create_api(version=chosen.version, lifespan=lifespan, serve_jobs="api" in chosen.roles)
     application.add_middleware(PlainStartupFailure)
     return application
 

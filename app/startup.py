@@ -3,6 +3,7 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.auth import ApiKeySettingError
+from app.broker.base import TopicLayoutError
 from app.config import ConfigurationError
 from app.credentials import KeyFileError, SealingKeyError
 from app.store.database import StoreBusyError, StoreUnavailableError
@@ -16,6 +17,7 @@ EXPECTED = (
     SchemaTooNewError,
     StoreBusyError,
     StoreUnavailableError,
+    TopicLayoutError,
 )
 """What a person can mend; anything else is our fault and keeps its traceback."""
 

@@ -9,6 +9,7 @@ from app.config import Settings
 from app.google.client import GoogleAPIClient
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
+from app.leadership import Leadership
 from app.lifecycle import Loop
 from app.limits.quota import SharedQuota
 from app.pipeline.accounts import AccountWorker
@@ -16,10 +17,24 @@ from app.pipeline.leases import LeaseKeeper
 from app.pipeline.locations import LocationWorker
 from app.pipeline.reviews import ReviewWorker
 from app.results.housekeeping import Housekeeping
+from app.retry.keeper import TopicKeeper
 from app.retry.scheduler import RetryScheduler
 from app.simulator import Simulator
 from app.store.database import Database
+from app.store.signals import Signals
 from app.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Leaders:
+    """What only one of several processes does at a time; None where there can be no other."""
+
+    scheduler: Leadership | None = None
+    publisher: Leadership | None = None
+
+    def leads_scheduler(self) -> bool:
+        """Whether this process is the one."""
+        return self.scheduler is None or self.scheduler.leading
 
 
 @dataclass(slots=True)
@@ -30,12 +45,16 @@ class AppState:
     clock: Clock
     metrics: Metrics
     database: Database
+    signals: Signals | None
+    broker: Broker
     simulator: Simulator | None
     google: GoogleAPIClient
-    broker: Broker
+    google_base_url: str
     quota: SharedQuota
     leases: LeaseKeeper
+    leaders: Leaders
     retry_scheduler: RetryScheduler
+    topic_keeper: TopicKeeper
     account_worker: AccountWorker
     location_worker: LocationWorker
     review_worker: ReviewWorker
@@ -43,7 +62,6 @@ class AppState:
     committer: Committer
     housekeeping: Housekeeping
     services: ApiServices
-    google_base_url: str
     loops: list[Loop] = field(default_factory=list)
 
 

@@ -28,8 +28,11 @@ class Api(FastAPI):
         return self.openapi_schema
 
 
-def create_api(*, version: str, lifespan: Lifespan | None = None) -> Api:
-    """The API without its services: hand them over by `set_services` before the first request."""
+def create_api(*, version: str, lifespan: Lifespan | None = None, serve_jobs: bool = True) -> Api:
+    """The API without its services: hand them over by `set_services` before the first request.
+
+    Without `serve_jobs` it has the routes for operators alone: health, readiness, quota, metrics.
+    """
     app = Api(
         title=TITLE,
         version=version,
@@ -40,9 +43,11 @@ def create_api(*, version: str, lifespan: Lifespan | None = None) -> Api:
         openapi_url=None,
         redirect_slashes=False,
     )
-    submission.add_to(app)
-    for routes in (jobs, results, dead_letters, operations):
-        app.include_router(routes.router)
+    if serve_jobs:
+        submission.add_to(app)
+        for routes in (jobs, results, dead_letters):
+            app.include_router(routes.router)
+    app.include_router(operations.router)
     errors.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from app.config.load import ConfigurationError
-from app.config.settings import Settings
+from app.config.settings import ROLES, Settings
+from app.config.values import PostgresqlServer, SqliteFile
 
 
 def check_fit_to_start(settings: Settings, *, stored_api_keys: bool) -> None:
@@ -12,13 +13,29 @@ def check_fit_to_start(settings: Settings, *, stored_api_keys: bool) -> None:
     Apart from loading, because `doctor`, `keys` and `migrate` must work before everything is in place.
     `stored_api_keys`: whether the store holds an API key that is not revoked.
     """
-    problems = []
-    if not settings.mock_kafka:
-        problems.append("KAFKA_BOOTSTRAP_SERVERS: this version runs as one process with its own broker: unset it")
+    problems: list[str] = []
+    problems += _sharing_problems(settings)
     if settings.environment == "production":
         problems += _production_problems(settings, stored_api_keys=stored_api_keys)
     if problems:
         raise ConfigurationError(problems)
+
+
+def _sharing_problems(settings: Settings) -> Iterator[str]:
+    """What the broker and the store demand of each other."""
+    missing = [role for role in ROLES if role not in settings.roles]
+    if missing and isinstance(settings.database, SqliteFile):
+        yield (
+            f"ROLES: a SQLite file has one process, which needs every role: add {', '.join(missing)}, unset ROLES, "
+            "or set DATABASE_URL to a PostgreSQL"
+        )
+    if settings.mock_google_api and missing and "mock_google_api" not in settings.model_fields_set:
+        yield "MOCK_GOOGLE_API: each process would have a simulator of its own: set GOOGLE_API_BASE_URL"
+    if not settings.mock_kafka and isinstance(settings.database, PostgresqlServer) and not settings.token_sealing_keys:
+        yield (
+            "TOKEN_SEALING_KEYS: replicas open each other's tokens, so all need the same keys: set it to 1:KEY with "
+            "KEY from openssl rand -base64 32"
+        )
 
 
 def _production_problems(settings: Settings, *, stored_api_keys: bool) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """What must be done now and then: tokens wiped in time, jobs that wait in vain ended, leftovers swept."""
 
+from collections.abc import Callable
+
 import structlog
 
 from app.clock import Clock
@@ -18,23 +20,29 @@ log = structlog.get_logger(__name__)
 
 
 class Housekeeping:
-    """`token_wait`: how many seconds a job waits for a new token."""
+    """`token_wait`: how many seconds a job waits for a new token. `leading`: whether it is this process's turn."""
 
-    def __init__(self, database: Database, clock: Clock, token_wait: float) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, token_wait: float, leading: Callable[[], bool] = lambda: True
+    ) -> None:
         self._database = database
         self._clock = clock
         self._token_wait = token_wait
+        self._leading = leading
         self._sweep_from: QueuePosition | None = None
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            pause = TIDY_SECONDS
-            try:
-                done = await self._database.write(tidy, self._token_wait, ROWS_A_COMMIT, self._sweep_from)
-                self._sweep_from = done.sweep_on
-                if done.is_full(ROWS_A_COMMIT):
-                    pause = BACKLOG_SECONDS
-            except StoreUnavailableError as error:
-                log.warning(Event.HOUSEKEEPING_STORE_AWAY, cause=str(error))
-            await self._clock.sleep(pause)
+            more = self._leading() and await self._tidy()
+            await self._clock.sleep(BACKLOG_SECONDS if more else TIDY_SECONDS)
+
+    async def _tidy(self) -> bool:
+        """Whether there is more to do than one commit does."""
+        try:
+            done = await self._database.write(tidy, self._token_wait, ROWS_A_COMMIT, self._sweep_from)
+        except StoreUnavailableError as error:
+            log.warning(Event.HOUSEKEEPING_STORE_AWAY, cause=str(error))
+            return False
+        self._sweep_from = done.sweep_on
+        return done.is_full(ROWS_A_COMMIT)

@@ -15,7 +15,7 @@ from app.limits.spent import SpentBudgets
 from app.models.job import Stage, Work
 from app.store.database import Database, StoreUnavailableError, Transaction
 from app.store.release import QuotaWait, Released, Window, next_due, release, unrelease
-from app.store.tasks import reclaim_all, reclaim_expired
+from app.store.tasks import reclaim_all, reclaim_expired, reclaim_released
 from app.telemetry.events import Event
 
 IDLE_SECONDS = 1.0
@@ -30,14 +30,29 @@ log = structlog.get_logger(__name__)
 
 
 class RetryScheduler:
-    """Releases what is due, job by job in turn; `window` bounds what is out and not yet claimed, for each stage."""
+    """Releases what is due, job by job in turn; `window` bounds what is out and not yet claimed, for each stage.
 
-    def __init__(self, database: Database, broker: Broker, clock: Clock, spent: SpentBudgets, window: Window) -> None:
+    `pause`: seconds between two passes at least. Where a pass costs several round trips, what many settles make due
+    is released together.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        broker: Broker,
+        clock: Clock,
+        spent: SpentBudgets,
+        window: Window,
+        *,
+        pause: float = 0.0,
+    ) -> None:
         self._database = database
         self._broker = broker
         self._clock = clock
         self._spent = spent
         self._window = window
+        self._pause = pause
+        self._in_doubt = False
         self._after = dict.fromkeys(Stage, "")
         self._began = dict.fromkeys(Stage, "")
         self._news = False
@@ -55,7 +70,11 @@ class RetryScheduler:
             log.info(Event.TASKS_RECLAIMED, count=count, why="an earlier process had them")
 
     async def run(self) -> None:
-        """Until cancelled. A store or broker that is away is tried again; nothing is lost meanwhile."""
+        """Until cancelled. A store or broker that is away is tried again; nothing is lost meanwhile.
+
+        What another released before may never have reached the broker: it is released anew.
+        """
+        self._in_doubt = True
         while True:
             try:
                 due = await self.release_due()
@@ -63,6 +82,8 @@ class RetryScheduler:
                 log.warning(Event.SCHEDULER_AWAY, cause=str(error))
                 await self._clock.sleep(STORE_RETRY_SECONDS)
                 continue
+            if self._pause:
+                await self._clock.sleep(self._pause)
             await self._rest(due)
 
     async def release_due(self) -> float | None:
@@ -71,8 +92,10 @@ class RetryScheduler:
         if self._news:
             self._news, self._began = False, dict(self._after)
         await self._reclaim()
+        await self._settle_doubt()
         closed = {stage: self._closed(stage) for stage in Stage}
         places = {stage: _Place(self._after[stage], self._began[stage]) for stage in Stage}
+        self._in_doubt = True  # until the broker has what this writes: also while the answer to the commit is lost
         released, due = await self._database.write(_release_all, self._window, places, closed)
         for stage, of in released.items():
             self._after[stage] = of.last_job
@@ -80,6 +103,7 @@ class RetryScheduler:
                 self._began[stage] = of.last_job
         if works := [work for of in released.values() for work in of.works]:
             await self._publish(works)
+        self._in_doubt = False
         if not all(of.complete for of in released.values()):
             self._woken.set()
         openings = [moment for moment in (due, self._spent.next_opening()) if moment is not None]
@@ -94,7 +118,13 @@ class RetryScheduler:
             await self._broker.publish(works)
         except BrokerUnavailableError:
             await self._database.write(unrelease, works)
+            self._in_doubt = False
             raise
+
+    async def _settle_doubt(self) -> None:
+        """Tasks may be released that the broker never got. Copies of them that it did get are worthless then."""
+        if self._in_doubt and (count := await self._database.write(reclaim_released)):
+            log.info(Event.TASKS_RECLAIMED, count=count, why="they may not have reached the broker")
 
     async def _reclaim(self) -> None:
         now = self._clock.monotonic()

@@ -43,6 +43,14 @@ class Event(StrEnum):
     LEASES_NOT_EXTENDED = "leases.not_extended"
     SCHEDULER_AWAY = "scheduler.away"
     HOUSEKEEPING_STORE_AWAY = "housekeeping.store_away"
+    SIGNALS_AWAY = "signals.away"
+
+    TOPICS_NOT_SEEN = "topics.not_seen"
+    TOPICS_UNFIT = "topics.unfit"
+    LEADERSHIP_TAKEN = "leadership.taken"
+    LEADERSHIP_LOST = "leadership.lost"
+    LEADERSHIP_NOT_RENEWED = "leadership.not_renewed"
+    LEADERSHIP_NOT_GIVEN_BACK = "leadership.not_given_back"
 
     KAFKA_CONSUMER_ENDED = "kafka.consumer_ended"
     KAFKA_CONSUMER_ERROR = "kafka.consumer_error"

@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,6 +16,7 @@ from app.simulator.faults import Quota, RateLimited
 from app.store.sqlite import SqliteDatabase
 from tests.support.engine import running_engine, truth
 from tests.support.simulator import running_simulator
+from tests.support.stack import Stack
 
 UTILISATION = 0.95
 
@@ -34,12 +34,12 @@ def arrivals(google: Simulator, api: str = "reviews") -> list[float]:
     return sorted(call["time"] for call in google.ledger.entries() if call["api"] == api)
 
 
-async def test_a_bucket_is_kept_and_used_while_work_waits(tmp_path: Path) -> None:
+async def test_a_bucket_is_kept_and_used_while_work_waits(stack: Stack) -> None:
     limits = RateLimitConfig(token_bucket_capacity=60, refill_rate=30.0, per_minute=0)
     world = Catalogue(accounts=2, locations=110, reviews=5)
     async with (
         running_simulator(world) as google,
-        running_engine(tmp_path, google.url, rate_limit=limits) as engine,
+        running_engine(stack, google.url, rate_limit=limits) as engine,
     ):
         job = await engine.fetch()
         times = arrivals(google)
@@ -67,7 +67,7 @@ class FastClock(SystemClock):
 
 
 async def test_the_limit_of_a_minute_is_kept_in_every_sixty_seconds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Google's own limit is as high as ours: one call too many would be answered with 429."""
     clock = FastClock()
@@ -76,7 +76,7 @@ async def test_the_limit_of_a_minute_is_kept_in_every_sixty_seconds(
     strict = Faults(quota=Quota(reviews=60, seconds=60 / clock.SPEED))
     async with (
         running_simulator(Catalogue(locations=90, reviews=5), strict) as google,
-        running_engine(tmp_path, google.url, clock=clock, rate_limit=limits) as engine,
+        running_engine(stack, google.url, clock=clock, rate_limit=limits) as engine,
     ):
         job = await engine.fetch()
         assert job["status"] == "completed"
@@ -85,11 +85,11 @@ async def test_the_limit_of_a_minute_is_kept_in_every_sixty_seconds(
         assert google.ledger.most_in(60 / clock.SPEED)["reviews"] <= 60
 
 
-async def test_when_a_day_is_spent_the_job_waits_for_midnight_and_says_so(tmp_path: Path) -> None:
+async def test_when_a_day_is_spent_the_job_waits_for_midnight_and_says_so(stack: Stack) -> None:
     limits = RateLimitConfig(token_bucket_capacity=0, per_minute=0, per_day=25)
     async with (
         running_simulator(Catalogue(locations=40, reviews=5)) as google,
-        running_engine(tmp_path, google.url, rate_limit=limits) as engine,
+        running_engine(stack, google.url, rate_limit=limits) as engine,
     ):
         job_id = await engine.submit()
         job = await engine.until(job_id, lambda job: job["waiting_reason"] is not None)
@@ -101,24 +101,24 @@ async def test_when_a_day_is_spent_the_job_waits_for_midnight_and_says_so(tmp_pa
         assert {task["attempt"] for task in await engine.tasks(job_id)} == {0}
 
 
-async def test_a_restart_does_not_refill_the_bucket(tmp_path: Path) -> None:
+async def test_a_restart_does_not_refill_the_bucket(stack: Stack) -> None:
     limits = RateLimitConfig(token_bucket_capacity=30, refill_rate=10.0, per_minute=0)
     async with running_simulator(Catalogue(locations=60, reviews=5)) as google:
-        async with running_engine(tmp_path, google.url, rate_limit=limits) as engine:
+        async with running_engine(stack, google.url, rate_limit=limits) as engine:
             job_id = await engine.submit()
             assert await google.signals.reached({"answered:reviews": 30}, 20)
         before = google.ledger.calls("reviews")
-        async with running_engine(tmp_path, google.url, rate_limit=limits) as engine:
+        async with running_engine(stack, google.url, rate_limit=limits) as engine:
             assert (await engine.job_ended(job_id))["status"] == "completed"
         times = arrivals(google)
         assert 30 <= before < 60 == len(times)
         assert worst_excess(times, 30, 10.0) <= 0
 
 
-async def test_a_429_closes_the_budget_for_everyone_until_it_may_be_asked_again(tmp_path: Path) -> None:
+async def test_a_429_closes_the_budget_for_everyone_until_it_may_be_asked_again(stack: Stack) -> None:
     faults = Faults(rules=(RateLimited(api="reviews", after=20, times=1, retry_after=1),))
     world = Catalogue(accounts=2, locations=20, reviews=60)
-    async with running_simulator(world, faults) as google, running_engine(tmp_path, google.url) as engine:
+    async with running_simulator(world, faults) as google, running_engine(stack, google.url) as engine:
         job = await engine.fetch()
         assert job["status"] == "completed"
         assert await engine.reviews(job["id"]) == truth(google)
@@ -130,13 +130,13 @@ async def test_a_429_closes_the_budget_for_everyone_until_it_may_be_asked_again(
         assert {task["attempt"] for task in await engine.tasks(job["id"])} == {0}
 
 
-async def test_throttling_is_no_failed_attempt(tmp_path: Path) -> None:
+async def test_throttling_is_no_failed_attempt(stack: Stack) -> None:
     """Google allows 30 calls in half a second, and nobody told us; not one retry is allowed."""
     strict = Faults(quota=Quota(accounts=30, locations=30, reviews=30, seconds=0.5, retry_after=0.5))
     world = Catalogue(accounts=2, locations=50, reviews=5)
     async with (
         running_simulator(world, strict) as google,
-        running_engine(tmp_path, google.url, retry={"max_retries": 0}) as engine,
+        running_engine(stack, google.url, retry={"max_retries": 0}) as engine,
     ):
         job = await engine.fetch()
         assert google.faults.fired["quota"] > 0
@@ -144,12 +144,12 @@ async def test_throttling_is_no_failed_attempt(tmp_path: Path) -> None:
         assert await engine.reviews(job["id"]) == truth(google)
 
 
-async def test_a_small_job_overtakes_a_large_one_that_waits_for_quota(tmp_path: Path) -> None:
+async def test_a_small_job_overtakes_a_large_one_that_waits_for_quota(stack: Stack) -> None:
     limits = RateLimitConfig(token_bucket_capacity=30, refill_rate=30.0, per_minute=0)
     large, small = "ya29.sim-locations300-reviews5", "ya29.sim-locations1-reviews60-seed9"
     async with (
         running_simulator() as google,
-        running_engine(tmp_path, google.url, rate_limit=limits) as engine,
+        running_engine(stack, google.url, rate_limit=limits) as engine,
     ):
         large_id = await engine.submit(large)
         assert await google.signals.reached({"answered:reviews": 40}, 20)

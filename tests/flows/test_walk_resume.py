@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from app import wiring
 from app.pipeline.leases import LEASE_SECONDS
 from app.simulator import Catalogue, Faults, Simulator
 from app.simulator.faults import Hold, Latency
@@ -17,9 +16,11 @@ from app.store.database import Database, StoreUnavailableError
 from app.store.settle import settle
 from app.store.sqlite import SqliteDatabase
 from app.store.tasks import claim
+from app.wiring import opening
 from tests.support.clock import settle_loop
 from tests.support.engine import pages_read, running_engine, truth
 from tests.support.simulator import running_simulator
+from tests.support.stack import Stack
 
 WORLD = Catalogue(accounts=2, locations=6, reviews=170)
 PAGES = 12 * 4
@@ -31,26 +32,26 @@ def pages_asked_twice(google: Simulator) -> dict[tuple[str, str], int]:
 
 
 async def test_an_orderly_stop_settles_what_is_in_flight_and_the_next_start_asks_for_no_page_again(
-    tmp_path: Path,
+    stack: Stack,
 ) -> None:
     async with running_simulator(WORLD, Faults(rules=(Hold(api="reviews", after=11),))) as google:
-        async with running_engine(tmp_path, google.url) as engine:
+        async with running_engine(stack, google.url) as engine:
             job_id = await engine.submit()
             assert await google.signals.reached({"held": 8}, 10)
             google.faults.replace(Faults(rules=(Latency(seconds=0.01),)))
             google.release()
         assert 0 < google.ledger.calls("reviews") < PAGES
-        async with running_engine(tmp_path, google.url) as engine:
+        async with running_engine(stack, google.url) as engine:
             job = await engine.job_ended(job_id)
             assert job["status"] == "completed"
             assert await engine.reviews(job_id) == truth(google)
         assert pages_asked_twice(google) == {}
 
 
-async def test_a_stop_ends_though_every_place_is_taken_and_more_work_waits(tmp_path: Path) -> None:
+async def test_a_stop_ends_though_every_place_is_taken_and_more_work_waits(stack: Stack) -> None:
     """What is released behind the pages in flight is not begun any more."""
     async with running_simulator(WORLD, Faults(rules=(Hold(api="reviews"),))) as google:
-        async with running_engine(tmp_path, google.url, worker_concurrency=2) as engine:
+        async with running_engine(stack, google.url, worker_concurrency=2) as engine:
             job_id = await engine.submit()
             assert await google.signals.reached({"held": 2}, 10)
             google.clear_faults()
@@ -59,7 +60,7 @@ async def test_a_stop_ends_though_every_place_is_taken_and_more_work_waits(tmp_p
             google.release()
             await stopping
         assert google.ledger.calls("reviews") == 2
-        async with running_engine(tmp_path, google.url) as engine:
+        async with running_engine(stack, google.url) as engine:
             assert (await engine.job_ended(job_id))["status"] == "completed"
         assert pages_asked_twice(google) == {}
 
@@ -67,7 +68,7 @@ async def test_a_stop_ends_though_every_place_is_taken_and_more_work_waits(tmp_p
 async def test_a_process_that_dies_costs_the_pages_in_flight_and_no_other(tmp_path: Path) -> None:
     """It dies without a word to its store: nothing is given back, no lease ends."""
     async with running_simulator(WORLD, Faults(rules=(Hold(api="reviews", after=11),))) as google:
-        async with running_engine(tmp_path, google.url) as engine:
+        async with running_engine(Stack.on_sqlite(tmp_path), google.url) as engine:
             job_id = await engine.submit()
             assert await google.signals.reached({"held": 8}, 10)
             copy = copy_store(tmp_path / "reviews.db", tmp_path / "dead")
@@ -77,7 +78,7 @@ async def test_a_process_that_dies_costs_the_pages_in_flight_and_no_other(tmp_pa
             await engine.state.services.job_control.cancel("default", job_id)
             google.release()
         google.ledger.reset()
-        async with running_engine(copy, google.url) as engine:
+        async with running_engine(Stack.on_sqlite(copy), google.url) as engine:
             assert await engine.reviews(job_id) == rows
             assert (await engine.job_ended(job_id))["status"] == "completed"
             assert await engine.reviews(job_id) == truth(google)
@@ -119,9 +120,12 @@ class Refusals:
 
 async def test_a_store_that_is_away_for_a_while_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process locks the file for longer than anyone waits for it."""
-    monkeypatch.setattr(wiring, "SqliteDatabase", partial(SqliteDatabase, busy_timeout_ms=20))
+    monkeypatch.setattr(opening, "SqliteDatabase", partial(SqliteDatabase, busy_timeout_ms=20))
     faults = Faults(rules=(Hold(api="reviews", after=11),))
-    async with running_simulator(WORLD, faults) as google, running_engine(tmp_path, google.url) as engine:
+    async with (
+        running_simulator(WORLD, faults) as google,
+        running_engine(Stack.on_sqlite(tmp_path), google.url) as engine,
+    ):
         job_id = await engine.submit()
         assert await google.signals.reached({"held": 8}, 10)
         refusals = Refusals(engine.state.database, monkeypatch, wanted=16)
@@ -142,10 +146,10 @@ async def test_a_store_that_is_away_for_a_while_loses_nothing(tmp_path: Path, mo
 
 
 async def test_a_commit_whose_answer_is_lost_is_found_and_its_page_not_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The connection breaks after the commit: the worker must not take its own settle for another's."""
-    async with running_simulator(WORLD) as google, running_engine(tmp_path, google.url) as engine:
+    async with running_simulator(WORLD) as google, running_engine(stack, google.url) as engine:
         write, broken = engine.state.database.write, Counter[str]()
 
         async def breaks(work: Any, *arguments: Any) -> Any:

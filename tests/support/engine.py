@@ -1,10 +1,9 @@
-"""The whole service without its HTTP front, on a real SQLite file and a simulated Google, for the flows."""
+"""The whole service without its HTTP front, on either stack and a simulated Google, for the flows."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -29,6 +28,7 @@ from app.state import AppState
 from app.store.database import Transaction
 from app.store.schema import dead_letters, jobs, locations, reviews, tasks
 from app.wiring import initialize_components, shutdown_background_tasks, start_background_tasks
+from tests.support.stack import Stack
 
 PATIENCE_SECONDS = 60.0
 """What is waited for takes at most a few seconds; this only ends a flow that hangs."""
@@ -154,21 +154,20 @@ class Engine:
 
 @asynccontextmanager
 async def running_engine(
-    directory: Path, url: str, *, deadline: float | None = None, clock: Clock | None = None, **settings: Any
+    stack: Stack, url: str, *, deadline: float | None = None, clock: Clock | None = None, **settings: Any
 ) -> AsyncIterator[Engine]:
-    """A service on `directory`/reviews.db that asks the Google at `url`; stopped in good order.
+    """A service on the stack that asks the Google at `url`; stopped in good order.
 
     Without other `settings` it has no limits and retries at once. `deadline`: seconds of a call.
     """
     values: dict[str, Any] = {
         "environment": "test",
-        "database_url": f"sqlite:///{directory}/reviews.db",
         "google_api_base_url": url,
         "rate_limit": UNLIMITED,
         "retry": QUICK_RETRIES,
         "worker_concurrency": 8,
     }
-    state = await initialize_components(Settings(**(values | settings)), clock)
+    state = await initialize_components(Settings(**(values | stack.settings | settings)), clock)
     engine = Engine(state)
     impatient = None if deadline is None else GoogleAPIClient(Endpoints.at(url), deadline=deadline)
     try:

@@ -75,7 +75,8 @@ def test_the_architecture_page_tells_what_a_crash_does_at_every_point() -> None:
 
 def test_the_architecture_page_names_the_loops_that_run() -> None:
     told = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| [^|]+ \| restarted", text_of("docs/architecture.md"), re.MULTILINE)
-    run = re.findall(r'^ +"(\w+)": state\.\w+\.run,$', text_of("app/wiring.py"), re.MULTILINE)
+    source = text_of("app/wiring/running.py")
+    run = re.findall(r'(?:yield|"\w+": \()\s*"(\w+)", (?:_led\(|state\.)', source)
     assert sorted(re.findall(r"\w+", " ".join(told))) == sorted(run)
 
 

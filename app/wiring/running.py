@@ -1,0 +1,88 @@
+"""The background tasks: started by role, stopped in reverse."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+
+import structlog
+
+from app.broker.in_process import InProcessBroker
+from app.leadership import Leadership
+from app.lifecycle import Loop
+from app.state import AppState
+from app.telemetry.events import Event
+
+DRAIN_SECONDS = 15.0
+"""For pages in flight at a stop. Slow clients may take 3 s before, and a store that is away 6 s after it: an orderly
+stop ends within 25 s."""
+
+Body = Callable[[], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
+
+
+async def start_background_tasks(state: AppState) -> None:
+    """Start the guide's loops: producer, retry, workers; and those that keep leases, topics and house.
+
+    Raises `TopicLayoutError` when the topics are not as they are set to be.
+    """
+    await state.topic_keeper.prepare()
+    if isinstance(state.broker, InProcessBroker):
+        await state.retry_scheduler.begin()
+    for name, body in _bodies(state):
+        loop = Loop(name, body, state.clock, restarted=state.metrics.loop_restarted)
+        state.loops.append(loop)
+        loop.start()
+    log.info(Event.SERVICE_STARTED, google=state.google_base_url or "Google", roles=",".join(state.settings.roles))
+
+
+def _bodies(state: AppState) -> Iterator[tuple[str, Body]]:
+    roles = state.settings.roles
+    workers: dict[str, tuple[str, Body]] = {
+        "accounts": ("account_worker", state.account_worker.run),
+        "locations": ("location_worker", state.location_worker.run),
+        "reviews": ("review_worker", state.review_worker.run),
+    }
+    if "api" in roles:
+        yield "producer_loop", state.committer.run
+    if "scheduler" in roles:
+        yield "retry_loop", _led(state.leaders.scheduler, state.retry_scheduler.run)
+        yield "housekeeping", state.housekeeping.run
+    yield from (loop for role, loop in workers.items() if role in roles)
+    if set(workers) & set(roles):
+        yield "leases", state.leases.run
+    if not isinstance(state.broker, InProcessBroker):
+        yield "topics", state.topic_keeper.run
+
+
+def _led(leadership: Leadership | None, body: Body) -> Body:
+    """Only while this process leads."""
+    return body if leadership is None else partial(leadership.run, body)
+
+
+async def shutdown_background_tasks(state: AppState) -> None:
+    """Stop in reverse: accept nothing more, finish the pages in flight, give back what is held, close. Idempotent."""
+    await state.committer.stop()
+    await _stop_loops(state, "retry_loop", "housekeeping", "topics")
+    workers = (state.account_worker, state.location_worker, state.review_worker)
+    await asyncio.gather(*(worker.stop(DRAIN_SECONDS) for worker in workers))
+    await _stop_loops(state, *(loop.name for loop in state.loops))
+    await close_components(state)
+    log.info(Event.SERVICE_STOPPED)
+
+
+async def _stop_loops(state: AppState, *names: str) -> None:
+    ending = [loop for loop in state.loops if loop.name in names]
+    await asyncio.gather(*(loop.stop() for loop in ending))
+    for loop in ending:
+        state.loops.remove(loop)
+
+
+async def close_components(state: AppState) -> None:
+    """Let go of what was opened. Idempotent. Store and broker may both be away: neither waits for the other."""
+    await asyncio.gather(state.quota.close(), state.broker.close(), state.google.close())
+    if state.signals is not None:
+        await state.signals.close()
+    if state.simulator is not None:
+        await state.simulator.stop()
+    await state.database.close()

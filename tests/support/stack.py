@@ -1,0 +1,66 @@
+"""What a service stands on in a flow: SQLite and its own broker, or a real PostgreSQL and a real Kafka."""
+
+import base64
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from pydantic import SecretStr
+
+from app.config.groups import KafkaConfig
+from app.models.events import Topic
+from tests.support.kafka import read
+
+SEALING_KEY = "test:" + base64.b64encode(bytes(32)).decode()
+
+Record = tuple[str, str, str]
+"""A job, a location's name, a review's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """`directory` for files, `settings` for a service, and whether it works over Kafka."""
+
+    directory: Path
+    settings: dict[str, Any] = field(repr=False)
+    kafka: KafkaConfig | None = None
+
+    @classmethod
+    def on_sqlite(cls, directory: Path) -> "Stack":
+        return cls(directory, {"database_url": SecretStr(f"sqlite:///{directory}/reviews.db")})
+
+    @classmethod
+    def on_servers(cls, directory: Path, database_url: str, kafka: KafkaConfig) -> "Stack":
+        settings = {
+            "database_url": SecretStr(database_url),
+            "kafka": kafka,
+            "token_sealing_keys": (SecretStr(SEALING_KEY),),
+        }
+        return cls(directory, settings, kafka)
+
+    async def assert_each_review_published_once(self) -> None:
+        """What a `read_committed` consumer of reviews-raw gets is what the store has. Nothing to show without Kafka."""
+        if self.kafka is not None:
+            rows = await self._rows()
+            records = await self._records(self.kafka)
+            lost, surplus = rows - records, records - rows
+            assert not lost, f"{lost.total()} of {rows.total()} lost, among them {next(iter(lost))}"
+            assert not surplus, f"{surplus.total()} doubled or invented, among them {next(iter(surplus))}"
+
+    async def _records(self, kafka: KafkaConfig) -> Counter[Record]:
+        messages = await read(",".join(kafka.bootstrap_servers), kafka.topic_prefix + Topic.REVIEWS_RAW)
+        reviews = (json.loads(message.value() or b"")["message"] for message in messages)
+        return Counter((review["job_id"], review["location"], review["review_id"]) for review in reviews)
+
+    async def _rows(self) -> Counter[Record]:
+        connection = await asyncpg.connect(self.settings["database_url"].get_secret_value())
+        try:
+            rows = await connection.fetch(
+                "SELECT job_id, location, review_id FROM reviews JOIN locations ON no = location_no"
+            )
+        finally:
+            await connection.close()
+        return Counter((row[0], row[1], row[2]) for row in rows)
