@@ -291,9 +291,54 @@ def test_production_starts_on_one_machine_when_everything_is_set() -> None:
     check_fit_to_start(settings, stored_api_keys=False)
 
 
-def test_this_version_refuses_to_start_with_kafka() -> None:
-    (problem,) = reasons_not_to_start(load_settings(mock_kafka=False))
-    assert problem.startswith("KAFKA_BOOTSTRAP_SERVERS: this version runs as one process")
+def test_one_process_may_use_kafka_with_a_file_of_its_own() -> None:
+    check_fit_to_start(load_settings(mock_kafka=False), stored_api_keys=False)
+
+
+def test_a_file_is_not_shared_by_processes_of_several_roles() -> None:
+    settings = load_settings(mock_kafka=False, mock_google_api=True, roles=("api", "scheduler"))
+    (problem,) = reasons_not_to_start(settings)
+    assert problem.startswith("ROLES: a SQLite file has one process")
+    assert "accounts, locations, reviews, publisher" in problem
+
+
+def test_replicas_need_sealing_keys_in_common() -> None:
+    shared = {"mock_kafka": False, "database_url": "postgresql://localhost/reviews"}
+    (problem,) = reasons_not_to_start(load_settings(**shared))
+    assert problem.startswith("TOKEN_SEALING_KEYS: replicas open each other's tokens")
+    check_fit_to_start(load_settings(**shared, token_sealing_keys=(f"1:{KEY}",)), stored_api_keys=False)
+
+
+def test_processes_by_role_do_not_each_ask_a_simulator_of_their_own() -> None:
+    settings = load_settings(
+        mock_kafka=False,
+        database_url="postgresql://localhost/reviews",
+        token_sealing_keys=(f"1:{KEY}",),
+        roles=("reviews",),
+    )
+    (problem,) = reasons_not_to_start(settings)
+    assert problem.startswith("MOCK_GOOGLE_API: each process would have a simulator of its own")
+
+
+def test_a_sasl_protocol_needs_a_user_and_a_password() -> None:
+    with pytest.raises(ConfigurationError, match="KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD") as raised:
+        load_settings(kafka={"security_protocol": "sasl_ssl", "sasl_password": "sesame-open"})
+    assert "sesame" not in str(raised.value)
+
+
+def test_a_certificate_comes_with_its_key() -> None:
+    with pytest.raises(ConfigurationError, match="KAFKA_SSL_KEY_LOCATION"):
+        load_settings(kafka={"ssl_certificate_location": "client.pem"})
+
+
+def test_the_password_of_kafka_is_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("sesame-open\n")
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("KAFKA_SASL_USERNAME", "fetcher")
+    monkeypatch.setenv("KAFKA_SASL_PASSWORD_FILE", str(tmp_path / "password"))
+    settings = load_settings()
+    assert settings.kafka.sasl_password.get_secret_value() == "sesame-open"
+    assert "sesame" not in repr(settings)
 
 
 def test_production_takes_api_keys_of_the_store() -> None:
