@@ -7,11 +7,11 @@ from sqlalchemy import select
 from app.models.job import HeldTask, Problem
 from app.models.settlement import Move, Settlement
 from app.store.database import Transaction
-from app.store.schema import dead_letters
+from app.store.schema import DEAD_LETTER, dead_letters, outbox
 
 
-def bury(transaction: Transaction, task: HeldTask, move: Move) -> None:
-    """The task itself, with the page it stopped at."""
+def bury(transaction: Transaction, task: HeldTask, move: Move, *, announce: bool) -> None:
+    """The task itself, with the page it stopped at. `announce`: tell the publisher."""
     problem = move.error or Problem("unknown", "No cause was recorded.")
     letter = {
         "task_id": task.task_id,
@@ -22,10 +22,10 @@ def bury(transaction: Transaction, task: HeldTask, move: Move) -> None:
         "attempts": move.attempt,
         "cursor": move.cursor,
     }
-    _insert(transaction, task, [letter])
+    _insert(transaction, task, [letter], announce=announce)
 
 
-def bury_items(transaction: Transaction, settlement: Settlement) -> None:
+def bury_items(transaction: Transaction, settlement: Settlement, *, announce: bool) -> None:
     """What the page held and could not be kept; once a job, for a second look meets it again."""
     task = settlement.task
     given_up = {item.resource: item for item in settlement.given_up}
@@ -45,9 +45,15 @@ def bury_items(transaction: Transaction, settlement: Settlement) -> None:
         }
         for item in given_up.values()
     ]
-    _insert(transaction, task, letters)
+    _insert(transaction, task, letters, announce=announce)
 
 
-def _insert(transaction: Transaction, task: HeldTask, letters: list[dict[str, Any]]) -> None:
+def _insert(transaction: Transaction, task: HeldTask, letters: list[dict[str, Any]], *, announce: bool) -> None:
     whose = {"tenant": task.tenant, "job_id": task.job_id, "created_at": transaction.now}
-    transaction.insert_ignore(dead_letters, [whose | letter for letter in letters])
+    rows = [whose | letter for letter in letters]
+    if not (announce and rows):
+        transaction.insert_ignore(dead_letters, rows)
+        return
+    numbers = transaction.insert_numbered(dead_letters, tuple(rows[0]), [tuple(row.values()) for row in rows], "id")
+    sent = whose | {"location_no": 0, "kind": DEAD_LETTER}
+    transaction.insert_ignore(outbox, [sent | {"first_seq": number, "last_seq": number} for number in numbers])

@@ -201,14 +201,14 @@ def insert_reviews(
     if announce and rows:
         numbers = transaction.insert_numbered(reviews, _REVIEW_COLUMNS, rows, "seq")
         new = len(numbers)
-        _announce(transaction, task, numbers)
+        _announce(transaction, task, numbers, sum(len(review.raw) for review in found))
     else:
         new = transaction.insert_tuples(reviews, _REVIEW_COLUMNS, rows)
     add.reviews_fetched += new
     add.reviews_duplicates += len(found) - new
 
 
-def _announce(transaction: Transaction, task: HeldTask, numbers: list[int]) -> None:
+def _announce(transaction: Transaction, task: HeldTask, numbers: list[int], most_bytes: int) -> None:
     if not numbers:
         return
     row = {
@@ -218,5 +218,7 @@ def _announce(transaction: Transaction, task: HeldTask, numbers: list[int]) -> N
         "first_seq": min(numbers),
         "last_seq": max(numbers),
         "created_at": transaction.now,
+        "review_count": len(numbers),
+        "review_bytes": most_bytes,
     }
     transaction.insert_ignore(outbox, [row])

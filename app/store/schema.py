@@ -222,12 +222,18 @@ outbox = Table(
     Column("created_at", Double, nullable=False),
     Column("position", Number, unique=True),
     Column("kind", Text, nullable=False, server_default=text("'reviews'")),
+    _count("review_count"),
+    _count("review_bytes"),
 )
 """What the publisher is to send, in the order of `position`, which it stamps on committed rows.
 
-`reviews`: one row for a settled page with new reviews, sent as the rows of `reviews` from first_seq to last_seq.
+`reviews`: one row for a settled page with new reviews, sent as the rows of `reviews` from first_seq to last_seq of that
+location; `review_count` is how many these are, and Google's objects in them have `review_bytes` at most.
 `dead_letter`: one row for a dead letter, whose id is first_seq and last_seq; location_no is 0.
 """
+
+DEAD_LETTER = "dead_letter"
+"""The kind of an outbox row that is no page of reviews."""
 
 _partial_index("ix_outbox_unstamped", outbox.c.id, where=outbox.c.position.is_(None))
 

@@ -106,7 +106,7 @@ def _write(transaction: Transaction, settlement: Settlement, add: Counters, opti
     if settlement.reviews:
         insert_reviews(transaction, task, settlement.reviews, add, announce=options.announce)
     if settlement.given_up:
-        bury_items(transaction, settlement)
+        bury_items(transaction, settlement, announce=options.announce)
     if settlement.again is not None:
         move, end = settlement.again(add.reviews_fetched)
     if settlement.try_other_account:
@@ -115,7 +115,7 @@ def _write(transaction: Transaction, settlement: Settlement, add: Counters, opti
         _update_location(transaction, settlement, end, add)
     _count_end(task, move, end, add)
     if move.status is TaskStatus.DEAD:
-        bury(transaction, task, move)
+        bury(transaction, task, move, announce=options.announce)
     return move
 
 
@@ -249,7 +249,8 @@ def _note_on_job(transaction: Transaction, settlement: Settlement, *, same_token
     """What was learned of a token is worth nothing once the job has another."""
     values: dict[str, object] = {}
     if settlement.waiting is not None:
-        values["waiting_reason"], values["waiting_until"] = settlement.waiting
+        reason, seconds = settlement.waiting
+        values["waiting_reason"], values["waiting_until"] = reason, transaction.now + seconds
     if same_token and settlement.project is not None:
         values["google_project"] = settlement.project
     if same_token and settlement.token_expires_at is not None:

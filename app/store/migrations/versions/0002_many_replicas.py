@@ -13,6 +13,29 @@ works_with = "0001"
 
 
 def upgrade() -> None:
+    """While others work: each table is locked once, fully, and `tasks` before `outbox` as every settle does."""
+    op.drop_index("ix_tasks_released", table_name="tasks")
+    op.create_index(
+        "ix_tasks_out",
+        "tasks",
+        ["stage", "status", "job_id"],
+        unique=False,
+        sqlite_where=sa.text("status IN ('released', 'held')"),
+        postgresql_where=sa.text("status IN ('released', 'held')"),
+    )
+    op.add_column("outbox", sa.Column("kind", sa.Text(), server_default=sa.text("'reviews'"), nullable=False))
+    op.create_index(
+        "ix_outbox_unstamped",
+        "outbox",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("position IS NULL"),
+        postgresql_where=sa.text("position IS NULL"),
+    )
+    _create_tables()
+
+
+def _create_tables() -> None:
     number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     op.create_table(
         "leaders",
@@ -46,24 +69,6 @@ def upgrade() -> None:
         sa.Column("oldest", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", name=op.f("pk_schema_compatibility")),
     )
-    op.add_column("outbox", sa.Column("kind", sa.Text(), server_default=sa.text("'reviews'"), nullable=False))
-    op.create_index(
-        "ix_outbox_unstamped",
-        "outbox",
-        ["id"],
-        unique=False,
-        sqlite_where=sa.text("position IS NULL"),
-        postgresql_where=sa.text("position IS NULL"),
-    )
-    op.create_index(
-        "ix_tasks_out",
-        "tasks",
-        ["stage", "status", "job_id"],
-        unique=False,
-        sqlite_where=sa.text("status IN ('released', 'held')"),
-        postgresql_where=sa.text("status IN ('released', 'held')"),
-    )
-    op.drop_index("ix_tasks_released", table_name="tasks")
 
 
 def downgrade() -> None:
@@ -77,7 +82,8 @@ def downgrade() -> None:
     )
     op.drop_index("ix_tasks_out", table_name="tasks")
     op.drop_index("ix_outbox_unstamped", table_name="outbox")
-    op.drop_column("outbox", "kind")
+    for column in ("review_bytes", "review_count", "kind"):
+        op.drop_column("outbox", column)
     op.drop_table("schema_compatibility")
     op.drop_table("known_topics")
     op.drop_table("publisher_head")
