@@ -33,7 +33,7 @@ from app.limits.views import BudgetView
 from app.store.budgets import StoredBudgets
 from app.store.database import Database, StoreUnavailableError
 from app.store.keys import list_keys
-from app.store.migrate import head_revision, revision
+from app.store.migrate import SchemaTooNewError, fits, head_revision, revision
 from app.wiring import limits_of
 
 LEAST_DISK_BYTES = 200 * 2**20
@@ -163,6 +163,8 @@ async def _of_the_store(settings: Settings) -> AsyncIterator[Finding]:
             await database.start()
             for check in (_store, _budgets, _api_keys):
                 yield await check(settings, database)
+    except SchemaTooNewError as error:
+        yield Finding("store", Health.BROKEN, str(where), str(error))
     except (StoreUnavailableError, TimeoutError) as error:
         yield Finding("store", Health.BROKEN, f"{where}: {error or 'no answer'}", _mend_store(where))
     finally:
@@ -176,17 +178,18 @@ def _mend_store(where: SqliteFile | PostgresqlServer) -> str:
 
 
 async def _store(_settings: Settings, database: Database) -> Finding:
-    found, newest = await database.read(revision), head_revision()
-    text = f"{await database.version()}, revision {found}"
-    if found == newest:
+    text = f"{await database.version()}, revision {await database.read(revision)}"
+    if await database.read(fits):
         return Finding("store", Health.OK, text)
-    return Finding("store", Health.WARNING, text, f"revision {newest} is current: run `review-fetcher migrate`")
+    return Finding(
+        "store", Health.WARNING, text, f"revision {head_revision()} is current: run `review-fetcher migrate`"
+    )
 
 
 async def _budgets(settings: Settings, database: Database) -> Finding:
     """The budget that has least left, and whether Google has closed one."""
     budgets: list[BudgetView] = []
-    if await database.read(revision) == head_revision():
+    if await database.read(fits):
         quota = SharedQuota(StoredBudgets(database), limits_of(settings), "doctor", SystemClock())
         budgets = list(await quota.snapshot())
     closed = [budget for budget in budgets if budget.closed_until is not None]
@@ -202,7 +205,7 @@ async def _budgets(settings: Settings, database: Database) -> Finding:
 
 async def _api_keys(settings: Settings, database: Database) -> Finding:
     stored = []
-    if await database.read(revision) == head_revision():
+    if await database.read(fits):
         stored = [key for key in await database.read(list_keys) if key.revoked_at is None]
     return _fitness(settings, stored_api_keys=bool(stored))
 

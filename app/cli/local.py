@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from app.cli.exits import CommandError
 from app.config import PostgresqlServer, Settings, SqliteFile, get_settings
 from app.store.database import Database
-from app.store.migrate import head_revision, revision
+from app.store.migrate import fits, revision
 from app.store.migrate import migrate as migrate_store
 from app.store.postgresql import PostgresDatabase
 from app.store.sqlite import SqliteDatabase
@@ -22,7 +22,10 @@ def database_of(settings: Settings, *, exclusive: bool) -> Database:
 
 @asynccontextmanager
 async def existing_store() -> AsyncIterator[Database]:
-    """The store as it is. CommandError when there is none, or its tables are not this version's."""
+    """The store as it is. CommandError when there is none, or its tables are an older version's.
+
+    SchemaTooNewError when they are a newer one's that this one does not work on.
+    """
     settings = get_settings()
     where = settings.database
     if isinstance(where, SqliteFile) and not where.path.exists():
@@ -31,8 +34,8 @@ async def existing_store() -> AsyncIterator[Database]:
             "by --server"
         )
     async with _opened(database_of(settings, exclusive=False)) as database:
-        found = await database.read(revision)
-        if found != head_revision():
+        if not await database.read(fits):
+            found = await database.read(revision)
             raise CommandError(f"the store is at revision {found}: run `review-fetcher migrate`")
         yield database
 

@@ -21,12 +21,12 @@ def migrate() -> None:
     say("The store is up to date.")
 
 
-async def _migrate() -> str:
+async def _migrate() -> str | None:
     from app.cli.local import migrated_store  # noqa: PLC0415 - SQLAlchemy and Alembic are slow to import
-    from app.store.migrate import head_revision  # noqa: PLC0415
+    from app.store.migrate import revision  # noqa: PLC0415
 
-    async with migrated_store(exclusive=True):
-        return head_revision()
+    async with migrated_store(exclusive=True) as database:
+        return await database.read(revision)
 
 
 def version() -> None:

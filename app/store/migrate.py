@@ -6,30 +6,66 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import delete, insert, inspect, select, text
 
 from app.store.database import Transaction
+from app.store.schema import schema_compatibility
 
 _LOCK = 0x52657669
 """Any number will do, as long as every replica takes the same one."""
 
 
 class SchemaTooNewError(Exception):
-    """The database was migrated by a newer version of the service. Run that version, or restore a backup."""
+    """The database was migrated by a newer version of the service, and this one does not work on its tables. Run that
+    version, or restore a backup."""
 
 
 def migrate(transaction: Transaction) -> str:
-    """Upgrade to the newest revision and return it. Replicas that start together take turns; the later find no work."""
+    """Upgrade to this code's newest revision, and return the database's. Raises SchemaTooNewError.
+
+    Replicas that start together take turns, and the later find no work. Tables of a newer version stay as they are, if
+    this code works on them: so a replica of the version before can start while others are upgraded.
+    """
     if transaction.connection.dialect.name == "postgresql":
         transaction.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    config = _config()
-    config.attributes["connection"] = transaction.connection
-    current, newest = revision(transaction), head_revision()
-    if current is not None and current not in {script.revision for script in _scripts().walk_revisions()}:
-        raise SchemaTooNewError(SchemaTooNewError.__doc__)
-    if current != newest:
+    if not fits(transaction):
+        config = _config()
+        config.attributes["connection"] = transaction.connection
         command.upgrade(config, "head")
-    return newest
+        _write_oldest(transaction)
+    found = revision(transaction)
+    if found is None:
+        raise LookupError("the migrations left no revision")
+    return found
+
+
+def fits(transaction: Transaction) -> bool:
+    """Whether this code works on the tables as they are. False: they have to be migrated first.
+
+    Raises SchemaTooNewError when a newer version has migrated them so far that this one can do nothing with them.
+    """
+    found = revision(transaction)
+    if found is None or found in {script.revision for script in _scripts().walk_revisions()}:
+        return found == head_revision()
+    oldest = _oldest(transaction)
+    if oldest is None or head_revision() < oldest:
+        raise SchemaTooNewError(" ".join(str(SchemaTooNewError.__doc__).split()))
+    return True
+
+
+def _oldest(transaction: Transaction) -> str | None:
+    """The oldest revision whose code works on the tables; None where nothing of ours says so."""
+    if not inspect(transaction.connection).has_table(schema_compatibility.name):
+        return None
+    oldest: str | None = transaction.connection.execute(select(schema_compatibility.c.oldest)).scalar()
+    return oldest
+
+
+def _write_oldest(transaction: Transaction) -> None:
+    """Each migration declares with which code its tables work; all of them have to."""
+    oldest = max(script.module.works_with for script in _scripts().walk_revisions())
+    transaction.connection.execute(delete(schema_compatibility))
+    transaction.connection.execute(insert(schema_compatibility).values(oldest=oldest))
 
 
 def revision(transaction: Transaction) -> str | None:
@@ -38,7 +74,7 @@ def revision(transaction: Transaction) -> str | None:
 
 
 def head_revision() -> str:
-    """The newest revision that this code knows."""
+    """The newest revision that this code knows. Revisions are numbers of four digits, so that they sort as text."""
     head = _scripts().get_current_head()
     if head is None:
         raise LookupError("no migrations found beside app/store/migrate.py")

@@ -1,22 +1,39 @@
 """The migrations lead to the schema that the code works with, on every database."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
+import app.store.migrations
 from app.store.database import Database, Transaction
-from app.store.migrate import SchemaTooNewError, head_revision, migrate, revision
-from app.store.schema import metadata
+from app.store.migrate import SchemaTooNewError, fits, head_revision, migrate, revision
+from app.store.postgresql import PostgresDatabase
+from app.store.schema import metadata, outbox
+from app.store.sqlite import SqliteDatabase
+
+MIGRATIONS = Path(next(iter(app.store.migrations.__path__)))
+
+WRITTEN_BY_THE_FIRST_VERSION = (
+    "INSERT INTO jobs (id, tenant, status, created_at, updated_at, tasks_open)"
+    " VALUES ('job-0', 'default', 'processing', 1.0, 1.0, 1)",
+    "INSERT INTO tasks (tenant, job_id, stage, resource, status, due_at, version, lease_until)"
+    " VALUES ('default', 'job-0', 'reviews', 'locations/1', 'released', 1.0, 1, 301.0)",
+    "INSERT INTO outbox (tenant, job_id, location_no, first_seq, last_seq, created_at)"
+    " VALUES ('default', 'job-0', 1, 1, 50, 1.0)",
+)
+"""As the code before the second revision writes: it knows none of that one's columns."""
 
 
 def _differences(transaction: Transaction) -> list[object]:
     context = MigrationContext.configure(transaction.connection, opts={"compare_type": False})
     return list(compare_metadata(context, metadata))
-
-
-def _pretend(transaction: Transaction, number: str) -> None:
-    transaction.connection.execute(text("UPDATE alembic_version SET version_num = :number"), {"number": number})
 
 
 async def test_the_migrations_create_the_schema(database: Database) -> None:
@@ -32,7 +49,90 @@ async def test_migrating_again_changes_nothing(database: Database) -> None:
     assert await database.write(migrate) == head_revision() == await database.read(revision)
 
 
-async def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
-    await database.write(_pretend, "9999")
-    with pytest.raises(SchemaTooNewError, match="newer version"):
+@pytest.mark.postgresql
+async def test_replicas_that_start_together_at_an_empty_database_migrate_it_once(postgresql_database: str) -> None:
+    replicas = [PostgresDatabase(postgresql_database, connections=1) for _ in range(6)]
+    try:
+        await asyncio.gather(*(replica.start() for replica in replicas))
+        assert await asyncio.gather(*(replica.write(migrate) for replica in replicas)) == [head_revision()] * 6
+        assert await replicas[0].read(_differences) == []
+    finally:
+        await asyncio.gather(*(replica.close() for replica in replicas))
+
+
+def _upgrade_to(transaction: Transaction, number: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = transaction.connection
+    command.upgrade(config, number)
+
+
+def _run(transaction: Transaction, statements: tuple[str, ...]) -> None:
+    for statement in statements:
+        transaction.connection.execute(text(statement))
+
+
+def _rows(transaction: Transaction, table: str) -> list[dict[str, object]]:
+    rows = transaction.connection.execute(text(f"SELECT * FROM {table}"))  # noqa: S608 - a name of ours
+    return [dict(row) for row in rows.mappings()]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+async def old_database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """As the first version left it, with a job in the middle of its walk."""
+    opened: Database
+    if request.param == "sqlite":
+        opened = SqliteDatabase(tmp_path / "store.db", exclusive=True)
+    else:
+        opened = PostgresDatabase(request.getfixturevalue("postgresql_database"))
+    await opened.start()
+    try:
+        await opened.write(_upgrade_to, "0001")
+        await opened.write(_run, WRITTEN_BY_THE_FIRST_VERSION)
+        yield opened
+    finally:
+        await opened.close()
+
+
+async def test_what_the_first_version_wrote_survives_the_upgrade(old_database: Database) -> None:
+    before = {table: await old_database.read(_rows, table) for table in ("jobs", "tasks", "outbox")}
+    assert not await old_database.read(fits)
+    assert await old_database.write(migrate) == head_revision()
+    assert await old_database.read(_differences) == []
+    before["outbox"][0] |= {"kind": "reviews", "review_count": 0, "review_bytes": 0}
+    assert {table: await old_database.read(_rows, table) for table in before} == before
+
+
+async def test_the_first_version_goes_on_writing_after_the_upgrade(database: Database) -> None:
+    await database.write(_run, WRITTEN_BY_THE_FIRST_VERSION)
+    assert [row["kind"] for row in await database.read(_rows, outbox.name)] == ["reviews"]
+
+
+def _pretend_newer(transaction: Transaction, oldest: str) -> None:
+    """As a later version leaves the database: at a revision unknown here, that works with the code since `oldest`."""
+    transaction.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    transaction.connection.execute(text("UPDATE schema_compatibility SET oldest = :oldest"), {"oldest": oldest})
+
+
+async def test_tables_of_a_newer_version_that_this_one_works_on_stay_as_they_are(database: Database) -> None:
+    await database.write(_pretend_newer, head_revision())
+    assert await database.write(migrate) == "9999" == await database.read(revision)
+    assert await database.read(fits)
+
+
+async def test_tables_of_a_newer_version_that_this_one_does_not_work_on_are_refused(database: Database) -> None:
+    await database.write(_pretend_newer, "9999")
+    with pytest.raises(SchemaTooNewError, match=r"newer version.*Run that version"):
         await database.write(migrate)
+    with pytest.raises(SchemaTooNewError):
+        await database.read(fits)
+
+
+async def test_a_database_of_another_program_is_refused(database: Database) -> None:
+    await database.write(_run, ("UPDATE alembic_version SET version_num = 'a1b2c3'", "DROP TABLE schema_compatibility"))
+    with pytest.raises(SchemaTooNewError):
+        await database.write(migrate)
+
+
+async def test_tables_say_since_which_version_code_works_on_them(database: Database) -> None:
+    assert await database.read(_rows, "schema_compatibility") == [{"tenant": "", "oldest": "0001"}]

@@ -8,6 +8,9 @@ down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
 
+works_with = ${repr(up_revision)}
+"""The oldest revision whose code works on these tables; the one before, if all that changed was added."""
+
 
 def upgrade() -> None:
     ${upgrades if upgrades else "pass"}

@@ -24,6 +24,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("status IN ('released', 'held')"),
     )
     op.add_column("outbox", sa.Column("kind", sa.Text(), server_default=sa.text("'reviews'"), nullable=False))
+    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    for name in ("review_count", "review_bytes"):
+        op.add_column("outbox", sa.Column(name, number, server_default=sa.text("0"), nullable=False))
     op.create_index(
         "ix_outbox_unstamped",
         "outbox",
