@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
@@ -85,35 +84,6 @@ class ServiceInformation(BaseModel):
     name: str
     version: str
     links: Mapping[str, str]
-
-
-class _FromAttributes(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
-
-class QuotaWindow(_FromAttributes):
-    """One limit of a budget, in calls: `bucket`, `minute` or `day`. Calls on loan to a replica count as spent."""
-
-    name: str
-    limit: float
-    spent: float
-    left: float
-
-
-class QuotaBudget(_FromAttributes):
-    """What is left of one Google API for one Google project. Closed by Google's 429 until `closed_until`."""
-
-    project: str
-    api: str
-    windows: list[QuotaWindow]
-    closed_until: datetime | None
-    reason: str | None
-
-
-class QuotaReport(_FromAttributes):
-    """Every budget."""
-
-    budgets: list[QuotaBudget]
 
 
 class FieldError(BaseModel):

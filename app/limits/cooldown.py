@@ -10,6 +10,13 @@ LONGEST_SECONDS = 3600.0
 LONGEST_BACKOFF_SECONDS = 64.0
 """Cap of the backoff without Retry-After: just over the minute that Google's windows last."""
 
+TINY_SECONDS = 0.5
+"""A Retry-After below this, as a rule 0, says no more than "not now"."""
+
+TINY_BELIEVED = 2
+"""Closings in a row for which a tiny Retry-After is taken at its word; further ones back off as if it were not there.
+Else a server that always says 0 would be asked ten times a second for as long as its quota is spent."""
+
 SHORTEST_SECONDS = 0.1
 """Below this a call sent before the closing could not be told from one sent after the re-opening."""
 
@@ -50,11 +57,11 @@ def after_reopening(cooldown: Cooldown, call_sent_at: float) -> Cooldown:
 
 def _next(cooldown: Cooldown, now: float, asked: float | None, random: Callable[[], float]) -> Cooldown:
     streak = cooldown.streak + 1
-    if asked is not None:
+    if asked is not None and (asked >= TINY_SECONDS or streak <= TINY_BELIEVED):
         return Cooldown(now + max(SHORTEST_SECONDS, asked), streak, _asked_reason(asked))
     # Google's advice for these APIs: uniform(0, 1 s · 2 ** attempt); the exponent is bounded before it overflows
     longest = min(LONGEST_BACKOFF_SECONDS, 2.0 ** min(streak - 1, 10))
-    seconds = max(SHORTEST_SECONDS, longest * random())
+    seconds = max(SHORTEST_SECONDS, asked or 0.0, longest * random())
     return Cooldown(now + seconds, streak, f"Google said too many requests (429), {streak} in a row")
 
 

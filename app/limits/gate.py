@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.limits.cooldown import Cooldown
@@ -66,14 +67,15 @@ class Gate:
     """The share in hand, the queue before it, what closes it, and how far it has re-opened.
 
     `allowed` is the number of calls at once while re-opening, None once fully open. `calls_closing` are 429s on
-    their way to the store: until their answer nobody passes. `ahead` is the database's time minus ours.
+    their way to the store: until their answer nobody passes. `wall` tells what this process's wall clock will show at
+    a monotonic moment; `cooldown` is in the database's time, `closed_until` and `told_until` are its end in ours.
     """
 
     project: str
     api: str
     limits: Limits
     limited: bool
-    ahead: float
+    wall: Callable[[float], float]
     known: bool = False
     share: LocalShare | None = None
     waiters: deque[Waiter] = field(default_factory=deque)
@@ -82,6 +84,7 @@ class Gate:
     used_of_last_share: int = 0
     cooldown: Cooldown = field(default_factory=Cooldown)
     closed_until: float = -math.inf
+    told_until: float = 0.0
     closings: int = 0
     calls_closing: int = 0
     allowed: int | None = None
@@ -138,13 +141,17 @@ class Gate:
             self.allowed, self.outstanding = None, 0
         return proven
 
-    def closed(self, cooldown: Cooldown, until: float) -> None:
-        """Learn of a cooldown that ends at `until` here; nothing happens when it is not newer."""
-        if cooldown.until <= self.cooldown.until or not cooldown.streak:
-            return
-        self.cooldown, self.closed_until = cooldown, until
+    def closed(self, cooldown: Cooldown, until: float) -> bool:
+        """Learn of a cooldown that ends at `until` here; False when it is no news.
+
+        Which of two is newer is told by our clock: the database's may have been set back between them.
+        """
+        if not cooldown.streak or cooldown == self.cooldown or until <= self.closed_until:
+            return False
+        self.cooldown, self.closed_until, self.told_until = cooldown, until, self.wall(until)
         self.closings += 1
         self.allowed, self.outstanding = 1, 0
+        return True
 
     def knows_of(self, permit: Permit, until: float) -> bool:
         """Whether a 429 to this call that asks to wait `until` is part of the closing under way, and no news."""
@@ -177,7 +184,7 @@ class Gate:
     def blocking(self, now: float) -> Hold | None:
         """What is known to keep everybody out beyond now."""
         if self.closed_until > now:
-            return Hold(self.closed_until, Wait(self.cooldown.until, self.cooldown.reason))
+            return Hold(self.closed_until, Wait(self.told_until, self.cooldown.reason))
         if self.hold is not None and self.hold.until > now:
             return self.hold
         return None
@@ -198,4 +205,4 @@ class Gate:
         return waiter.deadline <= now and asked_for
 
     def _next_in_turn(self, now: float) -> Wait:
-        return Wait(now + self.ahead + 1.0, "other calls are waiting for the same quota")
+        return Wait(self.wall(now) + 1.0, "other calls are waiting for the same quota")

@@ -6,6 +6,9 @@ from typing import NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 
+LONGEST_WAIT_SECONDS = 2.0
+"""A worker waits so long for quota with a task in hand; beyond it the task goes back and makes room."""
+
 
 class Api(StrEnum):
     """The three Google APIs of a walk. Each has a quota of its own in a Google project."""
@@ -28,7 +31,7 @@ class Permit(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """No leave before `until` (epoch seconds of the database); `reason` is a sentence for people."""
+    """No leave before `until` (epoch seconds of this process's wall clock); `reason` is a sentence for people."""
 
     until: float
     reason: str

@@ -13,7 +13,7 @@ from app.limits.cooldown import Cooldown, after_429
 from app.limits.gate import SHORTEST_PAUSE, VALID_SECONDS, Gate, Hold, LocalShare, Waiter
 from app.limits.permits import BudgetStore, Permit, Wait
 from app.limits.rules import Limits
-from app.limits.views import BudgetView, view
+from app.limits.views import BudgetView, views
 from app.limits.windows import Grant, Refusal
 from app.telemetry.events import Event
 
@@ -56,6 +56,7 @@ class SharedQuota:
         self._random = random
         self._gates: dict[tuple[str, str], Gate] = {}
         self._services: dict[tuple[str, str], _Service] = {}
+        self._ahead = clock.now() - clock.monotonic()
         self._refresh_at = 0.0
         self._refreshing: asyncio.Task[None] | None = None
         self._closing = False
@@ -91,8 +92,8 @@ class SharedQuota:
         gate.ended(permit)
         if not gate.knows_of(permit, self._clock.monotonic() + (retry_after or 0.0)):
             await self._close_for_all(gate, permit, retry_after)
-        until = max(gate.cooldown.until, self._clock.monotonic() + gate.ahead)
-        return Wait(until, gate.cooldown.reason)
+        closed = gate.closed_until > self._clock.monotonic()
+        return Wait(gate.told_until if closed else self._clock.now(), gate.cooldown.reason)
 
     async def succeeded(self, permit: Permit) -> None:
         """Google answered and did not speak of quota (also with a 401, 403 or 404). Opens a re-opening further."""
@@ -118,9 +119,7 @@ class SharedQuota:
     async def snapshot(self) -> list[BudgetView]:
         """Every budget as the store has it, for people and metrics. Raises what the store raises."""
         now, rows = await self._store.read_budgets()
-        return [
-            view(project, api, windows.decode(raw), self._limits.get(api, Limits()), now) for project, api, raw in rows
-        ]
+        return views(rows, self._limits, now, self._clock.now())
 
     async def close(self) -> None:
         """Return unused shares and answer everyone who still waits. Idempotent."""
@@ -142,7 +141,7 @@ class SharedQuota:
         if blocking is not None and (blocking.at_once or now + max_wait < blocking.until):
             return blocking.answer
         if self._closing:
-            return Wait(now + gate.ahead + STORE_RETRY_SECONDS, "the service is shutting down")
+            return Wait(self._wall(now) + STORE_RETRY_SECONDS, "the service is shutting down")
         waiter = Waiter(now + max_wait, gate.rounds, asyncio.get_running_loop().create_future())
         gate.waiters.append(waiter)
         self._wake(gate)
@@ -230,7 +229,7 @@ class SharedQuota:
         refusal = answer.then if isinstance(answer, Grant) else answer
         if isinstance(answer, Grant):
             gate.share = _local(answer.share, asked_at)
-        gate.hold = _hold(refusal, self._clock.monotonic()) if refusal else None
+        gate.hold = self._hold(refusal) if refusal else None
 
     async def _return_share(self, gate: Gate) -> None:
         share = gate.detach(self._clock.monotonic())
@@ -259,19 +258,22 @@ class SharedQuota:
         age = asked_at - permit.sent_at
 
         def change(raw: bytes | None, now: float) -> tuple[bytes, tuple[float, Cooldown]]:
-            state = windows.close(windows.decode(raw), now, now - age, retry_after, self._random)
+            state = windows.decode(raw)
+            sent_at = now - age
+            if permit.closings == gate.closings and state.cooldown == gate.cooldown:
+                sent_at = max(sent_at, state.cooldown.until)  # by our clock; the database's may have been set back
+            state = windows.close(state, now, sent_at, retry_after, self._random)
             return windows.encode(state), (now, state.cooldown)
 
         try:
             now, cooldown = await self._store.change_budget(gate.project, gate.api, change)
         except Exception as error:  # nobody else can be told; this process still keeps away
             log.warning(Event.BUDGET_CLOSED_HERE_ONLY, project=gate.project, api=gate.api, error=type(error).__name__)
-            now = asked_at + gate.ahead
+            now = asked_at + self._ahead
             cooldown = after_429(gate.cooldown, now, now - age, retry_after, self._random)
-        if cooldown.until > gate.cooldown.until:
+        if self._learn(gate, cooldown, now, asked_at):
             seconds = round(cooldown.until - now, 1)
             log.warning(Event.BUDGET_CLOSED, project=gate.project, api=gate.api, seconds=seconds)
-        self._learn(gate, cooldown, now, asked_at)
 
     async def _forget_streak(self, gate: Gate, permit: Permit) -> None:
         age = self._clock.monotonic() - permit.sent_at
@@ -304,17 +306,28 @@ class SharedQuota:
             if gate := self._gates.get((project, api)):
                 self._learn(gate, windows.decode(raw).cooldown, now, asked_at)
 
-    def _learn(self, gate: Gate, cooldown: Cooldown, now: float, asked_at: float) -> None:
-        """`now` is the database's time of an answer to a question asked at `asked_at`; late is the safe side."""
+    def _learn(self, gate: Gate, cooldown: Cooldown, now: float, asked_at: float) -> bool:
+        """Whether a cooldown is news. `now` is the database's time of an answer to a question asked at `asked_at`;
+        late is the safe side."""
         heard_at = self._clock.monotonic()
-        gate.ahead = now - asked_at
-        gate.closed(cooldown, heard_at + (cooldown.until - now))
+        self._ahead = now - asked_at
+        return gate.closed(cooldown, heard_at + (cooldown.until - now))
 
     def _store_is_away(self, gate: Gate, error: Exception) -> None:
         log.warning(Event.BUDGET_STORE_AWAY, project=gate.project, api=gate.api, error=type(error).__name__)
         until = self._clock.monotonic() + STORE_RETRY_SECONDS
         reason = "the store that keeps the quota cannot be reached"
-        gate.hold = Hold(until, Wait(until + gate.ahead, reason), at_once=True)
+        gate.hold = Hold(until, Wait(self._wall(until), reason), at_once=True)
+
+    def _hold(self, refusal: Refusal) -> Hold:
+        now = self._clock.monotonic()
+        seconds = min(refusal.wait_seconds, LONGEST_HOLD_SECONDS)
+        return Hold(now + seconds, Wait(self._wall(now + refusal.wait_seconds), refusal.reason))
+
+    def _wall(self, moment: float) -> float:
+        """What our wall clock shows at the monotonic `moment`: what is due is compared with it, whatever time the
+        database keeps."""
+        return self._clock.now() + (moment - self._clock.monotonic())
 
     # --- gates
 
@@ -322,7 +335,7 @@ class SharedQuota:
         if len(self._gates) >= MOST_GATES:
             self._drop_idle_gates()
         limits = self._limits.get(api, Limits())
-        gate = Gate(project, str(api), limits, limits.any, self._clock.now() - self._clock.monotonic())
+        gate = Gate(project, str(api), limits, limits.any, self._wall)
         self._services[project, api] = _Service()
         self._gates[project, api] = gate
         return gate
@@ -343,7 +356,7 @@ class SharedQuota:
                 del self._gates[key], self._services[key]
 
     def _answer_all(self, gate: Gate, reason: str) -> None:
-        wait = Wait(self._clock.monotonic() + gate.ahead + STORE_RETRY_SECONDS, reason)
+        wait = Wait(self._clock.now() + STORE_RETRY_SECONDS, reason)
         for waiter in gate.waiters:
             if not waiter.answer.done():
                 waiter.answer.set_result(wait)
@@ -353,8 +366,3 @@ class SharedQuota:
 def _local(share: windows.Share, asked_at: float) -> LocalShare:
     life = share.expires_at - share.granted_at
     return LocalShare(share.number, share.count, share.count, asked_at, share.granted_at, asked_at + life, asked_at)
-
-
-def _hold(refusal: Refusal, now: float) -> Hold:
-    seconds = min(refusal.wait_seconds, LONGEST_HOLD_SECONDS)
-    return Hold(now + seconds, Wait(refusal.until, refusal.reason))

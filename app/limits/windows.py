@@ -133,6 +133,12 @@ def close(
     return replace(state, cooldown=cooldowns.after_429(state.cooldown, now, call_sent_at, retry_after, random))
 
 
+def waiting(state: BudgetState, limits: Limits, now: float) -> Refusal | None:
+    """Until when, and why, nobody could be granted a call; None when somebody could. For who does not want a share."""
+    _, answer = take(state, limits, now, 1, "")
+    return answer if isinstance(answer, Refusal) else None
+
+
 def succeeded(state: BudgetState, call_sent_at: float) -> BudgetState:
     """The state once a re-opening is complete."""
     return replace(state, cooldown=cooldowns.after_reopening(state.cooldown, call_sent_at))
@@ -156,18 +162,27 @@ def brought_to(state: BudgetState, limits: Limits, now: float) -> BudgetState:
 
 @dataclass(frozen=True)
 class Window:
-    """One kind of limit: how many calls it leaves, and when it will leave `count`."""
+    """One kind of limit: how many calls it leaves, when it will leave `count`, and when (epoch seconds) all of them
+    again, where all shares have settled and nobody calls."""
 
     name: str
     limit: Callable[[Limits], float]
     free: Callable[[BudgetState, Limits, float], int]
     ready_in: Callable[[BudgetState, Limits, float, int], float]
+    whole_at: Callable[[BudgetState, Limits, float], float]
     reason: str
 
 
 def active(limits: Limits) -> list[Window]:
     """The windows that are not off."""
     return [window for window in _WINDOWS if window.limit(limits)]
+
+
+def all_settled(state: BudgetState, limits: Limits) -> BudgetState:
+    """As if every share on loan were used to its end."""
+    for share in sorted(state.shares, key=lambda share: share.expires_at):
+        state = _settled(state, limits, share, share.count, share.expires_at)
+    return state
 
 
 def outstanding(state: BudgetState) -> int:
@@ -247,6 +262,10 @@ def _bucket_ready_in(state: BudgetState, limits: Limits, now: float, count: int)
     return max(0.0, (taken + lent + count - limits.capacity) / limits.rate)
 
 
+def _bucket_whole_at(state: BudgetState, limits: Limits, now: float) -> float:
+    return max(now, state.level.at + state.level.taken / limits.rate)
+
+
 def _minute_free(state: BudgetState, limits: Limits, now: float) -> int:
     counted = sum(entry[1] for entry in state.minute if _leaves_at(entry) > now)
     return limits.minute - outstanding(state) - counted
@@ -263,6 +282,10 @@ def _minute_ready_in(state: BudgetState, limits: Limits, now: float, count: int)
     return _first_settles_in(state, now)
 
 
+def _minute_whole_at(state: BudgetState, _: Limits, now: float) -> float:
+    return max([now, *(_leaves_at(entry) for entry in state.minute[-1:])])
+
+
 def _day_free(state: BudgetState, limits: Limits, now: float) -> int:
     if limits.end_of_day(now) - now <= TRANSIT_SECONDS + MIDNIGHT_PAUSE_SECONDS:
         return 0
@@ -275,6 +298,10 @@ def _day_ready_in(state: BudgetState, limits: Limits, now: float, count: int) ->
     return limits.end_of_day(now) - now
 
 
+def _day_whole_at(state: BudgetState, limits: Limits, now: float) -> float:
+    return limits.end_of_day(now) if state.day_count else now
+
+
 def _first_settles_in(state: BudgetState, now: float) -> float:
     return min((share.settles_at for share in state.shares), default=now) - now
 
@@ -285,6 +312,7 @@ _WINDOWS = (
         lambda limits: limits.capacity,
         _bucket_free,
         _bucket_ready_in,
+        _bucket_whole_at,
         "the bucket of {:g} calls is empty",
     ),
     Window(
@@ -292,7 +320,15 @@ _WINDOWS = (
         lambda limits: limits.minute,
         _minute_free,
         _minute_ready_in,
+        _minute_whole_at,
         "the {:g} calls of this minute are spent",
     ),
-    Window("day", lambda limits: limits.day, _day_free, _day_ready_in, "the {:g} calls of this day are spent"),
+    Window(
+        "day",
+        lambda limits: limits.day,
+        _day_free,
+        _day_ready_in,
+        _day_whole_at,
+        "the {:g} calls of this day are spent",
+    ),
 )

@@ -47,7 +47,7 @@ class Settlement:
     `page`: an answer of Google's is settled (not only an attempt). `again` is asked, after the reviews are in, how
     many of them were new: only the transaction knows whether a location's rows match Google's total.
     `try_other_account`: this account may not read the location; if another lists it, that one is asked. `waiting` is
-    what people are told: the reason and until when (seconds since 1970). `unless_token_replaced`: all this is about
+    what people are told: the reason and for how many seconds. `unless_token_replaced`: all this is about
     the token in hand; where the task goes when the job has another by now.
     """
 

@@ -88,10 +88,11 @@ def stay(task: HeldTask, status: TaskStatus, **changes: object) -> Move:
 
 
 def _snooze(task: HeldTask, outcome: Snooze, situation: Situation) -> Settlement:
+    seconds = max(0.0, outcome.until - situation.now)
     return Settlement(
         task,
-        stay(task, TaskStatus.WAITING, delay=max(0.0, outcome.until - situation.now)),
-        waiting=(outcome.reason, outcome.until) if outcome.reason else None,
+        stay(task, TaskStatus.WAITING, delay=seconds),
+        waiting=(outcome.reason, seconds) if outcome.reason else None,
         token_problem=outcome.token_problem,
     )
 

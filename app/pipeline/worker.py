@@ -17,7 +17,7 @@ from app.clock import Clock
 from app.crash import CrashPoint, crash_point
 from app.google.client import GoogleAPIClient
 from app.google.errors import ErrorKind, GoogleAPIError
-from app.limits.permits import Api, Permit, Wait
+from app.limits.permits import LONGEST_WAIT_SECONDS, Api, Permit, Wait
 from app.limits.quota import SharedQuota
 from app.limits.spent import SpentBudgets
 from app.models.job import DEFAULT_PROJECT, HeldTask, Problem, Stage, TaskStatus
@@ -36,9 +36,6 @@ from app.telemetry.logging import job_context
 
 MOST_CRASHES = 10
 """A page that was claimed so often without a settle kills its process, most likely: it must not do so for ever."""
-
-LONGEST_WAIT_SECONDS = 2.0
-"""For quota, with the task in hand; beyond it the task goes back and makes room."""
 
 TURN_SECONDS = 1.0
 """After so long with a task in hand it makes room when work of another job waits. A time, not a number of pages: under

@@ -13,6 +13,7 @@ from app.broker.base import Broker, BrokerUnavailableError
 from app.clock import Clock
 from app.limits.spent import SpentBudgets
 from app.models.job import Stage, Work
+from app.store.budgets import read_budgets
 from app.store.database import Database, StoreUnavailableError, Transaction
 from app.store.release import QuotaWait, Released, Window, next_due, release, unrelease
 from app.store.tasks import reclaim_all, reclaim_expired, reclaim_released
@@ -23,6 +24,10 @@ IDLE_SECONDS = 1.0
 
 RECLAIM_SECONDS = 3.0
 """How often expired leases are looked for."""
+
+BUDGETS_SECONDS = 0.25
+"""How often the store is asked which budgets are spent: other processes' workers meet them. Each look costs one read;
+between two, tasks may be released that can only come back."""
 
 STORE_RETRY_SECONDS = 1.0
 
@@ -58,6 +63,7 @@ class RetryScheduler:
         self._news = False
         self._woken = asyncio.Event()
         self._reclaim_at = 0.0
+        self._budgets_at = 0.0
 
     def wake(self) -> None:
         """Something is due, or there is room in a window: look at once, and at every job."""
@@ -87,16 +93,20 @@ class RetryScheduler:
             await self._rest(due)
 
     async def release_due(self) -> float | None:
-        """One pass over the stages. Returns when the next task becomes due (epoch seconds), None if none is known."""
+        """One pass over the stages. Returns when to look again (epoch seconds of this process), None if unknown.
+
+        The database's clock may differ from ours: what is due is told by it, how long to rest by seconds.
+        """
         self._woken.clear()
         if self._news:
             self._news, self._began = False, dict(self._after)
         await self._reclaim()
         await self._settle_doubt()
+        await self._look_at_budgets()
         closed = {stage: self._closed(stage) for stage in Stage}
         places = {stage: _Place(self._after[stage], self._began[stage]) for stage in Stage}
         self._in_doubt = True  # until the broker has what this writes: also while the answer to the commit is lost
-        released, due = await self._database.write(_release_all, self._window, places, closed)
+        released, due_in = await self._database.write(_release_all, self._window, places, closed)
         for stage, of in released.items():
             self._after[stage] = of.last_job
             if of.complete:
@@ -106,12 +116,20 @@ class RetryScheduler:
         self._in_doubt = False
         if not all(of.complete for of in released.values()):
             self._woken.set()
-        openings = [moment for moment in (due, self._spent.next_opening()) if moment is not None]
-        return min(openings, default=None)
+        due = None if due_in is None else self._clock.now() + due_in
+        return min((moment for moment in (due, self._spent.next_opening()) if moment is not None), default=None)
 
     def _closed(self, stage: Stage) -> Mapping[str, QuotaWait]:
+        now = self._clock.now()
         waits = self._spent.waits(stage)
-        return {project: QuotaWait(wait.reason, wait.until) for project, wait in waits.items()}
+        return {project: QuotaWait(wait.reason, wait.until - now) for project, wait in waits.items()}
+
+    async def _look_at_budgets(self) -> None:
+        now = self._clock.monotonic()
+        if now < self._budgets_at:
+            return
+        self._budgets_at = now + BUDGETS_SECONDS
+        self._spent.learn(*await self._database.read(read_budgets))
 
     async def _publish(self, works: list[Work]) -> None:
         try:
@@ -162,4 +180,5 @@ def _release_all(
         stage: release(transaction, stage, window, place.after, closed[stage], began=place.began)
         for stage, place in places.items()
     }
-    return released, next_due(transaction)
+    due = next_due(transaction)
+    return released, None if due is None else due - transaction.now

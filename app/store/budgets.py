@@ -23,7 +23,7 @@ class StoredBudgets:
         return await self._database.write(_change, project, api, change)
 
     async def read_budgets(self) -> tuple[float, Sequence[tuple[str, str, bytes]]]:
-        return await self._database.read(_read)
+        return await self._database.read(read_budgets)
 
 
 def _change(
@@ -39,7 +39,8 @@ def _change(
     return answer
 
 
-def _read(transaction: Transaction) -> tuple[float, Sequence[tuple[str, str, bytes]]]:
+def read_budgets(transaction: Transaction) -> tuple[float, Sequence[tuple[str, str, bytes]]]:
+    """The database's time, and every budget as (project, api, state)."""
     rows = transaction.connection.execute(
         select(quota_budgets.c.project, quota_budgets.c.api, quota_budgets.c.state).order_by(
             quota_budgets.c.project, quota_budgets.c.api

@@ -19,6 +19,9 @@ RELEASE_SECONDS = 300.0
 """A released task that nobody claimed for so long was lost on its way: five minutes are ample for a topic whose lag is
 bounded by the window, and a second copy does no harm."""
 
+SAME_WAIT_SECONDS = 1.0
+"""Waits of a job that end so close to each other are told as one."""
+
 MOST_JOBS = 200
 """Looked at in one pass; further ones have their turn in the next."""
 
@@ -31,10 +34,10 @@ class Window(NamedTuple):
 
 
 class QuotaWait(NamedTuple):
-    """Why nothing of a Google project's jobs can be released, in words for people, and until when (epoch seconds)."""
+    """Why nothing of a Google project's jobs can be released, in words for people, and for how many seconds."""
 
     reason: str
-    until: float
+    seconds: float
 
 
 NO_WAITS: Mapping[str, QuotaWait] = MappingProxyType({})
@@ -133,11 +136,15 @@ class _Job(NamedTuple):
 
 
 def _tell(transaction: Transaction, job: _Job, wait: QuotaWait | None) -> None:
-    """Why nothing of the job happens, where people look: once for each wait."""
-    if wait is None or (job.waiting_until or 0.0) >= wait.until:
+    """Why nothing of the job happens, where people look: once for each wait, which is never timed to the millisecond
+    twice."""
+    if wait is None:
+        return
+    until = transaction.now + wait.seconds
+    if (job.waiting_until or 0.0) >= until - SAME_WAIT_SECONDS:
         return
     transaction.connection.execute(
-        update(jobs).where(jobs.c.id == job.id).values(waiting_reason=wait.reason, waiting_until=wait.until)
+        update(jobs).where(jobs.c.id == job.id).values(waiting_reason=wait.reason, waiting_until=until)
     )
 
 

@@ -47,8 +47,9 @@ def assemble(opened: Opened) -> AppState:
     """All components of a process, whatever its roles: those that it does not have are not started."""
     settings, clock, database = opened.settings, opened.clock, opened.database
     holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    quota = SharedQuota(StoredBudgets(database), limits_of(settings), holder, clock)
-    spent = SpentBudgets(clock)
+    limits = limits_of(settings)
+    quota = SharedQuota(StoredBudgets(database), limits, holder, clock)
+    spent = SpentBudgets(clock, limits)
     leaders = _leaders(opened, holder)
     scheduler = RetryScheduler(
         database,

@@ -109,8 +109,7 @@ async def test_text_that_no_row_can_hold_is_unknown_and_no_error(database: Datab
 async def test_a_job_that_waits_for_quota_says_until_when_and_no_longer(database: Database) -> None:
     job = await walked_to_reviews(database)
     task = job.tasks["locations/1"]
-    now = await database.read(lambda transaction: transaction.now)
-    waits = Settlement(task, Move(TaskStatus.WAITING, delay=0), waiting=("the minute is used up", now + 600))
+    waits = Settlement(task, Move(TaskStatus.WAITING, delay=0), waiting=("the minute is used up", 600.0))
     await settle_one(database, waits)
     view = await Progress(database).job("default", job.id)
     assert view.status is JobStatus.PROCESSING
@@ -118,7 +117,7 @@ async def test_a_job_that_waits_for_quota_says_until_when_and_no_longer(database
     assert view.waiting.reason == "the minute is used up"
     assert f"quota until {view.waiting.until:%H:%M:%S} UTC" in view.message
     (task,) = await take(database, Stage.REVIEWS)
-    await settle_one(database, Settlement(task, Move(TaskStatus.HELD), waiting=("over", now - 1)))
+    await settle_one(database, Settlement(task, Move(TaskStatus.HELD), waiting=("over", -1.0)))
     assert (await Progress(database).job("default", job.id)).waiting is None
 
 

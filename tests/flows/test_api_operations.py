@@ -45,8 +45,11 @@ async def test_a_service_that_cannot_work_says_which_part_is_away(tmp_path: Path
 async def test_the_quota_is_shown_with_times_that_people_can_read(api: ServedApi) -> None:
     (budget,) = (await api.client.get("/api/v1/quota")).json()["budgets"]
     assert (budget["project"], budget["api"], budget["reason"]) == ("123456", "reviews", "Google answered 429")
-    assert budget["closed_until"] == "2023-11-14T22:14:20Z"
-    assert budget["windows"] == [{"name": "minute", "limit": 300.0, "spent": 120.0, "left": 180.0}]
+    assert budget["closed_until"] == budget["next_call_at"] == "2023-11-14T22:14:20Z"
+    assert budget["windows"] == [
+        {"name": "minute", "limit": 300.0, "spent": 120.0, "left": 180.0, "resets_at": "2023-11-14T22:14:11.500000Z"}
+    ]
+    assert budget["shares"] == [{"holder": "replica-1", "calls": 20, "expires_at": "2023-11-14T22:13:22Z"}]
 
 
 async def test_metrics_are_in_the_text_format_of_prometheus(api: ServedApi) -> None:

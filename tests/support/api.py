@@ -17,7 +17,7 @@ from app.clock import Clock
 from app.credentials import KEY_BYTES, SealingKey, TokenSealer
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
-from app.limits.views import BudgetView, WindowView
+from app.limits.views import BudgetView, ShareView, WindowView
 from app.models.access import DEFAULT_TENANT, Scope
 from app.pipeline.control import JobControl
 from app.results.dead_letters import DeadLetters
@@ -100,9 +100,14 @@ async def _told(readiness: Readiness) -> Readiness:
     return readiness
 
 
+CLOSED_UNTIL = 1_700_000_060.0
+"""2023-11-14T22:14:20Z."""
+
+
 async def _quota() -> list[BudgetView]:
-    window = WindowView("minute", 300.0, 120.0, 180.0)
-    return [BudgetView("123456", "reviews", (window,), 1_700_000_060.0, "Google answered 429")]
+    window = WindowView("minute", 300.0, 120.0, 180.0, 1_700_000_051.5)
+    share = ShareView("replica-1", 20, 1_700_000_002.0)
+    return [BudgetView("123456", "reviews", (window,), (share,), CLOSED_UNTIL, CLOSED_UNTIL, "Google answered 429")]
 
 
 async def _metrics() -> bytes:

@@ -8,8 +8,9 @@ from app.api.auth import Administrator, AnyCaller
 from app.api.errors import NotReadyError
 from app.api.problems import problem_responses
 from app.api.reference import REFERENCE_POLICY, reference_page
-from app.api.schemas import HealthCheckResponse, Liveness, QuotaReport, Readiness, ServiceInformation
+from app.api.schemas import HealthCheckResponse, Liveness, Readiness, ServiceInformation
 from app.api.services import Services
+from app.models.quota import QuotaReport
 
 router = APIRouter(tags=["operations"])
 

@@ -15,9 +15,10 @@ from app.config import Settings, load_settings, variables
 from app.crash import CrashPoint
 from app.ingest.committer import BATCH_SIZE
 from app.lifecycle import FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS
+from app.limits.permits import LONGEST_WAIT_SECONDS
 from app.pipeline.leases import EXTEND_SECONDS, LEASE_SECONDS
 from app.pipeline.reviews import SPARE_PAGES
-from app.pipeline.worker import LONGEST_WAIT_SECONDS, MOST_CRASHES
+from app.pipeline.worker import MOST_CRASHES
 from app.store.release import MOST_JOBS, RELEASE_SECONDS
 from app.store.schema import tasks
 from app.store.sqlite import UNITS_A_COMMIT

@@ -77,7 +77,7 @@ async def test_those_who_would_wait_too_long_hear_until_when(
     await permit(quota)
     await permit(quota)
     answer = await wait(quota, max_wait=0.5)
-    assert store.now() + 0.8 < answer.until < store.now() + 1.3
+    assert clock.now() + 0.8 < answer.until < clock.now() + 1.3
     assert "bucket" in answer.reason
     changes = store.changes
     assert await wait(quota, max_wait=0.5) == answer
@@ -230,6 +230,42 @@ async def test_64_calls_in_flight_are_one_event(make: Make, clock: ManualClock, 
     assert {answer.until for answer in waits} == {clock.now() + 0.9}  # uniform(0, 1 s · 2⁰), once
 
 
+async def test_a_429_that_always_asks_for_0_seconds_backs_off_all_the_same(make: Make, clock: ManualClock) -> None:
+    quota = make(OFF, random=0.9)
+    lengths = []
+    for _ in range(7):
+        answer = await quota.throttled(await permit(quota), 0.0)
+        lengths.append(round(answer.until - clock.now(), 3))
+        await clock.advance(answer.until - clock.now() + 0.001)
+    assert lengths == [0.1, 0.1, 3.6, 7.2, 14.4, 28.8, 57.6]
+
+
+async def test_a_429_that_asks_for_a_second_each_time_is_believed_each_time(make: Make, clock: ManualClock) -> None:
+    quota = make(OFF, random=0.9)
+    for _ in range(7):
+        answer = await quota.throttled(await permit(quota), 1.0)
+        assert answer.until == pytest.approx(clock.now() + 1.0)
+        await clock.advance(1.001)
+
+
+async def test_a_closing_is_heard_of_after_the_databases_clock_was_set_back(
+    make: Make, clock: ManualClock, store: MemoryBudgetStore
+) -> None:
+    here, there = make(OFF, "a"), make(OFF, "b")
+    await permit(there)
+    await here.throttled(await permit(here), 2.0)
+    await clock.advance(2.1)
+    assert isinstance(await there.acquire("p", Api.REVIEWS, max_wait=0.0), Permit)  # which looks for news
+    await settle_loop()
+    await clock.advance(1.1)
+    store.ahead = -30.0
+    answer = await here.throttled(await permit(here), 20.0)
+    assert answer.until == pytest.approx(clock.now() + 20)
+    await permit(there)
+    await settle_loop()
+    assert (await wait(there)).until == pytest.approx(clock.now() + 20)
+
+
 async def test_a_429_after_the_reopening_waits_longer(make: Make, clock: ManualClock) -> None:
     quota = make(OFF, random=0.9)
     lengths = []
@@ -365,7 +401,7 @@ async def test_busy_workers_use_at_least_95_percent_and_never_more_than_all(
                 await clock.sleep(0.05)
                 await quota.succeeded(answer)
             else:
-                await clock.sleep(max(0.01, answer.until - store.now()))
+                await clock.sleep(max(0.01, answer.until - clock.now()))
 
     quotas = [make(limits, f"holder {number}") for number in range(holders)]
     tasks = [asyncio.create_task(work(quota)) for quota in quotas for _ in range(16)]

@@ -185,7 +185,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.broker = InProcessBroker()
-        self.spent = SpentBudgets(self.clock)
+        self.spent = SpentBudgets(self.clock, {})
         self.policy = ExponentialBackoffPolicy(random=lambda: 0.0)
         self.worker = WORKERS[self.stage](self.tools())
 

@@ -7,7 +7,7 @@ import pytest
 from app.google.errors import ErrorKind, GoogleAPIError
 from app.models.job import LocationState, Stage, TaskStatus
 from app.models.settlement import LocationEnd, Settlement
-from tests.unit.pipeline.stage import NOW, ListeningQuota, error, held, settlement_of_answer
+from tests.unit.pipeline.stage import ListeningQuota, error, held, settlement_of_answer
 
 ALL = tuple(Stage)
 LATER = (Stage.LOCATIONS, Stage.REVIEWS)
@@ -55,7 +55,7 @@ async def test_throttling_waits_and_spends_no_attempt(stage: Stage) -> None:
     move = settlement.move
     assert (move.status, move.attempt, move.cursor, move.pages, move.missing) == (WAITING, 3, "p2", 1, 1)
     assert move.delay == pytest.approx(30.0)
-    assert settlement.waiting == ("Google said so", NOW + 30.0)
+    assert settlement.waiting == ("Google said so", 30.0)
     assert quota.answers == ["throttled"]
 
 

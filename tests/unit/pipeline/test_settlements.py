@@ -48,7 +48,7 @@ def test_a_snooze_until_a_moment_that_has_passed_is_due_at_once() -> None:
 
 def test_a_snooze_without_a_reason_tells_people_nothing() -> None:
     assert settled(Snooze(NOW)).waiting is None
-    assert settled(Snooze(NOW + 1, "quota")).waiting == ("quota", NOW + 1)
+    assert settled(Snooze(NOW + 1, "quota")).waiting == ("quota", 1.0)
 
 
 def test_a_task_that_makes_room_goes_to_the_back_with_its_place_kept() -> None:

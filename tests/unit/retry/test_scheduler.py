@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import select, update
 
 from app.broker.base import BrokerUnavailableError
-from app.limits.permits import Wait
+from app.limits.permits import Api, Wait
+from app.limits.rules import Limits
 from app.limits.spent import SpentBudgets
 from app.models.job import Problem, Stage, TaskStatus, Work
 from app.models.review import Account, Location
@@ -26,6 +27,7 @@ from tests.support.clock import ManualClock, settle_loop
 from tests.support.store import new_job, sqlite_database, take
 
 OPTIONS = SettleOptions(announce=False, token_wait=3600.0)
+LIMITS = {str(api): Limits(per_minute=4) for api in Api}
 
 
 class Topic:
@@ -67,7 +69,7 @@ class Case:
         self.database = database
         self.clock = clock
         self.topic = Topic()
-        self.spent = SpentBudgets(clock)
+        self.spent = SpentBudgets(clock, LIMITS)
         broker: Any = self.topic
         self.scheduler = RetryScheduler(database, broker, clock, self.spent, window)
 
@@ -208,7 +210,7 @@ async def test_a_round_over_jobs_that_cannot_be_served_ends(
     monkeypatch.setattr("app.store.release.MOST_JOBS", 3)
     async with scheduling(tmp_path) as case:
         ids = [await new_job(case.database) for _ in range(count)]
-        spent = {"default": QuotaWait("spent", case.clock.now() + 3600.0)}
+        spent = {"default": QuotaWait("spent", 3600.0)}
         for began in ["", *ids, "zzz"]:
             after, passes, complete = began, 0, False
             while not complete:
