@@ -44,7 +44,7 @@ class UsageError(CommandError):
 EXPECTED = frozenset(
     """
     ConfigurationError StoreUnavailableError StoreBusyError SchemaTooNewError SealingKeyError KeyFileError
-    ApiKeySettingError JobNotFoundError BadCursorError
+    ApiKeySettingError JobNotFoundError BadCursorError TargetNotEmptyError CopyDiffersError
     """.split()
 )
 """Errors of other rooms whose text is meant for people. By name: importing their rooms would slow every `--help`."""
