@@ -52,6 +52,10 @@ class Event(StrEnum):
     LEADERSHIP_NOT_RENEWED = "leadership.not_renewed"
     LEADERSHIP_NOT_GIVEN_BACK = "leadership.not_given_back"
 
+    PUBLISHER_STARTED = "publisher.started"
+    PUBLISHER_STOPPED = "publisher.stopped"
+    PUBLISHER_AWAY = "publisher.away"
+
     KAFKA_CONSUMER_ENDED = "kafka.consumer_ended"
     KAFKA_CONSUMER_ERROR = "kafka.consumer_error"
     KAFKA_COMMIT_REFUSED = "kafka.commit_refused"
