@@ -17,6 +17,7 @@ from app.wiring import initialize_components, shutdown_background_tasks, start_b
 from bench.measure import TOKEN, Measure, scratch
 
 LOOK_SECONDS = 0.05
+UNLIMITED = {"token_bucket_capacity": 0, "per_minute": 0, "per_day": 0}
 
 
 async def main(url: str, directory: str) -> None:
@@ -25,20 +26,21 @@ async def main(url: str, directory: str) -> None:
         _env_file=None,
         database_url=f"sqlite:///{scratch(directory)}/store.db",
         google_api_base_url=url,
-        rate_limit={"token_bucket_capacity": 0, "per_minute": 0, "per_day": 0},
+        rate_limit=UNLIMITED,
     )
     state = await initialize_components(settings)
     await start_background_tasks(state)
     calm_garbage_collector()
     measure = Measure()
-    job = await _fetch(state)
+    job = await fetch(state)
     measure.end(job.progress.reviews.fetched)
     await shutdown_background_tasks(state)
     if job.status != "completed":
         raise SystemExit(f"the job ended {job.status}: {job.message}")
 
 
-async def _fetch(state: AppState) -> JobView:
+async def fetch(state: AppState) -> JobView:
+    """One job, from its POST to its end."""
     request = ReviewFetchRequest.model_validate({"access_token": TOKEN})
     accepted = await state.services.api_service.create_fetch_job(request)
     while True:
