@@ -1,0 +1,1 @@
+"""The chaos program: many replicas on a real Kafka and PostgreSQL, disturbed on purpose, judged from outside."""

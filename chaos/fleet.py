@@ -1,0 +1,101 @@
+"""The replicas: real processes of the service, each a slot that is running, frozen or empty."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from tests.support.service import Service, Site
+
+EXIT_SECONDS = 60.0
+"""How long a stopping replica is watched; the target is far below."""
+
+CAPACITY, RATE, PER_MINUTE = 40, 20.0, 1100
+"""The quota of all replicas together. Narrow enough to be spent all the time, so that one call too many shows."""
+
+SETTINGS = {
+    "RATELIMIT_TOKEN_BUCKET_CAPACITY": str(CAPACITY),
+    "RATELIMIT_REFILL_RATE": str(RATE),
+    "RATELIMIT_PER_MINUTE": str(PER_MINUTE),
+    "RETRY_MAX_RETRIES": "8",
+    "RETRY_INITIAL_BACKOFF_MS": "50",
+    "RETRY_MAX_BACKOFF_MS": "1000",
+    "WORKER_CONCURRENCY": "8",
+}
+
+
+@dataclass
+class Replica:
+    """One slot. `service` is its present or last process."""
+
+    number: int
+    service: Service
+    frozen: bool = False
+
+    @property
+    def alive(self) -> bool:
+        return self.service.process.poll() is None
+
+    @property
+    def running(self) -> bool:
+        return self.alive and not self.frozen
+
+
+class Fleet:
+    """N replicas of every role, and what can be done to them."""
+
+    def __init__(self, directory: Path, size: int, settings: dict[str, str]) -> None:
+        self._site = Site(directory, SETTINGS | settings)
+        self.replicas = [Replica(number, self._site.launch()) for number in range(1, size + 1)]
+
+    def started(self) -> None:
+        """Returns when all of them answer that they are ready."""
+        for replica in self.replicas:
+            replica.service.started()
+
+    @property
+    def running(self) -> list[Replica]:
+        return [replica for replica in self.replicas if replica.running]
+
+    def some(self, random: Random) -> Replica | None:
+        """A running one, if there is any."""
+        return random.choice(self.running) if self.running else None
+
+    def named(self, holder: str | None) -> Replica | None:
+        """Whose process took this name in the store (host-pid-random)."""
+        return next((one for one in self.running if holder and f"-{one.service.pid}-" in holder), None)
+
+    def kill(self, replica: Replica) -> None:
+        replica.service.kill()
+
+    def terminate(self, replica: Replica) -> float:
+        """SIGTERM; the seconds until it was gone. TimeoutExpired when it never is."""
+        began = time.monotonic()
+        replica.service.process.terminate()
+        replica.service.process.wait(EXIT_SECONDS)
+        return time.monotonic() - began
+
+    def freeze(self, replica: Replica) -> None:
+        os.kill(replica.service.pid, signal.SIGSTOP)
+        replica.frozen = True
+
+    def thaw(self, replica: Replica) -> None:
+        os.kill(replica.service.pid, signal.SIGCONT)
+        replica.frozen = False
+
+    def restart(self, replica: Replica) -> None:
+        """A new process in the slot; returns when it is ready."""
+        replica.service = self._site.launch()
+        replica.service.started()
+
+    def revive(self) -> list[int]:
+        """Start again whoever ended by itself, which nobody should; returns their numbers."""
+        dead = [replica for replica in self.replicas if not replica.alive]
+        for replica in dead:
+            self.restart(replica)
+        return [replica.number for replica in dead]
+
+    def end(self) -> None:
+        self._site.end()

@@ -1,0 +1,78 @@
+"""Compares what is true with what the store and the reader have, job by job; and the whole run at its end."""
+
+import time
+from dataclasses import dataclass, field
+
+from chaos.checks import Accepted, Review, compare, follow_up
+from chaos.google import Google
+from chaos.orders import Order
+from chaos.records import Records
+from chaos.store import Store
+
+READER_SECONDS = 30.0
+"""For the last records to reach the reader, once nothing new comes."""
+
+LOOK_SECONDS = 0.2
+
+
+@dataclass
+class Findings:
+    """What is lost and doubled, with the first few in words."""
+
+    lost: int = 0
+    doubled: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, where: str, lost: list[Review], doubled: list[Review]) -> None:
+        self.lost += len(lost)
+        self.doubled += len(doubled)
+        for what, found in (("lost", lost), ("doubled", doubled)):
+            if found:
+                self.examples.append(f"{len(found)} {what} {where}, the first {found[0]}")
+
+
+class Judge:
+    """Asks the store and Google itself; believes nothing of what the service says."""
+
+    def __init__(self, store: Store, google: Google, records: Records) -> None:
+        self._store = store
+        self._google = google
+        self._records = records
+        self._judged: set[str] = set()
+
+    def so_far(self, orders: list[Order]) -> Findings:
+        """The jobs that completed since the last time. Their last records may still be on their way."""
+        self._records.look()
+        stored = self._store.eventually(lambda store: store.jobs())
+        fresh = [
+            order for order in orders if stored.get(order.job_id) == "completed" and order.job_id not in self._judged
+        ]
+        self._judged.update(order.job_id for order in fresh)
+        return self._compare(fresh)
+
+    def at_the_end(self, orders: list[Order]) -> tuple[Findings, Accepted]:
+        """All jobs, once the reader has had time for the last records."""
+        self._wait_for_reader()
+        stored = self._store.jobs()
+        findings = self._compare([order for order in orders if stored.get(order.job_id) == "completed"])
+        for job in sorted(self._records.jobs - stored.keys()):
+            findings.add(f"in records of an unknown job {job}", [], self._records.of(job))
+        return findings, follow_up([order.job_id for order in orders], stored)
+
+    def _compare(self, orders: list[Order]) -> Findings:
+        findings = Findings()
+        for order in orders:
+            true = self._google.truth(order.token)
+            rows = self._store.eventually(lambda store, job=order.job_id: store.reviews(job))  # type: ignore[misc]
+            findings.add(f"in the store of job {order.job_id}", *compare(true, rows))
+            findings.add(f"by the reader of job {order.job_id}", *compare(true, self._records.of(order.job_id)))
+        return findings
+
+    def _wait_for_reader(self) -> None:
+        """Until it has as many records as the store has rows, or nothing has come for long."""
+        (row,) = self._store.rows("SELECT count(*) FROM reviews")
+        records, last = self._records.look(), time.monotonic()
+        while records < int(row[0]) and time.monotonic() - last < READER_SECONDS:
+            time.sleep(LOOK_SECONDS)
+            if (now := self._records.look()) > records:
+                records, last = now, time.monotonic()

@@ -1,0 +1,122 @@
+"""One run: everything up, the customer and the reader at work, the rounds, and the verdict."""
+
+import base64
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from app.models.events import Topic
+from chaos.arena import Arena
+from chaos.conductor import Conductor
+from chaos.fleet import CAPACITY, PER_MINUTE, RATE, Fleet
+from chaos.google import google
+from chaos.judge import Judge
+from chaos.orders import Orders
+from chaos.records import reading
+from chaos.rounds import Round
+from chaos.servers import own_kafka, own_postgresql
+from chaos.store import Store, Timeline
+from chaos.strangers import buried
+from chaos.verdict import Evidence, Limits
+
+DRAIN_SECONDS = 180.0
+"""For the jobs that are open when the last disturbance is over."""
+
+LOOK_SECONDS = 0.2
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`rounds` may be endless: at least `least` of them are played, and more while `seconds` are not over."""
+
+    seed: int
+    replicas: int
+    rounds: Iterable[Round]
+    least: int
+    seconds: float
+
+
+@contextmanager
+def place(tell: Tell) -> Iterator[Path]:
+    """A directory for logs and ledgers, thrown away when the body ends well."""
+    directory = Path(tempfile.mkdtemp(prefix="review-fetcher-chaos-"))
+    tell(f"logs and ledgers: {directory}")
+    yield directory
+    shutil.rmtree(directory)
+
+
+def run(plan: Plan, directory: Path, tell: Tell) -> Evidence:
+    """Returns what was found. Whatever was started has ended by then, also when something raises."""
+    began = time.monotonic()
+    with ExitStack() as stack:
+        arena = arrange(stack, plan, directory)
+        records = stack.enter_context(reading(arena.servers, Topic.REVIEWS_RAW.value, directory))
+        timeline = Timeline(arena.store)
+        timeline.start()
+        stack.callback(timeline.end)
+        orders = Orders(arena.fleet, timeline, Random(f"{plan.seed} orders"), directory / "accepted.tsv")
+        orders.start()
+        stack.callback(orders.end)
+        judge = Judge(arena.store, arena.google, records)
+        conductor = Conductor(arena, timeline, records, tell)
+        tell(f"{plan.replicas} replicas are ready after {time.monotonic() - began:.0f} s")
+
+        def after_each_round() -> None:
+            found = judge.so_far(orders.accepted)
+            if found.doubled:
+                tell(f"so far: {'; '.join(found.examples)}")
+
+        conductor.play(plan.rounds, plan.least, began + plan.seconds, after_each_round)
+        orders.end()
+        tell(f"all disturbances are over; {timeline.now.unfinished} jobs are open")
+        drain(timeline)
+        timeline.end()
+        findings, jobs = judge.at_the_end(orders.accepted)
+        return Evidence(
+            jobs=jobs,
+            accepted=len(orders.accepted),
+            findings=findings,
+            cases=conductor.cases,
+            calls=arena.google.calls(),
+            samples=timeline.samples,
+            received=records.times,
+            stopped=arena.stopped,
+            limits=Limits(CAPACITY, RATE, PER_MINUTE),
+            counters_off=arena.store.counters_off(),
+            refused=orders.refused,
+            poison=arena.poison,
+            buried=buried(arena.servers) if arena.poison else [],
+            fell=conductor.fell,
+        )
+
+
+def arrange(stack: ExitStack, plan: Plan, directory: Path) -> Arena:
+    """Google, the two servers and the replicas, all ready. What `stack` ends, it ends in reverse."""
+    upstream = stack.enter_context(google(plan.seed))
+    postgresql = stack.enter_context(own_postgresql(directory))
+    kafka = stack.enter_context(own_kafka(directory))
+    settings = {
+        "DATABASE_URL": postgresql.service.settings["DATABASE_URL"],
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.service.settings["KAFKA_BOOTSTRAP_SERVERS"],
+        "GOOGLE_API_BASE_URL": upstream.url,
+        "TOKEN_SEALING_KEYS": f"1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
+    }
+    fleet = Fleet(directory, plan.replicas, settings)
+    stack.callback(fleet.end)
+    fleet.started()
+    store = Store(settings["DATABASE_URL"])
+    return Arena(fleet, kafka, postgresql, store, upstream, Random(f"{plan.seed} disturbances"))
+
+
+def drain(timeline: Timeline) -> None:
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while timeline.now.unfinished and time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)

@@ -1,0 +1,182 @@
+"""The table: what was promised, what was found, and whether that is kept."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from rich.table import Table
+
+from chaos.arena import Case
+from chaos.checks import (
+    Accepted,
+    Call,
+    Sample,
+    Span,
+    Wasted,
+    bucket_overshoot,
+    most_within,
+    percentile,
+    unexplained,
+    wasted_calls,
+    worst_stall,
+)
+from chaos.judge import Findings
+
+MOST_RECOVERY = 30.0
+MOST_STALL = 5.0
+MOST_STOP = 25.0
+MINUTE = 60.0
+APIS = ("accounts", "locations", "reviews")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. `kept` None: it only informs."""
+
+    name: str
+    found: str
+    target: str = ""
+    kept: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the replicas were told to keep."""
+
+    capacity: int
+    rate: float
+    per_minute: int
+
+
+@dataclass
+class Evidence:
+    """Everything a run has collected, none of it from the service. `fell`: replicas that ended by themselves."""
+
+    jobs: Accepted
+    accepted: int
+    findings: Findings
+    cases: list[Case]
+    calls: list[Call]
+    samples: list[Sample]
+    received: Sequence[float]
+    stopped: list[float]
+    limits: Limits
+    counters_off: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    poison: list[str] = field(default_factory=list)
+    buried: list[str] = field(default_factory=list)
+    fell: list[int] = field(default_factory=list)
+
+
+def rows(evidence: Evidence) -> list[Row]:
+    jobs, findings = evidence.jobs, evidence.findings
+    lost, doubled = findings.lost + len(jobs.missing), findings.doubled + len(jobs.unasked)
+    return [
+        Row("cases", str(len(evidence.cases))),
+        Row("kills", str(sum(case.kills for case in evidence.cases))),
+        Row("jobs accepted", f"{evidence.accepted:,}", "some", evidence.accepted > 0),
+        Row("reviews read", f"{len(evidence.received):,}", "some", bool(evidence.received)),
+        none_of("data lost", lost),
+        none_of("data doubled", doubled),
+        none_of("jobs stuck", len(jobs.stuck)),
+        none_of("jobs not completed", len(jobs.failed) + len(evidence.refused)),
+        none_of("jobs miscounted", len(evidence.counters_off)),
+        wasted_row(evidence),
+        quota_row(evidence),
+        recovery_row(evidence.cases),
+        stall_row(evidence),
+        stop_row(evidence.stopped),
+        none_of("poison not buried", len(set(evidence.poison) - set(evidence.buried))),
+        none_of("replicas fallen", len(evidence.fell)),
+        none_of("not tested", len(not_tested(evidence.cases))),
+    ]
+
+
+def none_of(name: str, count: int) -> Row:
+    return Row(name, f"{count:,}", "0", count == 0)
+
+
+def not_tested(cases: Iterable[Case]) -> list[Case]:
+    """What was planned and met nothing, or was broken off."""
+    return [case for case in cases if not case.reached or case.failed]
+
+
+def wasted_row(evidence: Evidence) -> Row:
+    """As many as pages were in flight when somebody died, and none that no death explains."""
+    wasted = wasted_calls(evidence.calls)
+    in_flight = sum(case.in_flight for case in evidence.cases)
+    without_excuse = without_death(evidence, wasted)
+    found = f"{len(wasted)} of {len(evidence.calls):,}"
+    if without_excuse:
+        found += f", {len(without_excuse)} without a death"
+    return Row("calls wasted", found, f"≤ {in_flight} in flight", len(wasted) <= in_flight and not without_excuse)
+
+
+def without_death(evidence: Evidence, wasted: Iterable[Wasted]) -> list[Wasted]:
+    return unexplained(wasted, [death for case in evidence.cases for death in case.deaths])
+
+
+def quota_row(evidence: Evidence) -> Row:
+    """The worst of the three APIs, by when the calls reached Google."""
+    limits = evidence.limits
+    times = {api: [float(call["time"]) for call in evidence.calls if call["api"] == api] for api in APIS}
+    bucket = max((bucket_overshoot(each, limits.capacity, limits.rate) for each in times.values() if each), default=0.0)
+    minute = max(most_within(each, MINUTE) for each in times.values())
+    over = max(0.0, bucket, float(minute - limits.per_minute))
+    found = f"{minute:,} of {limits.per_minute:,} a minute; bucket {bucket:+.1f}"
+    return Row("worst quota window", found, "overshoot 0", over == 0)
+
+
+def recovery_row(cases: Sequence[Case]) -> Row:
+    seconds = [case.recovered for case in cases if case.recovered is not None]
+    never = sum(case.recovered is None for case in cases)
+    p50, p99 = percentile(seconds, 0.5), percentile(seconds, 0.99)
+    found = f"{p50:.1f} s / {p99:.1f} s" + (f", {never} never" if never else "")
+    return Row("recovery p50/p99", found, f"p99 ≤ {MOST_RECOVERY:.0f} s", p99 <= MOST_RECOVERY and not never)
+
+
+def stall_row(evidence: Evidence) -> Row:
+    stall = worst_stall(evidence.samples, evidence.received, outages(evidence.cases))
+    return Row("reader stall", f"{stall.seconds:.1f} s", f"≤ {MOST_STALL:.0f} s", stall.seconds <= MOST_STALL)
+
+
+def outages(cases: Iterable[Case]) -> list[Span]:
+    """From a server's end until work went on again."""
+    return [(case.began, case.ended + (case.recovered or 0.0)) for case in cases if case.outage]
+
+
+def stop_row(stopped: Sequence[float]) -> Row:
+    if not stopped:
+        return Row("SIGTERM to exit", "-")
+    longest = max(stopped)
+    return Row("SIGTERM to exit", f"{longest:.1f} s", f"≤ {MOST_STOP:.0f} s", longest <= MOST_STOP)
+
+
+def table(found: Iterable[Row], title: str) -> Table:
+    drawn = Table(title=title, title_justify="left")
+    for column in ("", "found", "target", ""):
+        drawn.add_column(column, justify="left")
+    for row in found:
+        drawn.add_row(row.name, row.found, row.target, {None: "", True: "kept", False: "MISSED"}[row.kept])
+    return drawn
+
+
+def details(evidence: Evidence) -> list[str]:
+    """What a person needs to look into each miss."""
+    jobs = evidence.jobs
+    wasted = without_death(evidence, wasted_calls(evidence.calls))
+    return [
+        *evidence.findings.examples[:20],
+        *(f"job {job} is not in the store" for job in jobs.missing),
+        *(f"job {job} never ended" for job in jobs.stuck),
+        *(f"job {job} ended, but not well" for job in jobs.failed),
+        *(f"job {job} was never answered 202" for job in jobs.unasked),
+        *(f"the counters of job {job} disagree with its rows" for job in evidence.counters_off),
+        *(f"a POST was answered {refusal}" for refusal in evidence.refused),
+        *(f"{page.path} {page.page_token} was read at {page.first:.1f} and {page.again:.1f}" for page in wasted[:20]),
+        *(
+            f"{case.name} was not tested: {case.failed or case.told or 'nothing to disturb'}"
+            for case in not_tested(evidence.cases)
+        ),
+        *(f"{key} is not on the dead-letter topic" for key in sorted(set(evidence.poison) - set(evidence.buried))[:20]),
+        *(f"replica {number} ended by itself" for number in evidence.fell),
+    ]
