@@ -13,7 +13,7 @@ from sqlalchemy import CTE, Select, and_, bindparam, exists, func, literal, lite
 
 from app.models.job import DEFAULT_PROJECT, RUNNING, Stage, TaskStatus, Work
 from app.store.database import HotStatement, Transaction
-from app.store.schema import jobs, status_in, status_is, tasks
+from app.store.schema import OUT, jobs, status_in, status_is, tasks
 
 RELEASE_SECONDS = 300.0
 """A released task that nobody claimed for so long was lost on its way: five minutes are ample for a topic whose lag is
@@ -27,10 +27,21 @@ MOST_JOBS = 200
 
 
 class Window(NamedTuple):
-    """How many tasks of a stage may be out and not yet claimed: of all jobs together, and of one job."""
+    """How many tasks of a stage may be out and not yet claimed: of all jobs together, and of one job.
+
+    Each replica makes it for its own slots. How many replicas there are shows in what they hold (`widened`).
+    """
 
     total: int
     per_job: int
+
+    def widened(self, held: int) -> "Window":
+        """For replicas that hold `held` tasks together: as many again are at hand, however many replicas there are.
+
+        One job may have no more than these, all of them four times as many: a small job's task is released behind one
+        round of a huge job's tasks, not behind all of them.
+        """
+        return Window(max(self.total, 4 * held), max(self.per_job, held))
 
 
 class QuotaWait(NamedTuple):
@@ -67,7 +78,8 @@ def release(
     jobs are told so.
     The caller hands them to the broker after the commit; what is lost between the two is found by `reclaim_expired`.
     """
-    out = _out(transaction, stage)
+    held, out = _out(transaction, stage)
+    window = window.widened(held)
     room = window.total - sum(out.values())
     if room <= 0:
         return Released([], after, complete=True)
@@ -106,9 +118,15 @@ def next_due(transaction: Transaction) -> float | None:
     return due
 
 
-def _out(transaction: Transaction, stage: Stage) -> Counter[str]:
-    """Job → its tasks that are released and not claimed yet."""
-    return Counter({row[0]: row[1] for row in _count_out.execute(transaction, {"stage": stage.value})})
+def _out(transaction: Transaction, stage: Stage) -> tuple[int, Counter[str]]:
+    """How many tasks all replicas hold; and job → its tasks that are released and not claimed yet."""
+    held, released = 0, Counter[str]()
+    for status, job_id, count in _count_out.execute(transaction, {"stage": stage.value}):
+        if status == TaskStatus.HELD:
+            held += count
+        else:
+            released[job_id] = count
+    return held, released
 
 
 _waits = and_(tasks.c.stage == bindparam("stage"), status_is(tasks.c.status, TaskStatus.WAITING))
@@ -120,9 +138,9 @@ _next_due = HotStatement(
     )
 )
 _count_out = HotStatement(
-    select(tasks.c.job_id, func.count())
-    .where(tasks.c.stage == bindparam("stage"), status_is(tasks.c.status, TaskStatus.RELEASED))
-    .group_by(tasks.c.job_id)
+    select(tasks.c.status, tasks.c.job_id, func.count())
+    .where(tasks.c.stage == bindparam("stage"), status_in(tasks.c.status, OUT))
+    .group_by(tasks.c.status, tasks.c.job_id)
 )
 
 

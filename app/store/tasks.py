@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select
 
 from app.models.job import RUNNING, HeldTask, JobStatus, Stage, TaskStatus
 from app.store.database import HotStatement, Transaction
-from app.store.schema import credentials, jobs, locations, status_in, status_is, tasks
+from app.store.schema import OUT, credentials, jobs, locations, status_in, status_is, tasks
 
 _job_runs = exists(select(jobs.c.id).where(jobs.c.id == tasks.c.job_id, status_in(jobs.c.status, RUNNING)))
 
@@ -148,26 +148,30 @@ def let_go(transaction: Transaction, versions: Collection[tuple[int, int]], hold
 
 def reclaim_expired(transaction: Transaction) -> int:
     """Tasks whose holder let the lease run out wait again, due at once; so do released ones that nobody claimed."""
-    taken = status_in(tasks.c.status, (TaskStatus.HELD, TaskStatus.RELEASED))
-    return _wait_again(transaction, taken & (tasks.c.lease_until < transaction.now))
+    return _reclaim(transaction, status_in(tasks.c.status, OUT), tasks.c.lease_until < transaction.now)
 
 
 def reclaim_all(transaction: Transaction) -> int:
     """With the in-process broker, at start: whatever was released or held was so by a process that is gone."""
-    taken = status_in(tasks.c.status, (TaskStatus.HELD, TaskStatus.RELEASED))
-    return _wait_again(transaction, taken & tasks.c.lease_until.is_not(None))  # by their index
+    return _reclaim(transaction, status_in(tasks.c.status, OUT))
 
 
 def reclaim_released(transaction: Transaction) -> int:
     """What was released and not claimed waits again, under a new version: copies on their way are worthless."""
-    released = status_is(tasks.c.status, TaskStatus.RELEASED)
-    return _wait_again(transaction, released & tasks.c.lease_until.is_not(None))  # by its index
+    return _reclaim(transaction, status_is(tasks.c.status, TaskStatus.RELEASED))
 
 
-def _wait_again(transaction: Transaction, which: object) -> int:
+def _reclaim(transaction: Transaction, *which: ColumnElement[bool]) -> int:
+    """What is claimed, extended or settled just now is left alone: to wait for it might be to wait in a circle."""
+    by_its_index = tasks.c.lease_until.is_not(None)
+    ids = select(tasks.c.id).where(by_its_index, *which).with_for_update(skip_locked=True)
+    return _wait_again(transaction, tasks.c.id.in_(ids))
+
+
+def _wait_again(transaction: Transaction, which: ColumnElement[bool]) -> int:
     return transaction.connection.execute(
         update(tasks)
-        .where(which)  # type: ignore[arg-type] # a column expression; SQLAlchemy's union of them is private
+        .where(which)
         .values(
             status=TaskStatus.WAITING.value,
             version=tasks.c.version + 1,

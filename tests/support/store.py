@@ -1,14 +1,17 @@
 """Databases for tests, and the few rows that most of them start from."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, event, text
 
 from app.clock import Clock
 from app.models.job import HeldTask, Stage
 from app.models.review import Review
-from app.store.database import Database
+from app.store.database import Database, Transaction
 from app.store.migrate import migrate
 from app.store.release import Window, release
 from app.store.sqlite import SqliteDatabase
@@ -48,3 +51,24 @@ def review(review_id: str, rating: int | None = 5) -> Review:
     return Review(
         review_id, name, rating, "Good", "A. Guest", "2024-01-01T00:00:00Z", "2024-01-01T00:00:00Z", None, raw
     )
+
+
+def plans(transaction: Transaction, work: Callable[[Transaction], object]) -> list[str]:
+    """How the database goes about each statement of `work`, which runs. By fresh statistics."""
+    connection, seen = transaction.connection, list[tuple[str, Any]]()
+    postgresql = connection.dialect.name == "postgresql"
+    connection.execute(text("ANALYZE"))
+
+    def note(_connection: Connection, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        seen.append((statement, parameters))
+
+    event.listen(connection, "before_cursor_execute", note)
+    try:
+        work(transaction)
+    finally:
+        event.remove(connection, "before_cursor_execute", note)
+    explain = "EXPLAIN" if postgresql else "EXPLAIN QUERY PLAN"
+    return [
+        "\n".join(str(row[-1]) for row in connection.exec_driver_sql(f"{explain} {statement}", parameters))
+        for statement, parameters in seen
+    ]

@@ -175,7 +175,7 @@ async def test_a_small_job_does_not_queue_behind_all_of_a_large_one(tmp_path: Pa
         large = await case.job_with_locations(50)
         first = await case.released()
         small = await case.job_with_locations(2)
-        second = await self_claimed(case, first)
+        second = await released_after(case, first)
         assert [work.job_id for work in first] == [large] * 4
         assert sorted(work.job_id for work in second) == sorted([large, large, small, small])
 
@@ -237,9 +237,10 @@ async def test_a_wake_up_during_a_round_begins_another(tmp_path: Path, monkeypat
                 assert [work.job_id for work in case.topic.taken()] == [job_id]
 
 
-async def self_claimed(case: Case, works: list[Work]) -> list[Work]:
-    """What is released once these are claimed."""
-    await case.database.write(claim, [(work.task_id, work.version) for work in works], "worker", 15.0)
+async def released_after(case: Case, works: list[Work]) -> list[Work]:
+    """What is released once these were worked on, and wait for long."""
+    for work in works:
+        await case.postpone(work, delay=3600.0)
     return await case.released()
 
 
@@ -248,7 +249,7 @@ async def test_jobs_take_turns(tmp_path: Path) -> None:
         ids = [await case.job_with_locations(10) for _ in range(3)]
         works = await case.released()
         for _ in range(3):
-            works += await self_claimed(case, works[-6:])
+            works += await released_after(case, works[-6:])
         counts = [sum(work.job_id == job_id for work in works) for job_id in ids]
         assert counts == [8, 8, 8]
 
