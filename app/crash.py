@@ -18,6 +18,10 @@ class CrashPoint(StrEnum):
     FAN_OUT = "fan-out"
     RETRY_WRITE = "retry-write"
     SHUTDOWN = "shutdown"
+    POSITIONS_STAMPED = "positions-stamped"
+    BATCH_PRODUCED = "batch-produced"
+    BATCH_UNCOMMITTED = "batch-uncommitted"
+    BATCH_COMMITTED = "batch-committed"
 
 
 class _Armed:

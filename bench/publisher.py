@@ -6,7 +6,6 @@ database of its own, publishes it to topics of its own, counts what a read_commi
 
 import argparse
 import asyncio
-import os
 import resource
 import time
 
@@ -18,9 +17,9 @@ from app.clock import SystemClock
 from app.results.publisher import ReviewPublisher
 from app.store.database import Transaction
 from app.store.migrate import migrate
-from app.store.outbox import lag, read_head
+from app.store.outbox import lag
 from app.store.postgresql import PostgresDatabase
-from tests.support.kafka import count_committed, own_topics
+from tests.support.kafka import GroupOffset, count_committed, own_topics
 from tests.support.services import Services, fresh_database
 
 PAGE = 50
@@ -59,12 +58,12 @@ async def publish(database: PostgresDatabase, bootstrap_servers: str, prefix: st
     publisher = ReviewPublisher(database, connection, "bench", clock, layout=layout, topic_prefix=prefix)
     spent, began = cpu(), time.perf_counter()
     running = asyncio.create_task(publisher.run())
-    while (await database.read(read_head)).published < reviews // PAGE:
+    committed = GroupOffset(bootstrap_servers, f"{prefix}bench-publisher", f"{prefix}reviews-raw")
+    while not running.done() and await asyncio.to_thread(committed.read) < reviews // PAGE:
         await asyncio.wait((running,), timeout=0.02)
-        if running.done():
-            running.result()
     seconds = time.perf_counter() - began
     used = cpu() - spent
+    committed.close()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert (await database.read(lag)).reviews == 0

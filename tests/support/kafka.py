@@ -1,7 +1,7 @@
 """Topics of a test's own on a real Kafka, and a reader that is none of ours."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
@@ -49,12 +49,39 @@ def _send(bootstrap_servers: str, topic: str, values: tuple[bytes | None, ...]) 
     assert producer.flush(SECONDS) == 0
 
 
+class GroupOffset:
+    """What a group has committed on partition 0 of a topic: the position of a publisher."""
+
+    def __init__(self, bootstrap_servers: str, group: str, topic: str) -> None:
+        self._consumer = Consumer(
+            {"bootstrap.servers": bootstrap_servers, "group.id": group, "enable.auto.commit": False}
+        )
+        self._partition = TopicPartition(topic, 0)
+
+    def read(self) -> int:
+        """0 when there is none."""
+        (found,) = self._consumer.committed([self._partition], SECONDS)
+        return max(found.offset, 0)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
 async def read(bootstrap_servers: str, topic: str) -> list[Message]:
     """All that a `read_committed` consumer finds on the topic now."""
     return await asyncio.to_thread(_read, bootstrap_servers, topic)
 
 
+def count_committed(bootstrap_servers: str, topic: str) -> int:
+    """How many messages a `read_committed` consumer finds on the topic now; holds one at a time."""
+    return sum(1 for _ in _committed(bootstrap_servers, topic))
+
+
 def _read(bootstrap_servers: str, topic: str) -> list[Message]:
+    return list(_committed(bootstrap_servers, topic))
+
+
+def _committed(bootstrap_servers: str, topic: str) -> Iterator[Message]:
     reader = Consumer(
         {
             "bootstrap.servers": bootstrap_servers,
@@ -67,18 +94,16 @@ def _read(bootstrap_servers: str, topic: str) -> list[Message]:
     try:
         partitions = reader.list_topics(topic, timeout=SECONDS).topics[topic].partitions
         reader.assign([TopicPartition(topic, number, 0) for number in partitions])
-        messages: list[Message] = []
         ended: set[int | None] = set()
         while len(ended) < len(partitions):
             message = reader.poll(SECONDS)
             assert message is not None, f"{topic} could not be read to its end"
             error = message.error()
             if error is None:
-                messages.append(message)
+                yield message
             elif error.code() == KafkaError._PARTITION_EOF:
                 ended.add(message.partition())
             else:
                 raise KafkaException(error)
-        return messages
     finally:
         reader.close()

@@ -1,0 +1,86 @@
+"""The publisher: what settles have announced goes to reviews-raw, each review once. One replica leads, and runs it."""
+
+import asyncio
+
+import structlog
+
+from app.broker.base import BrokerUnavailableError
+from app.broker.connection import KafkaConnection, TopicLayout
+from app.broker.transactions import RefusedError, TransactionalProducer
+from app.clock import Clock
+from app.models.events import Topic
+from app.results.publishing import Publishing
+from app.store.database import Database, StoreUnavailableError
+from app.store.published import RepublishNeededError
+from app.telemetry.events import Event
+
+RETRY_SECONDS = 3.0
+"""After a failure; and so soon an operator's decision is seen."""
+
+log = structlog.get_logger(__name__)
+
+
+class ReviewPublisher:
+    """Publishes while `run` runs. `topic_prefix` begins the names of all topics."""
+
+    def __init__(
+        self,
+        database: Database,
+        connection: KafkaConnection,
+        consumer_group: str,
+        clock: Clock,
+        *,
+        layout: TopicLayout,
+        topic_prefix: str = "",
+        deadline: float = 10.0,
+    ) -> None:
+        """`deadline`: seconds for each exchange with Kafka."""
+        name = f"{topic_prefix}{consumer_group}-publisher"
+        topic = topic_prefix + Topic.REVIEWS_RAW
+        self._producer = TransactionalProducer(connection, name, topic, layout, clock, deadline=deadline)
+        self._database = database
+        self._clock = clock
+        self._prefix = topic_prefix
+        self._woken = asyncio.Event()
+        self._problem: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is published until somebody does something, and what that is; None: all is well."""
+        return self._problem
+
+    def wake(self) -> None:
+        """Something was announced: look at once."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Until cancelled, or fenced (`FencedError`). A store or broker that is away is tried again, nothing is lost.
+
+        Nothing of Kafka's is touched before the first call, so a standby does no harm.
+        """
+        while True:
+            publishing = Publishing(
+                self._database,
+                self._producer,
+                self._clock,
+                woken=self._woken,
+                going_on=self._going_on,
+                topic_prefix=self._prefix,
+            )
+            try:
+                await publishing.run()
+            except (RepublishNeededError, RefusedError) as error:
+                self._stop_for(str(error))
+            except (StoreUnavailableError, BrokerUnavailableError) as error:
+                log.warning(Event.PUBLISHER_AWAY, cause=str(error))
+            finally:
+                await self._producer.close()
+            await self._clock.sleep(RETRY_SECONDS)
+
+    def _going_on(self) -> None:
+        self._problem = None
+
+    def _stop_for(self, problem: str) -> None:
+        if problem != self._problem:
+            log.error(Event.PUBLISHER_STOPPED, problem=problem)
+        self._problem = problem

@@ -1,0 +1,241 @@
+"""What the publisher asks of the store: positions for committed outbox rows, the next of them, how far it has come.
+
+Positions are stamped under the lock of one head row, so they follow the order in which rows became visible; ids do not.
+"""
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import bindparam, delete, func, null, select, update
+
+from app.models.events import Topic
+from app.store.database import HotStatement, Transaction
+from app.store.schema import DEAD_LETTER, dead_letters, locations, outbox, publisher_head, reviews
+
+HEAD = Topic.REVIEWS_RAW.value
+"""The key of the one head row: positions number the whole outbox, whatever the topic is called on its cluster."""
+
+ROWS_A_READ = 1_000
+"""Outbox rows looked at for one batch. One is a page of Google's, of 50 reviews."""
+
+
+class Head(NamedTuple):
+    """`position`: the last one stamped. `published`: the last one known to be in the topic of these ids.
+
+    No ids: nothing was published yet. Empty ids (`ANY_TOPIC`): whatever topic there is, is accepted.
+    """
+
+    position: int
+    published: int
+    cluster_id: str | None
+    topic_id: str | None
+
+
+class Page(NamedTuple):
+    """One outbox row of reviews; `created_at` in seconds since 1970."""
+
+    position: int
+    tenant: str
+    job_id: str
+    account: str
+    location: str
+    created_at: float
+
+
+class Letter(NamedTuple):
+    """One outbox row of a dead letter."""
+
+    position: int
+    tenant: str
+    job_id: str
+    id: int
+    stage: str
+    resource: str
+    cause: str
+    detail: str
+    attempts: int
+    cursor: str | None
+    created_at: float
+
+
+class Batch(NamedTuple):
+    """The outbox rows up to `position`, and whether more are stamped already.
+
+    A row of `reviews`: its page's position, then the fields of `Review` but for the name.
+    """
+
+    position: int
+    pages: dict[int, Page]
+    reviews: list[tuple[Any, ...]]
+    letters: list[Letter]
+    more: bool
+
+
+class Lag(NamedTuple):
+    """Reviews that are not in the topic yet, and for how many seconds the first of them has been stored."""
+
+    reviews: int
+    seconds: float
+
+
+_head = select(
+    publisher_head.c.position, publisher_head.c.published, publisher_head.c.cluster_id, publisher_head.c.topic_id
+).where(publisher_head.c.topic == HEAD)
+_locked_head = HotStatement(_head.with_for_update())
+
+
+def read_head(transaction: Transaction) -> Head:
+    """How far stamping and publishing have come."""
+    row = transaction.connection.execute(_head).one_or_none()
+    return Head(0, 0, None, None) if row is None else Head(*row)
+
+
+def lock_head(transaction: Transaction) -> Head:
+    """The same, and nobody else stamps until this transaction ends."""
+    row = _locked_head.execute(transaction, {}).one_or_none()
+    if row is None:
+        transaction.insert_ignore(publisher_head, [{"topic": HEAD}])
+        row = _locked_head.execute(transaction, {}).one()
+    return Head(*row)
+
+
+_fresh = (
+    select(outbox.c.id).where(outbox.c.position.is_(None)).order_by(outbox.c.id).limit(bindparam("most")).subquery()
+)
+_placed = select(_fresh.c.id, func.row_number().over(order_by=_fresh.c.id).label("place")).subquery()
+_stamp = HotStatement(
+    update(outbox).where(outbox.c.id == _placed.c.id).values(position=_placed.c.place + bindparam("last"))
+)
+_move_head = HotStatement(
+    update(publisher_head).where(publisher_head.c.topic == HEAD).values(position=bindparam("newest"))
+)
+
+
+def stamp(transaction: Transaction, most: int) -> int:
+    """Number committed rows that have no position yet, at most so many; returns how many there were."""
+    last = lock_head(transaction).position
+    stamped = _stamp.execute(transaction, {"most": most, "last": last}).rowcount
+    if stamped:
+        _move_head.execute(transaction, {"newest": last + stamped})
+    return stamped
+
+
+_next_rows = HotStatement(
+    select(
+        outbox.c.position,
+        outbox.c.tenant,
+        outbox.c.job_id,
+        locations.c.account,
+        locations.c.location,
+        outbox.c.created_at,
+        outbox.c.kind,
+        outbox.c.review_count,
+        outbox.c.review_bytes,
+    )
+    .join_from(outbox, locations, locations.c.no == outbox.c.location_no, isouter=True)
+    .where(outbox.c.position > bindparam("after"))
+    .order_by(outbox.c.position)
+    .limit(ROWS_A_READ)
+)
+
+_within = outbox.c.position > bindparam("after"), outbox.c.position <= bindparam("upto")
+
+_their_reviews = HotStatement(
+    select(
+        outbox.c.position,
+        *(reviews.c[name] for name in "review_id rating comment reviewer create_time update_time reply raw".split()),
+    )
+    .join_from(
+        outbox,
+        reviews,
+        (reviews.c.seq >= outbox.c.first_seq)
+        & (reviews.c.seq <= outbox.c.last_seq)
+        & (reviews.c.location_no == outbox.c.location_no),
+    )
+    .where(*_within, outbox.c.kind != DEAD_LETTER)
+    .order_by(outbox.c.position, reviews.c.seq)
+)
+
+_their_letters = HotStatement(
+    select(
+        outbox.c.position,
+        dead_letters.c.tenant,
+        dead_letters.c.job_id,
+        dead_letters.c.id,
+        dead_letters.c.stage,
+        dead_letters.c.resource,
+        dead_letters.c.cause,
+        dead_letters.c.detail,
+        dead_letters.c.attempts,
+        dead_letters.c.cursor,
+        dead_letters.c.created_at,
+    )
+    .join_from(outbox, dead_letters, dead_letters.c.id == outbox.c.first_seq)
+    .where(*_within, outbox.c.kind == DEAD_LETTER)
+    .order_by(outbox.c.position)
+)
+
+
+def read_batch(transaction: Transaction, after: int, most_reviews: int, most_bytes: int) -> Batch | None:
+    """The outbox rows that follow a position, at least one: as many as hold so much. None when there are none."""
+    rows = _next_rows.execute(transaction, {"after": after}).all()
+    count = size = 0
+    pages: dict[int, Page] = {}
+    upto = letters = 0
+    for row in rows:
+        count += row.review_count
+        size += row.review_bytes
+        if upto and (count > most_reviews or size > most_bytes):
+            break
+        upto = row.position
+        if row.kind == DEAD_LETTER:
+            letters += 1
+        else:
+            pages[upto] = Page(*row[:6])
+    if not upto:
+        return None
+    span = {"after": after, "upto": upto}
+    found = _their_reviews.execute(transaction, span).all() if pages else []
+    buried = _their_letters.execute(transaction, span).all() if letters else []
+    more = len(rows) == ROWS_A_READ or upto < rows[-1].position
+    return Batch(upto, pages, [*map(tuple, found)], [Letter(*row) for row in buried], more)
+
+
+def note_published(transaction: Transaction, position: int, most: int) -> int:
+    """Keep how far the topic has come, and clear away at most so many rows that are in it; how many these were.
+
+    A copy of what Kafka keeps itself: it may lag, and never goes back.
+    """
+    transaction.connection.execute(
+        update(publisher_head)
+        .where(publisher_head.c.topic == HEAD, publisher_head.c.published < position)
+        .values(published=position, updated_at=transaction.now)
+    )
+    which = select(outbox.c.id).where(outbox.c.position <= position).order_by(outbox.c.position).limit(most)
+    return transaction.connection.execute(delete(outbox).where(outbox.c.id.in_(which))).rowcount
+
+
+def set_head(transaction: Transaction, head: Head) -> None:
+    """Under the lock of `lock_head`."""
+    transaction.connection.execute(
+        update(publisher_head)
+        .where(publisher_head.c.topic == HEAD)
+        .values(**head._asdict(), updated_at=transaction.now)
+    )
+
+
+def unstamp(transaction: Transaction, after: int) -> None:
+    """The rows behind a position are to be given new ones. Under the lock of `lock_head`."""
+    transaction.connection.execute(update(outbox).where(outbox.c.position > after).values(position=null()))
+
+
+def lag(transaction: Transaction) -> Lag:
+    """What is still to be published, by the head's copy: at most a second's worth of it may be in the topic already."""
+    published = read_head(transaction).published
+    total = select(func.coalesce(func.sum(outbox.c.review_count), 0), func.min(outbox.c.created_at))
+    behind, unstamped = (
+        transaction.connection.execute(total.where(which)).one()
+        for which in (outbox.c.position > published, outbox.c.position.is_(None))
+    )
+    times = [time for time in (behind[1], unstamped[1]) if time is not None]
+    oldest = min(times, default=transaction.now)
+    return Lag(int(behind[0]) + int(unstamped[0]), max(0.0, transaction.now - oldest))
