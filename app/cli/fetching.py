@@ -28,6 +28,7 @@ TOKEN_WAIT_SECONDS = 30 * 24 * 3600
 """How long an interrupted job can be taken up again; the longest that TOKEN_WAIT_SEC allows."""
 
 STORE = "reviews.db"
+KEY = "sealing.key"
 _BASE_URL = "GOOGLE_API_BASE_URL:"
 MOST_LETTERS = 5
 NO_TOKEN = "no access token: set REVIEW_FETCHER_TOKEN, or give --token - and the token on stdin"  # noqa: S105 - a text
@@ -55,6 +56,8 @@ async def run_fetch(plan: Plan) -> ExitCode:
     request = _checked_token(plan.token)
     if request is None and not (plan.directory / STORE).exists():
         raise UsageError(NO_TOKEN)
+    if request is None:
+        _check_key(plan.directory, settings)
     _prepare(plan.directory, _source(settings))
     if settings.mock_google_api:
         say("Reviews come from the built-in simulator and are made up. For the real ones: --no-mock")
@@ -118,6 +121,17 @@ def _prepare(directory: Path, source: str) -> None:
         raise CommandError(f"cannot keep the job's state in {directory}: {error.strerror}") from error
     if began_with != source:
         raise UsageError(f"{directory} holds an unfinished job from {began_with}: go on with that, or remove it")
+
+
+def _check_key(directory: Path, settings: Settings) -> None:
+    """Before the service makes a new one: then nobody could tell any more why the token does not open."""
+    key = directory / KEY
+    if not settings.sealing_keys and not key.exists():
+        raise CommandError(
+            f"{key} is gone, and without it the token of the unfinished job cannot be read: put the file back, or run "
+            "the same command again with a token",
+            ExitCode.NEEDS_TOKEN,
+        )
 
 
 @asynccontextmanager
@@ -196,8 +210,8 @@ async def _end(state: AppState, plan: Plan, job: JobView, *, interrupted: bool) 
         say("Stopping at the next page. Run the same command again to go on.")
         return ExitCode.INTERRUPTED
     if job.status is JobStatus.NEEDS_TOKEN:
-        say(f"The access token is no longer accepted; {job.progress.reviews.fetched} reviews are kept.")
-        say("Run the same command again with a new token to go on.")
+        say(job.error.detail if job.error else "The access token is no longer accepted.")
+        say(f"{job.progress.reviews.fetched} reviews are kept. Run the same command again with a new token to go on.")
         return ExitCode.NEEDS_TOKEN
     if job.progress.reviews.fetched or job.status is JobStatus.COMPLETED:
         await _export(state, plan, job)

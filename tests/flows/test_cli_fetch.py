@@ -97,6 +97,28 @@ async def test_an_expired_token_ends_with_5_and_a_newer_one_goes_on_at_the_same_
     assert TOKEN not in "".join(capsys.readouterr())
 
 
+async def test_a_sealing_key_that_is_gone_is_told_and_a_token_makes_up_for_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    away = Failure(api="reviews", status=503, after=7)
+    async with running_simulator(WORLD, Faults(rules=(away,))) as google:
+        assert await run_fetch(plan(google)) is ExitCode.JOB_INCOMPLETE
+        key = Path("x.ndjson.state/sealing.key")
+        kept = key.read_bytes()
+        key.unlink()
+        with pytest.raises(CommandError, match=r"sealing\.key is gone") as told:
+            await run_fetch(plan(google, token=None))
+        assert told.value.code is ExitCode.NEEDS_TOKEN
+        assert not key.exists()
+        key.touch(mode=0o600)
+        key.write_bytes(kept[::-1])
+        assert await run_fetch(plan(google, token=None)) is ExitCode.NEEDS_TOKEN
+        assert "cannot be unsealed" in capsys.readouterr().err
+        google.clear_faults()
+        assert await run_fetch(plan(google, NEWER)) is ExitCode.OK
+    assert found("x.ndjson") == expected()
+
+
 async def test_the_state_holds_no_token_in_clear() -> None:
     async with running_simulator(WORLD, Faults(rules=(ExpiredToken(api="reviews", after=2, times=1),))) as google:
         assert await run_fetch(plan(google)) is ExitCode.NEEDS_TOKEN
