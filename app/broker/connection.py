@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from confluent_kafka import KafkaError, KafkaException
+
 RECONNECT_MAX_MILLISECONDS = 1_000
 """librdkafka's own is 10 s: a broker that comes back would be found that late."""
 
@@ -23,6 +25,29 @@ class KafkaConnection:
         }
         own = {name if callable(value) else name.replace("_", "."): value for name, value in more.items()}
         return common | dict(self.security) | own
+
+
+class Trouble:
+    """The `error_cb` of a client: remembers why it has no connection, for requests only say that they timed out.
+
+    librdkafka's texts name brokers, certificates and mechanisms, never a password.
+    """
+
+    def __init__(self) -> None:
+        self._cause = ""
+
+    def __call__(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # that one only counts the others
+            self._cause = error.str()
+
+    def forget(self) -> None:
+        """Before a request: what was wrong earlier does not explain it."""
+        self._cause = ""
+
+    def explain(self, error: KafkaException | None = None) -> str:
+        """Why a request failed, or was not answered in time."""
+        said = "no answer in time" if error is None else error.args[0].str()
+        return f"{self._cause} ({said})" if self._cause else said
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The broker of many processes: topics of Kafka, read by one consumer group a stage."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -18,6 +18,28 @@ from app.models.job import Stage, Work
 
 CHECK_SECONDS = 5.0
 """A broker that has not answered by then is away: readiness has to be red within 10 s."""
+
+GROUP_MEMBER: Mapping[str, Any] = {
+    "group_protocol": "classic",
+    "partition_assignment_strategy": "cooperative-sticky",
+    "enable_auto_commit": False,
+    "session_timeout_ms": 6_000,
+    "heartbeat_interval_ms": 1_000,
+    "max_poll_interval_ms": 60_000,
+    "fetch_wait_max_ms": 1_000,
+    "queued_min_messages": 1_000,
+    "queued_max_messages_kbytes": 16_384,
+}
+"""What all group members have in common.
+
+The session is as short as brokers allow by default: so long nobody reads what a dead replica had, and so long a
+coordinator that was restarted waits for the members of before. Members learn of a rebalance by their heartbeat, and a
+cooperative one has two rounds. A member's thread never stops polling: one that has not polled for a minute hangs. An
+idle member asks once a second; what comes meanwhile is answered at once.
+
+Membership is not static (`group.instance.id`): such a member does not leave when it closes, so each orderly restart
+would leave its partitions unread until its session ends, and an id given to two replicas would stop one of them.
+"""
 
 
 class _Threads(NamedTuple):
@@ -117,12 +139,8 @@ class KafkaBroker:
         """A group for each stage: replicas with different roles then do not disturb each other when one restarts."""
         return self._connection.settings(
             group_id=f"{self._group}-{stage}",
-            group_protocol="classic",
-            partition_assignment_strategy="cooperative-sticky",
+            **GROUP_MEMBER,
             auto_offset_reset=self._auto_offset_reset,
-            enable_auto_commit=False,
-            session_timeout_ms=10_000,
-            heartbeat_interval_ms=1_000,  # members learn of a rebalance by it; a cooperative one has two rounds
             socket_timeout_ms=int(self._deadline * 1000),
         )
 

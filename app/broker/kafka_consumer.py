@@ -5,7 +5,6 @@ more waits than workers can soon take, partitions pause and polling goes on, so 
 """
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, cast
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from app.broker.base import BrokerUnavailableError, Delivery
+from app.broker.client_log import SparseLog, client_log
 from app.broker.envelope import PoisonMessageError, decode
-from app.broker.kafka_publisher import POLL_SECONDS
 from app.broker.offsets import OffsetTracker
 from app.broker.poison import DeadLetterTopic, Poison
 from app.broker.waiting import WaitingWork
@@ -30,7 +29,13 @@ log = structlog.get_logger(__name__)
 COMMIT_SECONDS = 1.0
 """What finishes within this time is committed together; after a crash it comes once more, and claims nothing."""
 
-MESSAGES_A_PASS = 100
+POLL_SECONDS = 0.5
+"""How long a poll waits for messages: closing waits for it, and so does what is finished, to be committed."""
+
+PAUSED_POLL_SECONDS = 0.02
+"""The same while partitions are paused: workers that took what waits want more soon."""
+
+MAX_POLL_RECORDS = 100
 """Handed to the event loop together."""
 
 
@@ -129,6 +134,8 @@ class _Member(threading.Thread):
         self._owner = owner
         self._offsets = OffsetTracker()
         self._committed: dict[int, int] = {}
+        self._buried: set[Position] = set()
+        self._sparse = SparseLog(clock)
         self._next_commit = 0.0
         self._paused = False
         self._handed_over = 0
@@ -138,7 +145,8 @@ class _Member(threading.Thread):
 
     def run(self) -> None:
         try:
-            self._consumer = Consumer(dict(self._settings), logger=logging.getLogger("librdkafka"))
+            settings = dict(self._settings) | {"on_commit": self._note_commit}
+            self._consumer = Consumer(settings, logger=client_log())
             self._consumer.subscribe(
                 [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
             )
@@ -161,12 +169,12 @@ class _Member(threading.Thread):
 
     def _read(self) -> list[Delivery]:
         deliveries: list[Delivery] = []
-        message = self._consumer.poll(POLL_SECONDS)
-        for _ in range(MESSAGES_A_PASS):
+        message = self._consumer.poll(PAUSED_POLL_SECONDS if self._paused else POLL_SECONDS)
+        for _ in range(MAX_POLL_RECORDS):
             if message is None:
                 break
             deliveries += self._accept(message)
-            message = self._consumer.poll(0) if len(deliveries) < MESSAGES_A_PASS else None
+            message = self._consumer.poll(0) if len(deliveries) < MAX_POLL_RECORDS else None
         return deliveries
 
     def _accept(self, message: Message) -> list[Delivery]:
@@ -175,13 +183,15 @@ class _Member(threading.Thread):
         if error is not None:
             if error.fatal():
                 raise KafkaException(error)
-            log.warning(Event.KAFKA_CONSUMER_ERROR, topic=self._topic, error=error.str())
+            if line := self._sparse.new(Event.KAFKA_CONSUMER_ERROR, self._topic, error.str()):
+                log.warning(Event.KAFKA_CONSUMER_ERROR, **line)
             return []
         position = Position(cast(int, message.partition()), cast(int, message.offset()))  # a message read has both
         self._offsets.received(*position)
         try:
             return [Delivery(self._work(message), position)]
         except PoisonMessageError as poison:
+            self._buried.add(position)
             self._dead_letters.bury(Poison(message, str(poison), lambda: self.finished.put(position)))
             return []
 
@@ -197,7 +207,7 @@ class _Member(threading.Thread):
             self._owner.from_thread(self._owner.put, deliveries)
 
     def _pause_or_resume(self) -> None:
-        waiting = self._handed_over - self.taken
+        waiting = self._handed_over - self.taken + len(self._buried)
         if not self._paused and waiting >= self._buffer:
             self._consumer.pause(self._consumer.assignment())
             self._paused = True
@@ -227,14 +237,29 @@ class _Member(threading.Thread):
             else:
                 self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
-            log.warning(Event.KAFKA_COMMIT_REFUSED, topic=self._topic, error=error.args[0].str())
+            self._warn_of_commit(error.args[0])
         else:
             self._committed |= moved
+
+    def _note_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
+        """What Kafka did not take is committed again when it is due next."""
+        failed = [item for item in offsets if error is not None or item.error is not None]
+        for item in failed:
+            if self._committed.get(item.partition) == item.offset:
+                del self._committed[item.partition]
+        if reason := error or next((item.error for item in failed), None):
+            self._warn_of_commit(reason)
+
+    def _warn_of_commit(self, reason: KafkaError) -> None:
+        if line := self._sparse.new(Event.KAFKA_COMMIT_REFUSED, self._topic, reason.str()):
+            log.warning(Event.KAFKA_COMMIT_REFUSED, **line)
 
     def _note_finished(self) -> None:
         try:
             while True:
-                self._offsets.finished(*self.finished.get_nowait())
+                position = self.finished.get_nowait()
+                self._buried.discard(position)
+                self._offsets.finished(*position)
         except Empty:
             return
 
@@ -252,4 +277,5 @@ class _Member(threading.Thread):
         for number in numbers:
             self._offsets.drop(number)
             self._committed.pop(number, None)
+        self._buried = {position for position in self._buried if position.partition not in numbers}
         self._owner.from_thread(self._owner.revoke, numbers)

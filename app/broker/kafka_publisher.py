@@ -1,13 +1,13 @@
 """Messages to Kafka. Everything here may block and is called off the event loop; every wait has a deadline."""
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from app.broker.base import BrokerUnavailableError
-from app.broker.connection import KafkaConnection
+from app.broker.client_log import client_log
+from app.broker.connection import KafkaConnection, Trouble
 from app.clock import Clock
 
 POLL_SECONDS = 0.1
@@ -39,6 +39,7 @@ class KafkaEventPublisher:
             message_timeout_ms=int(deadline * 1000),
             error_cb=self._note_error,
         )
+        self._trouble = Trouble()
         self._producer: Producer | None = None
         self._broken = False
 
@@ -49,15 +50,17 @@ class KafkaEventPublisher:
         """
         results: list[KafkaError | None] = []
         until = self._clock.monotonic() + self._deadline
+        self._trouble.forget()
         for record in records:
             self._produce(record, results.append, until)
         while len(results) < len(records) and self._clock.monotonic() < until:
             self.serve(POLL_SECONDS)
-        failed = [error.str() for error in results if error is not None]
+        failed = [error for error in results if error is not None]
         if failed:
-            raise BrokerUnavailableError(f"Kafka refused {len(failed)} of {len(records)} messages: {failed[0]}")
+            reason = self._trouble.explain(KafkaException(failed[0]))
+            raise BrokerUnavailableError(f"Kafka did not take {len(failed)} of {len(records)} messages: {reason}")
         if len(results) < len(records):
-            raise BrokerUnavailableError(f"Kafka did not answer within {self._deadline:g} s.")
+            raise BrokerUnavailableError(f"Kafka: {self._trouble.explain()}")
 
     def send_soon(self, record: Record, delivered: Delivered) -> None:
         """Without waiting: `delivered` is called from a later `serve` of any thread, with the error or None."""
@@ -70,10 +73,12 @@ class KafkaEventPublisher:
 
     def ask(self, topic: str, seconds: float) -> None:
         """Returns when Kafka has answered a question; raises `BrokerUnavailableError` when it does not in time."""
+        producer = self._usable()
         try:
-            self._usable().list_topics(topic, timeout=seconds)
+            producer.list_topics(topic, timeout=seconds)
         except KafkaException as error:
-            raise BrokerUnavailableError(f"Kafka: {error.args[0].str()}") from error
+            producer.poll(0)  # what it has to say of its connections
+            raise BrokerUnavailableError(f"Kafka: {self._trouble.explain(error)}") from error
 
     def flush(self) -> None:
         """Waits until what is on its way has arrived or failed, not beyond the deadline."""
@@ -103,8 +108,9 @@ class KafkaEventPublisher:
         """An idempotent producer that met a fatal error never sends again: another takes its place."""
         if self._producer is None or self._broken:
             self._broken = False
-            self._producer = Producer(self._settings, logger=logging.getLogger("librdkafka"))
+            self._producer = Producer(self._settings, logger=client_log())
         return self._producer
 
     def _note_error(self, error: KafkaError) -> None:
         self._broken = self._broken or error.fatal()
+        self._trouble(error)

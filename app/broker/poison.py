@@ -8,6 +8,7 @@ import structlog
 from confluent_kafka import KafkaError, Message
 
 from app.broker.base import BrokerUnavailableError
+from app.broker.client_log import SparseLog
 from app.broker.kafka_publisher import KafkaEventPublisher, Record
 from app.clock import Clock
 from app.telemetry.events import Event
@@ -18,7 +19,15 @@ RETRY_SECONDS = 1.0
 """Between two attempts to write what the dead-letter topic did not take."""
 
 VALUE_BYTES = 900_000
-"""What fits into one message under Kafka's default `max.message.bytes`, with room for headers. The rest is cut off."""
+"""What fits into one message under Kafka's default `max.message.bytes`, with room for key and headers.
+
+The rest is cut off, and the header `value_bytes` tells how much there was.
+"""
+
+KEY_BYTES = 10_000
+
+CAUSE_LENGTH = 500
+"""Characters: what is wrong may quote the message, which may be large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,7 @@ class DeadLetterTopic:
         self._publisher = publisher
         self._topic = topic
         self._clock = clock
+        self._sparse = SparseLog(clock)
         self._again: deque[Poison] = deque()
         self._next_attempt = 0.0
 
@@ -66,21 +76,31 @@ class DeadLetterTopic:
         self._publisher.flush()
 
     def _postpone(self, poison: Poison, reason: str) -> None:
-        log.warning(Event.KAFKA_DEAD_LETTER_NOT_TAKEN, topic=self._topic, reason=reason)
+        if line := self._sparse.new(Event.KAFKA_DEAD_LETTER_NOT_TAKEN, self._topic, reason):
+            log.warning(Event.KAFKA_DEAD_LETTER_NOT_TAKEN, **line)
         self._next_attempt = self._clock.monotonic() + RETRY_SECONDS
         self._again.append(poison)
 
 
 def _record(topic: str, poison: Poison) -> Record:
-    message = poison.message
+    message, key, value = poison.message, poison.message.key(), poison.message.value()
     source = f"{message.topic()}_{message.partition()}_{message.offset()}"
     headers = {
         "message_id": source,
         "type": "poison_message",
-        "cause": poison.cause,
+        "cause": readable(poison.cause),
         "source_topic": str(message.topic()),
         "source_partition": str(message.partition()),
         "source_offset": str(message.offset()),
     }
-    value = message.value()
-    return Record(topic, message.key(), None if value is None else value[:VALUE_BYTES], headers)
+    if value is not None and len(value) > VALUE_BYTES:
+        headers["value_bytes"] = str(len(value))
+    return Record(
+        topic, None if key is None else key[:KEY_BYTES], None if value is None else value[:VALUE_BYTES], headers
+    )
+
+
+def readable(cause: str) -> str:
+    """Text for a header: bounded, on one line, and without what no UTF-8 can hold."""
+    printable = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in cause[:CAUSE_LENGTH])
+    return printable if len(cause) <= CAUSE_LENGTH else f"{printable}…"

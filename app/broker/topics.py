@@ -1,6 +1,5 @@
 """The topics on the cluster: made when they are missing, held to the layout when they are there."""
 
-import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -11,7 +10,8 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, TopicDescription
 
 from app.broker.base import BrokerUnavailableError, TopicLayoutError
-from app.broker.connection import KafkaConnection, TopicLayout
+from app.broker.client_log import client_log
+from app.broker.connection import KafkaConnection, TopicLayout, Trouble
 from app.clock import Clock
 from app.models.events import TOPIC_OF, Topic
 
@@ -49,6 +49,8 @@ class KafkaTopics:
         self._clock = clock
         self._prefix = prefix
         self._deadline = deadline
+        self._trouble = Trouble()
+        self._admin: AdminClient | None = None
 
     def name(self, topic: Topic) -> str:
         """What it is called on the cluster."""
@@ -60,13 +62,20 @@ class KafkaTopics:
         Looks first and creates only what is missing, so that a user who may not create topics can run on those that
         exist, and so that replicas that start together all succeed.
         """
-        settings = self._connection.settings(socket_timeout_ms=int(self._deadline * 1000))
-        admin = AdminClient(settings, logger=logging.getLogger("librdkafka"))
+        admin = self._client()
+        self._trouble.forget()
         try:
             return _Preparation(self, admin, self._layout, self._clock, self._clock.monotonic() + self._deadline).run()
         except (KafkaException, FutureTimeoutError) as error:
-            reason = error.args[0].str() if isinstance(error, KafkaException) else "no answer in time"
+            admin.poll(0)  # what it has to say of its connections
+            reason = self._trouble.explain(error if isinstance(error, KafkaException) else None)
             raise BrokerUnavailableError(f"Kafka at {self._connection.bootstrap_servers}: {reason}") from error
+
+    def _client(self) -> AdminClient:
+        """One for all times: it is asked again and again, and finds a broker that comes back by itself."""
+        if self._admin is None:
+            self._admin = AdminClient(self._connection.settings(error_cb=self._trouble), logger=client_log())
+        return self._admin
 
 
 class _Preparation:

@@ -64,10 +64,15 @@ WorkEvent = FetchAccountsEvent | FetchLocationsEvent | FetchReviewsEvent
 
 
 class Envelope(BaseModel):
-    """The guide's envelope. `timestamp` is RFC 3339; `message_id` is the same when a message is sent again."""
+    """The guide's envelope. `timestamp` is RFC 3339; `message_id` is the same when a message is sent again.
+
+    `schema_version` is that of the envelope and of the event in it: it changes when an older replica would misread
+    them. Fields that may be ignored come without a new one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+    schema_version: Literal[1] = 1
     topic: Topic
     key: str
     message: FetchAccountsEvent | FetchLocationsEvent | FetchReviewsEvent = Field(discriminator="type")

@@ -56,6 +56,7 @@ class Event(StrEnum):
     PUBLISHER_STOPPED = "publisher.stopped"
     PUBLISHER_AWAY = "publisher.away"
 
+    KAFKA_CLIENT = "kafka.client"
     KAFKA_CONSUMER_ENDED = "kafka.consumer_ended"
     KAFKA_CONSUMER_ERROR = "kafka.consumer_error"
     KAFKA_COMMIT_REFUSED = "kafka.commit_refused"
