@@ -98,12 +98,12 @@ async def test_an_expired_token_ends_with_5_and_a_newer_one_goes_on_at_the_same_
 
 
 async def test_a_sealing_key_that_is_gone_is_told_and_a_token_makes_up_for_it(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     away = Failure(api="reviews", status=503, after=7)
     async with running_simulator(WORLD, Faults(rules=(away,))) as google:
         assert await run_fetch(plan(google)) is ExitCode.JOB_INCOMPLETE
-        key = Path("x.ndjson.state/sealing.key")
+        key = tmp_path / "x.ndjson.state/sealing.key"
         kept = key.read_bytes()
         key.unlink()
         with pytest.raises(CommandError, match=r"sealing\.key is gone") as told:
