@@ -6,11 +6,13 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import select
 
-from app.models.job import HeldTask, LocationState, Stage, TaskStatus
+from app.models.job import HeldTask, LocationState, Problem, Stage, TaskStatus
 from app.models.review import Account, Location
 from app.models.settlement import LocationEnd, Move, Settled, Settlement, SettleOptions
+from app.models.views import RedriveRequest
 from app.store.database import Transaction
 from app.store.postgresql import PostgresDatabase
+from app.store.redrive import match_dead_letters, redrive
 from app.store.schema import jobs, tasks
 from app.store.settle import settle
 from tests.support.locks import held_rows, until_somebody_waits
@@ -100,3 +102,28 @@ async def test_an_account_that_lists_a_location_while_it_is_given_up_is_asked(
             await until_somebody_waits(connection, number)
     await asyncio.gather(*settling)
     assert await store.read(_reviews_task) == (TaskStatus.WAITING.value, other.resource)
+
+
+def _dead(task: HeldTask) -> Settlement:
+    problem = Problem("http_503", "Google answered 503 four times.")
+    end = LocationEnd(LocationState.DEAD, problem.type)
+    return Settlement(task, Move(TaskStatus.DEAD, attempt=4, error=problem), location_end=end)
+
+
+async def test_a_dead_location_that_is_redriven_while_another_account_lists_it_is_brought_back_once(
+    store: PostgresDatabase, postgresql_database: str
+) -> None:
+    first, other = await _listings(store, 2)
+    await _settle(store, _listed(first, [1]))
+    (task,) = await take(store, Stage.REVIEWS)
+    await _settle(store, _dead(task))
+    everything = await store.read(match_dead_letters, task.tenant, RedriveRequest(all=True), None, 10)
+    async with held_rows(postgresql_database, "dead_letters") as connection:
+        listing = asyncio.create_task(_settle(store, _listed(other, [1])))
+        await until_somebody_waits(connection, 1)
+        redriving = asyncio.create_task(store.write(redrive, task.tenant, everything))
+        await until_somebody_waits(connection, 2)
+    assert (await listing).status is TaskStatus.DONE
+    assert await redriving == 0
+    assert await store.read(_reviews_task) == (TaskStatus.WAITING.value, other.resource)
+    assert await store.read(_open_tasks, task.job_id) == 1
