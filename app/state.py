@@ -17,6 +17,7 @@ from app.pipeline.leases import LeaseKeeper
 from app.pipeline.locations import LocationWorker
 from app.pipeline.reviews import ReviewWorker
 from app.results.housekeeping import Housekeeping
+from app.results.publisher import ReviewPublisher
 from app.retry.keeper import TopicKeeper
 from app.retry.scheduler import RetryScheduler
 from app.simulator import Simulator
@@ -55,6 +56,7 @@ class AppState:
     leaders: Leaders
     retry_scheduler: RetryScheduler
     topic_keeper: TopicKeeper
+    publisher: ReviewPublisher | None
     account_worker: AccountWorker
     location_worker: LocationWorker
     review_worker: ReviewWorker

@@ -79,7 +79,7 @@ class WorkerOptions:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What all workers share."""
+    """What all workers share. `wake`: tasks are due, or there is room for more; `announce`: there is news to publish."""
 
     database: Database
     broker: Broker
@@ -92,6 +92,7 @@ class Tools:
     leases: LeaseKeeper
     clock: Clock
     wake: Callable[[], None]
+    announce: Callable[[], None]
     observer: Observer
     options: WorkerOptions
 
@@ -321,6 +322,8 @@ class Worker(ABC, Generic[Page]):
         self.tools.observer.settled(settlement, settled, self.clock.monotonic() - began)
         if settled.new_tasks or settled.status is TaskStatus.WAITING:
             self.tools.wake()
+        if settled.new_reviews or settlement.given_up or settled.status is TaskStatus.DEAD:
+            self.tools.announce()
         return settled
 
     async def _settle(self, settlement: Settlement) -> Settled:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from app.api.service import APIService, TokenCheck
 from app.api.services import ApiServices
 from app.broker.kafka import KafkaBroker
+from app.broker.transactions import FencedError
 from app.credentials import TokenSealer
 from app.google.client import GoogleAPIClient
 from app.google.errors import ErrorKind, GoogleAPIError
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
-from app.leadership import Leadership
+from app.leadership import Leadership, SteppedDownError
 from app.lifecycle import Loop
 from app.limits.quota import SharedQuota
 from app.limits.spent import SpentBudgets
@@ -30,6 +31,7 @@ from app.results.dead_letters import DeadLetters
 from app.results.export import Export
 from app.results.housekeeping import Housekeeping
 from app.results.progress import Progress
+from app.results.publisher import ReviewPublisher
 from app.retry.keeper import TopicKeeper
 from app.retry.scheduler import RetryScheduler
 from app.state import AppState, Leaders
@@ -37,7 +39,16 @@ from app.store.budgets import StoredBudgets
 from app.store.signals import Signals
 from app.wiring.opening import Opened
 from app.wiring.readiness import ReadinessCheck
-from app.wiring.values import authenticator, limits_of, policy_of, sealing_keys, window_of, worker_options
+from app.wiring.values import (
+    authenticator,
+    kafka_connection,
+    limits_of,
+    policy_of,
+    sealing_keys,
+    topic_layout,
+    window_of,
+    worker_options,
+)
 
 SCHEDULER_PAUSE_SECONDS = 0.02
 """Between two passes over a store that several processes share: each costs a dozen round trips."""
@@ -59,7 +70,9 @@ def assemble(opened: Opened) -> AppState:
         window_of(settings),
         pause=SCHEDULER_PAUSE_SECONDS if leaders.scheduler else 0.0,
     )
-    wake = _waker(scheduler, leaders, opened.signals)
+    publisher = _publisher(opened)
+    wake = _waker("tasks", scheduler.wake, leaders.scheduler, opened.signals)
+    announce = _waker("outbox", publisher.wake, leaders.publisher, opened.signals) if publisher else _nothing
     sealer = TokenSealer(sealing_keys(settings))
     tools = Tools(
         database=database,
@@ -73,6 +86,7 @@ def assemble(opened: Opened) -> AppState:
         leases=LeaseKeeper(database, clock, holder),
         clock=clock,
         wake=wake,
+        announce=announce,
         observer=WalkObserver(opened.metrics),
         options=worker_options(settings),
     )
@@ -94,7 +108,7 @@ def assemble(opened: Opened) -> AppState:
         dead_letters=DeadLetters(database, wake),
         job_control=job_control,
         quota=quota.snapshot,
-        readiness=ReadinessCheck(database, opened.broker, loops, clock, lambda: _problems(keeper)),
+        readiness=ReadinessCheck(database, opened.broker, loops, clock, lambda: _problems(keeper, publisher)),
         metrics_text=opened.metrics.scrape,
     )
     return AppState(
@@ -104,6 +118,7 @@ def assemble(opened: Opened) -> AppState:
         leaders=leaders,
         retry_scheduler=scheduler,
         topic_keeper=keeper,
+        publisher=publisher,
         account_worker=AccountWorker(tools),
         location_worker=LocationWorker(tools),
         review_worker=ReviewWorker(tools),
@@ -125,23 +140,53 @@ def _leaders(opened: Opened, holder: str) -> Leaders:
     )
 
 
-def _waker(scheduler: RetryScheduler, leaders: Leaders, signals: Signals | None) -> Callable[[], None]:
-    """Something is due, or there is room: who leads the scheduler hears of it, here or in another process."""
-    if signals is None:
-        return scheduler.wake
-    signals.on("tasks", scheduler.wake)
+def _publisher(opened: Opened) -> ReviewPublisher | None:
+    """Without Kafka there is no topic to publish to."""
+    settings = opened.settings
+    if settings.mock_kafka:
+        return None
+    return ReviewPublisher(
+        opened.database,
+        kafka_connection(settings.kafka),
+        settings.kafka.consumer_group,
+        opened.clock,
+        layout=topic_layout(settings),
+        topic_prefix=settings.kafka.topic_prefix,
+    )
 
-    def wake() -> None:
-        if leaders.leads_scheduler():
-            scheduler.wake()
+
+def _waker(
+    topic: str, wake: Callable[[], None], leadership: Leadership | None, signals: Signals | None
+) -> Callable[[], None]:
+    """There is work for who leads: it hears of it, here or in another process."""
+    if signals is None or leadership is None:
+        return wake
+    signals.on(topic, wake)
+
+    def tell() -> None:
+        if leadership.leading:
+            wake()
         else:
-            signals.send("tasks")
+            signals.send(topic)
 
-    return wake
+    return tell
 
 
-def _problems(keeper: TopicKeeper) -> dict[str, str]:
-    return {"topics": keeper.problem} if keeper.problem else {}
+def _nothing() -> None:
+    """Nobody publishes."""
+
+
+def _problems(keeper: TopicKeeper, publisher: ReviewPublisher | None) -> dict[str, str]:
+    told = {"topics": keeper.problem, "publisher": publisher.problem if publisher else None}
+    return {name: problem for name, problem in told.items() if problem}
+
+
+async def publish_until_fenced(publisher: ReviewPublisher) -> None:
+    """A publisher whose place another has taken stands by again: that is no failure."""
+    try:
+        await publisher.run()
+    except FencedError as error:
+        raise SteppedDownError(str(error)) from error
 
 
 def _token_check(google: GoogleAPIClient) -> TokenCheck:

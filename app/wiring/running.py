@@ -11,6 +11,7 @@ from app.leadership import Leadership
 from app.lifecycle import Loop
 from app.state import AppState
 from app.telemetry.events import Event
+from app.wiring.assembling import publish_until_fenced
 
 DRAIN_SECONDS = 15.0
 """For pages in flight at a stop. Slow clients may take 3 s before, and a store that is away 6 s after it: an orderly
@@ -51,8 +52,10 @@ def _bodies(state: AppState) -> Iterator[tuple[str, Body]]:
     yield from (loop for role, loop in workers.items() if role in roles)
     if set(workers) & set(roles):
         yield "leases", state.leases.run
-    if not isinstance(state.broker, InProcessBroker):
+    if state.publisher is not None:
         yield "topics", state.topic_keeper.run
+    if state.publisher is not None and "publisher" in roles:
+        yield "publisher", _led(state.leaders.publisher, partial(publish_until_fenced, state.publisher))
 
 
 def _led(leadership: Leadership | None, body: Body) -> Body:

@@ -19,16 +19,20 @@ def faults(request: pytest.FixtureRequest) -> Faults:
     return Faults.preset(request.param)
 
 
-@pytest.fixture(params=["sqlite_in-process", pytest.param("postgresql_kafka", marks=ON_SERVERS)])
-async def stack(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stack]:
-    """Where the flow's service works. In the end, what it stored must be what a consumer of reviews-raw got."""
-    if request.param == "sqlite_in-process":
-        yield Stack.on_sqlite(tmp_path)
-        return
-    servers = request.getfixturevalue("kafka_bootstrap_servers")
-    database_url = request.getfixturevalue("postgresql_database")
-    async with own_topics(servers) as prefix:
-        kafka = KafkaConfig(bootstrap_servers=(servers,), topic_prefix=prefix, topic_partitions=3)
-        running = Stack.on_servers(tmp_path, database_url, kafka)
+@pytest.fixture
+async def servers(postgresql_database: str, kafka_bootstrap_servers: str, tmp_path: Path) -> AsyncIterator[Stack]:
+    """A real PostgreSQL and a real Kafka. In the end, what was stored must be what a consumer of reviews-raw got."""
+    async with own_topics(kafka_bootstrap_servers) as prefix:
+        kafka = KafkaConfig(bootstrap_servers=(kafka_bootstrap_servers,), topic_prefix=prefix, topic_partitions=6)
+        running = Stack.on_servers(tmp_path, postgresql_database, kafka)
         yield running
         await running.assert_each_review_published_once()
+
+
+@pytest.fixture(params=["sqlite_in-process", pytest.param("postgresql_kafka", marks=ON_SERVERS)])
+def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Stack:
+    """Where the flow's service works."""
+    if request.param == "sqlite_in-process":
+        return Stack.on_sqlite(tmp_path)
+    servers: Stack = request.getfixturevalue("servers")
+    return servers

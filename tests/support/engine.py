@@ -26,12 +26,14 @@ from app.simulator import Faults, Simulator
 from app.simulator.faults import AnyRule
 from app.state import AppState
 from app.store.database import Transaction
-from app.store.schema import dead_letters, jobs, locations, reviews, tasks
+from app.store.schema import dead_letters, jobs, locations, outbox, reviews, tasks
 from app.wiring import initialize_components, shutdown_background_tasks, start_background_tasks
 from tests.support.stack import Stack
 
 PATIENCE_SECONDS = 60.0
 """What is waited for takes at most a few seconds; this only ends a flow that hangs."""
+
+LOOK_SECONDS = 0.05
 
 Row = dict[str, Any]
 
@@ -147,6 +149,13 @@ class Engine:
     async def job_is(self, job_id: str, status: JobStatus) -> Row:
         return await self.until(job_id, lambda job: job["status"] == status)
 
+    async def published(self) -> None:
+        """Until a consumer of reviews-raw can have everything that is stored."""
+        if self.state.publisher is not None:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while await self.rows(outbox, outbox.c.id > 0):
+                    await asyncio.sleep(LOOK_SECONDS)
+
     async def fetch(self, token: str = TOKEN) -> Row:
         """Submit a job and wait for its end."""
         return await self.job_ended(await self.submit(token))
@@ -176,6 +185,7 @@ async def running_engine(
             state.account_worker.google = state.location_worker.google = state.review_worker.google = impatient
         await start_background_tasks(state)
         yield engine
+        await engine.published()
     finally:
         await shutdown_background_tasks(state)
         if impatient is not None:

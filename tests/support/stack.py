@@ -41,6 +41,19 @@ class Stack:
         }
         return cls(directory, settings, kafka)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The same settings for a process."""
+        if self.kafka is None:
+            return {"DATABASE_URL": self.settings["database_url"].get_secret_value()}
+        return {
+            "DATABASE_URL": self.settings["database_url"].get_secret_value(),
+            "KAFKA_BOOTSTRAP_SERVERS": ",".join(self.kafka.bootstrap_servers),
+            "KAFKA_TOPIC_PREFIX": self.kafka.topic_prefix,
+            "KAFKA_TOPIC_PARTITIONS": str(self.kafka.topic_partitions),
+            "TOKEN_SEALING_KEYS": SEALING_KEY,
+        }
+
     async def assert_each_review_published_once(self) -> None:
         """What a `read_committed` consumer of reviews-raw gets is what the store has. Nothing to show without Kafka."""
         if self.kafka is not None:

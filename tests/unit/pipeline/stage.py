@@ -202,6 +202,7 @@ class Bench:
             leases=LeaseKeeper(cast(Any, self.store), self.clock, "test"),
             clock=self.clock,
             wake=self._wake,
+            announce=lambda: None,
             observer=Silent(),
             options=WorkerOptions(self.concurrency, 900_000, SettleOptions(announce=False, token_wait=3600.0)),
         )
