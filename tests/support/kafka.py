@@ -28,13 +28,34 @@ def _delete(bootstrap_servers: str, prefix: str) -> None:
     listed = admin.list_consumer_groups().result(SECONDS).valid
     groups = [group.group_id for group in listed if group.group_id.startswith(prefix)]
     for gone in admin.delete_consumer_groups(groups).values() if groups else ():
+        _deleted(gone)
+
+
+def _deleted(gone: "Future[None]") -> None:
+    """The members of a process that was killed stay for their session's time, and keep their group."""
+    try:
         gone.result(SECONDS)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.NON_EMPTY_GROUP:
+            raise
 
 
 async def create_topic(bootstrap_servers: str, topic: str, partitions: int = 1) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     created = admin.create_topics([NewTopic(topic, num_partitions=partitions)])
     await asyncio.to_thread(created[topic].result, SECONDS)
+
+
+async def delete_topic(bootstrap_servers: str, topic: str) -> None:
+    """Returns when Kafka has forgotten it."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    await asyncio.to_thread(admin.delete_topics([topic])[topic].result, SECONDS)
+
+
+async def topics(bootstrap_servers: str, prefix: str) -> list[str]:
+    """The topics whose names begin with it, in order."""
+    listed = await asyncio.to_thread(AdminClient({"bootstrap.servers": bootstrap_servers}).list_topics, timeout=SECONDS)
+    return sorted(name for name in listed.topics if name.startswith(prefix))
 
 
 async def send(bootstrap_servers: str, topic: str, *values: bytes | None) -> None:
