@@ -1,10 +1,10 @@
 """The topics on the cluster: made when they are missing, held to the layout when they are there."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, TopicDescription
@@ -14,6 +14,8 @@ from app.broker.client_log import client_log
 from app.broker.connection import KafkaConnection, TopicLayout, Trouble
 from app.clock import Clock
 from app.models.events import TOPIC_OF, Topic
+
+T = TypeVar("T")
 
 HOLDING_REVIEWS = (Topic.REVIEWS_RAW, Topic.DEAD_LETTERS)
 """Topics whose messages may be as large as a review."""
@@ -62,10 +64,17 @@ class KafkaTopics:
         Looks first and creates only what is missing, so that a user who may not create topics can run on those that
         exist, and so that replicas that start together all succeed.
         """
+        return self._asked(lambda preparation: preparation.run())
+
+    def missing(self) -> list[str]:
+        """The topics that `prepare` would create. Creates none, and raises what it would raise about the others."""
+        return self._asked(lambda preparation: preparation.look())
+
+    def _asked(self, ask: Callable[["_Preparation"], T]) -> T:
         admin = self._client()
         self._trouble.forget()
         try:
-            return _Preparation(self, admin, self._layout, self._clock, self._clock.monotonic() + self._deadline).run()
+            return ask(_Preparation(self, admin, self._layout, self._clock, self._clock.monotonic() + self._deadline))
         except (KafkaException, FutureTimeoutError) as error:
             admin.poll(0)  # what it has to say of its connections
             reason = self._trouble.explain(error if isinstance(error, KafkaException) else None)
@@ -94,10 +103,18 @@ class _Preparation:
         if missing:
             self._create(missing)
             found = self._describe_when_known()
-        wrong = [*self._wrong_partitions(found), *self._wrong_limits()]
+        self._hold_to_layout(found)
+        return self._identity(found)
+
+    def look(self) -> list[str]:
+        found = self._describe()
+        self._hold_to_layout(found)
+        return [name for name in self._names.values() if name not in found]
+
+    def _hold_to_layout(self, found: Mapping[str, TopicDescription]) -> None:
+        wrong = [*self._wrong_partitions(found), *self._wrong_limits(found)]
         if wrong:
             raise TopicLayoutError(" ".join(wrong))
-        return self._identity(found)
 
     def _describe(self) -> dict[str, TopicDescription]:
         """Name → description, of the topics that exist."""
@@ -144,7 +161,7 @@ class _Preparation:
 
     def _refusal(self, name: str, refused: KafkaError) -> str:
         layout = self._layout
-        asked = f"{layout.partitions} partitions, KAFKA_REPLICATION_FACTOR={layout.replication_factor}"
+        asked = f"KAFKA_TOPIC_PARTITIONS={layout.partitions}, KAFKA_REPLICATION_FACTOR={layout.replication_factor}"
         advice = (
             f"Create it yourself (kafka-topics.sh --create --topic {name} --partitions {layout.partitions}"
             f" --replication-factor {layout.replication_factor}), or let Kafka's user create topics."
@@ -160,19 +177,22 @@ class _Preparation:
             copies = min(len(partition.replicas) for partition in description.partitions)
             if partitions != layout.partitions:
                 yield (
-                    f"The topic {name} has {partitions} partitions and KAFKA_TOPIC_PARTITIONS asks for"
+                    f"The topic {name} has {_counted(partitions)} and KAFKA_TOPIC_PARTITIONS asks for"
                     f" {layout.partitions}: {_advice_on_partitions(name, partitions, layout.partitions)}"
                 )
             if copies != layout.replication_factor:
                 yield (
-                    f"The topic {name} has {copies} copies of a partition and KAFKA_REPLICATION_FACTOR asks for"
-                    f" {layout.replication_factor}: set KAFKA_REPLICATION_FACTOR={copies}, or change the copies with"
+                    f"The topic {name} has a replication factor of {copies} and KAFKA_REPLICATION_FACTOR asks for"
+                    f" {layout.replication_factor}: set KAFKA_REPLICATION_FACTOR={copies}, or change the topic with"
                     " kafka-reassign-partitions.sh."
                 )
 
-    def _wrong_limits(self) -> Iterator[str]:
+    def _wrong_limits(self, found: Mapping[str, TopicDescription]) -> Iterator[str]:
         asked = self._layout.max_message_bytes
-        resources = [ConfigResource(ConfigResource.Type.TOPIC, self._names[topic]) for topic in HOLDING_REVIEWS]
+        names = [self._names[topic] for topic in HOLDING_REVIEWS if self._names[topic] in found]
+        if not names:
+            return
+        resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
         for resource, answer in self._admin.describe_configs(resources, request_timeout=self._left()).items():
             try:
                 allowed = int(self._result(answer)["max.message.bytes"].value)
@@ -197,6 +217,10 @@ class _Preparation:
 
     def _result(self, answer: "Future[Any]") -> Any:
         return answer.result(self._left() + GRACE_SECONDS)
+
+
+def _counted(partitions: int) -> str:
+    return "1 partition" if partitions == 1 else f"{partitions} partitions"
 
 
 def _advice_on_partitions(name: str, found: int, asked: int) -> str:

@@ -7,13 +7,13 @@ import resource
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
-from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
 
 from dotenv import dotenv_values
 
 from app.api.auth import ApiKeySettingError, parse_api_keys
+from app.cli import process_checks
+from app.cli.findings import Finding, Health
 from app.cli.local import database_of
 from app.clock import SystemClock
 from app.config import (
@@ -43,25 +43,11 @@ COMFORTABLE_DISK_BYTES = 2 * 2**30
 LEAST_FILES = 1024
 """64 calls in flight, as many clients, and the store's files leave room below it."""
 
+OLDEST_POSTGRESQL = 15
+"""The oldest that the tests run on."""
+
 STORE_SECONDS = 5.0
 GOOGLE_SECONDS = 10.0
-
-
-class Health(StrEnum):
-    """ok, worth knowing, or to be mended before the service works."""
-
-    OK = "ok"
-    WARNING = "warning"
-    BROKEN = "broken"
-
-
-class Finding(NamedTuple):
-    """What a check found; `mend` says what to do about it, empty when nothing."""
-
-    check: str
-    health: Health
-    found: str
-    mend: str = ""
 
 
 async def examine() -> list[Finding]:
@@ -75,6 +61,7 @@ async def examine() -> list[Finding]:
     findings.append(Finding("configuration", Health.OK, f"{settings.environment}, store {settings.database}"))
     findings += [finding async for finding in _of_the_store(settings)]
     findings += [sealing_key(settings), disk(settings), open_files(), sqlite_version()]
+    findings += [process_checks.port(settings), process_checks.roles(settings), await process_checks.kafka(settings)]
     findings += [finding async for finding in _of_google(settings)]
     return findings
 
@@ -142,6 +129,8 @@ def sealing_key(settings: Settings) -> Finding:
     """What access tokens are sealed with."""
     if settings.sealing_keys:
         return Finding("sealing key", Health.OK, f"{len(settings.sealing_keys)} configured")
+    if not settings.mock_kafka and isinstance(settings.database, PostgresqlServer):
+        return Finding("sealing key", Health.BROKEN, "none, and all replicas need the same", "set TOKEN_SEALING_KEYS")
     path = settings.data_directory / "sealing.key"
     if not path.exists():
         return Finding("sealing key", Health.OK, f"none yet; {path} is made at the first start")
@@ -178,7 +167,11 @@ def _mend_store(where: SqliteFile | PostgresqlServer) -> str:
 
 
 async def _store(_settings: Settings, database: Database) -> Finding:
-    text = f"{await database.version()}, revision {await database.read(revision)}"
+    version = await database.version()
+    text = f"{version}, revision {await database.read(revision)}"
+    name, _, number = version.partition(" ")
+    if name == "PostgreSQL" and int(number.partition(".")[0]) < OLDEST_POSTGRESQL:
+        return Finding("store", Health.WARNING, text, f"PostgreSQL {OLDEST_POSTGRESQL} is the oldest that is tested")
     if await database.read(fits):
         return Finding("store", Health.OK, text)
     return Finding(
@@ -225,6 +218,7 @@ def _fitness(settings: Settings, *, stored_api_keys: bool) -> Finding:
 
 async def _of_google(settings: Settings) -> AsyncIterator[Finding]:
     if settings.mock_google_api:
+        yield process_checks.faults(settings)
         mend = "" if settings.environment == "development" else "MOCK_GOOGLE_API=false fetches from the real one"
         yield Finding("Google", Health.OK, "the built-in simulator", mend)
         return

@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 import pytest
 
-from app.cli import checks
-from app.cli.checks import Health, disk, misspelled, open_files, sealing_key
+from app.cli import checks, process_checks
+from app.cli.checks import disk, misspelled, open_files, sealing_key
+from app.cli.findings import Health
+from app.cli.process_checks import roles
 from app.config import load_settings
 from tests.unit.cli.conftest import Outcome, Run
 
@@ -121,6 +123,13 @@ def test_a_sealing_key_that_others_can_read_is_broken(tmp_path: Path) -> None:
     assert f"chmod 600 {key}" in finding.found
 
 
+def test_replicas_without_a_common_sealing_key_are_broken() -> None:
+    shared = load_settings(kafka={"bootstrap_servers": "127.0.0.1:1"}, database_url="postgresql://127.0.0.1/reviews")
+    finding = sealing_key(shared)
+    assert finding.health is Health.BROKEN
+    assert finding.mend == "set TOKEN_SEALING_KEYS"
+
+
 class _Usage(NamedTuple):
     free: int
 
@@ -147,3 +156,53 @@ def test_too_few_open_files_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None
     assert finding.mend == "raise it: ulimit -n 4096"
     monkeypatch.setattr(checks, "LEAST_FILES", 100)
     assert open_files().health is Health.OK
+
+
+def test_a_port_that_is_taken_is_noticed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        monkeypatch.setenv("PORT", str(number))
+        finding = findings(run("doctor", "--json"))["port"]
+    assert finding["health"] == "warning"
+    assert f"127.0.0.1:{number}" in finding["found"]
+    assert "set PORT" in finding["mend"]
+
+
+@pytest.mark.parametrize("content", [None, "not JSON"])
+def test_faults_that_cannot_be_read_are_broken(
+    content: str | None, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "faults.json").write_text(content)
+    monkeypatch.setenv("SIMULATOR_FAULTS", "faults.json")
+    ended = run("doctor", "--json")
+    assert ended.code == 1
+    assert findings(ended)["simulator"]["found"].startswith("SIMULATOR_FAULTS: faults.json")
+
+
+def test_faults_do_not_matter_without_the_simulator(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMULATOR_FAULTS", "nothing.json")
+    monkeypatch.setenv("GOOGLE_API_BASE_URL", "http://127.0.0.1:1")
+    assert "simulator" not in findings(run("doctor", "--json"))
+
+
+def test_a_part_of_the_roles_needs_others_for_the_rest() -> None:
+    settings = load_settings(
+        roles="api,reviews", kafka={"bootstrap_servers": "127.0.0.1:1"}, database_url="postgresql://127.0.0.1/reviews"
+    )
+    finding = roles(settings)
+    assert finding.health is Health.OK
+    assert finding.mend.endswith("ROLES=scheduler,accounts,locations,publisher")
+
+
+def test_a_kafka_that_is_away_is_broken(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_checks, "KAFKA_SECONDS", 1.0)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{nobody.getsockname()[1]}")
+        ended = run("doctor", "--json")
+    assert ended.code == 1
+    assert findings(ended)["Kafka"]["health"] == "broken"
+    assert "is Kafka running" in findings(ended)["Kafka"]["mend"]
