@@ -198,8 +198,11 @@ class TransactionalProducer:
         until = self._until()
         try:
             producer.begin_transaction()
-            for record in records:
-                self._produce(producer, record, until)
+            for topic, key, value, headers in records:
+                try:
+                    producer.produce(topic, value, key, headers=headers)
+                except BufferError:
+                    self._produce_when_there_is_room(producer, OutRecord(topic, key, value, headers), until)
             crash_point(CrashPoint.BATCH_PRODUCED)
             offset = TopicPartition(self._topic, 0, position)
             producer.send_offsets_to_transaction([offset], self._group, self._left(until))
@@ -213,15 +216,15 @@ class TransactionalProducer:
             self._abandon()
             raise
 
-    def _produce(self, producer: Producer, record: OutRecord, until: float) -> None:
+    def _produce_when_there_is_room(self, producer: Producer, record: OutRecord, until: float) -> None:
         topic, key, value, headers = record
         while True:
+            producer.poll(POLL_SECONDS)
             try:
                 producer.produce(topic, value, key, headers=headers)
             except BufferError:
                 if self._clock.monotonic() >= until:
                     raise BrokerUnavailableError("Kafka takes messages too slowly: the buffer is full.") from None
-                producer.poll(POLL_SECONDS)
             else:
                 return
 

@@ -4,7 +4,7 @@ The `Struct`s here are the schema too: docs/asyncapi.json is made from them. Eve
 store, so that a record that is sent again is the same, byte for byte.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -91,7 +91,7 @@ def _reviews(batch: Batch, topic: str) -> Iterator[OutRecord]:
         yield _review(topic, page, prefix, timestamp, row)
 
 
-def _review(topic: str, page: Page, prefix: str, timestamp: str, row: tuple[Any, ...]) -> OutRecord:
+def _review(topic: str, page: Page, prefix: str, timestamp: str, row: Sequence[Any]) -> OutRecord:
     _, review_id, rating, comment, reviewer, create_time, update_time, reply, raw = row
     message = ReviewMessage(
         page.job_id,

@@ -3,6 +3,7 @@
 Positions are stamped under the lock of one head row, so they follow the order in which rows became visible; ids do not.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, delete, func, null, select, update
@@ -65,7 +66,7 @@ class Batch(NamedTuple):
 
     position: int
     pages: dict[int, Page]
-    reviews: list[tuple[Any, ...]]
+    reviews: Sequence[Sequence[Any]]
     letters: list[Letter]
     more: bool
 
@@ -194,10 +195,10 @@ def read_batch(transaction: Transaction, after: int, most_reviews: int, most_byt
     if not upto:
         return None
     span = {"after": after, "upto": upto}
-    found = _their_reviews.execute(transaction, span).all() if pages else []
+    found = _their_reviews.fetch(transaction, span) if pages else []
     buried = _their_letters.execute(transaction, span).all() if letters else []
     more = len(rows) == ROWS_A_READ or upto < rows[-1].position
-    return Batch(upto, pages, [*map(tuple, found)], [Letter(*row) for row in buried], more)
+    return Batch(upto, pages, found, [Letter(*row) for row in buried], more)
 
 
 def note_published(transaction: Transaction, position: int, most: int) -> int:
