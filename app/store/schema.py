@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
     literal_column,
     text,
 )
@@ -255,6 +256,12 @@ dead_letters = Table(
     Column("redriven_at", Double),
     Index("ix_dead_letters_tenant_id", "tenant", "id"),
     Index("ix_dead_letters_job_id", "job_id"),
+)
+
+_partial_index(
+    "ix_dead_letters_undriven",
+    dead_letters.c.stage,
+    where=and_(dead_letters.c.redriven_at.is_(None), dead_letters.c.task_id.is_not(None)),
 )
 
 api_keys = Table(

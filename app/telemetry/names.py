@@ -43,7 +43,12 @@ FIRST_REVIEW_SECONDS = Declared(
     (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0),
 )
 JOBS = Declared("review_fetcher_jobs", "gauge", "Jobs in the store.", ("status",))
-TASKS = Declared("review_fetcher_tasks", "gauge", "Tasks in the store that are not done.", ("stage", "status"))
+TASKS = Declared(
+    "review_fetcher_tasks",
+    "gauge",
+    "Tasks in the store that are not done; those that wait or are dead are counted up to 10,000.",
+    ("stage", "status"),
+)
 QUOTA_LEFT = Declared(
     "review_fetcher_quota_left", "gauge", "Calls left now, of the Google project that has least.", ("api", "window")
 )

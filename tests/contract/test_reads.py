@@ -13,7 +13,7 @@ from sqlalchemy.util import await_only
 
 from app.models.errors import BadCursorError, JobNotFoundError
 from app.models.job import JobStatus, LocationState, Stage, TaskStatus
-from app.models.settlement import LocationEnd, Move, Settlement, SettleOptions
+from app.models.settlement import LocationEnd, Move, Settlement
 from app.models.views import FeedPage, ReviewList, ReviewView
 from app.pipeline.control import JobControl
 from app.results.dead_letters import DeadLetters
@@ -21,9 +21,8 @@ from app.results.export import Export
 from app.results.progress import Progress
 from app.store import review_pages
 from app.store.database import Database, Transaction
-from app.store.measures import jobs_by_state, oldest_runnable_task_age, outbox_size, tasks_by_stage_and_state
 from app.store.schema import dead_letters, locations, reviews
-from tests.support.jobs import OPTIONS, finished, given_up, in_state, one_dead_of_two, settle_one, walked_to_reviews
+from tests.support.jobs import finished, given_up, one_dead_of_two, settle_one, walked_to_reviews
 from tests.support.store import new_job, review, take
 
 REVIEWS = {
@@ -339,38 +338,3 @@ async def test_a_cursor_of_another_listing_or_job_is_refused(database: Database)
         await export.feed("default", of_jobs, 1)
     with pytest.raises(BadCursorError):
         await DeadLetters(database, lambda: None).page("default", None, None, 1, "%00")
-
-
-async def test_metrics_count_jobs_by_state_and_tasks_by_stage(database: Database) -> None:
-    for status in (JobStatus.COMPLETED, JobStatus.DLQ, JobStatus.PROCESSING, JobStatus.PENDING, JobStatus.PENDING):
-        await in_state(database, status)
-    counted = await database.read(jobs_by_state)
-    assert {status: number for status, number in counted.items() if number} == {
-        "completed": 1,
-        "dlq": 1,
-        "processing": 1,
-        "pending": 2,
-    }
-    assert await database.read(tasks_by_stage_and_state) == {
-        ("accounts", TaskStatus.WAITING): 2,
-        ("reviews", TaskStatus.HELD): 1,
-        ("reviews", TaskStatus.DEAD): 2,
-    }
-    await database.write(_make_due_earlier)
-    assert await database.read(oldest_runnable_task_age) >= 60
-
-
-def _make_due_earlier(transaction: Transaction) -> None:
-    from app.store.schema import tasks
-
-    transaction.connection.execute(update(tasks).values(due_at=transaction.now - 60))
-
-
-async def test_metrics_know_how_much_the_publisher_has_before_it(database: Database) -> None:
-    job = await walked_to_reviews(database)
-    announced = SettleOptions(announce=True, token_wait=OPTIONS.token_wait)
-    page = Settlement(job.tasks["locations/1"], Move(TaskStatus.HELD), page=True, reviews=[review("a")])
-    assert await database.read(outbox_size) == 0
-    await settle_one(database, page, announced)
-    assert await database.read(outbox_size) == 1
-    assert await database.read(oldest_runnable_task_age) == 0

@@ -6,14 +6,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event, insert, text
 
 from app.clock import Clock
-from app.models.job import HeldTask, Stage
+from app.models.job import HeldTask, Stage, TaskStatus
 from app.models.review import Review
 from app.store.database import Database, Transaction
 from app.store.migrate import migrate
 from app.store.release import Window, release
+from app.store.schema import OUT, tasks
 from app.store.sqlite import SqliteDatabase
 from app.store.submit import NewJob, submit
 from app.store.tasks import claim
@@ -43,6 +44,22 @@ async def take(database: Database, stage: Stage, holder: str = "worker-1", limit
     """Release and claim what is due of a stage."""
     released = await database.write(release, stage, Window(limit, limit))
     return await database.write(claim, [(work.task_id, work.version) for work in released.works], holder, 15.0)
+
+
+async def job_with_tasks(database: Database, **number: int) -> str:
+    """A job with so many reviews tasks in these states, beside its own of accounts; its id."""
+    job_id = await new_job(database)
+    for status, so_many in number.items():
+        await database.write(_add_tasks, job_id, TaskStatus(status), so_many)
+    return job_id
+
+
+def _add_tasks(transaction: Transaction, job_id: str, status: TaskStatus, number: int) -> None:
+    """Those that are out have a lease that runs."""
+    row: dict[str, object] = {"tenant": "default", "job_id": job_id, "stage": Stage.REVIEWS.value, "due_at": 1.0}
+    row |= {"status": status.value, "lease_until": transaction.now + 15.0 if status in OUT else None}
+    rows = [row | {"resource": f"locations/{status}-{at}"} for at in range(number)]
+    transaction.connection.execute(insert(tasks), rows)
 
 
 def review(review_id: str, rating: int | None = 5) -> Review:

@@ -1,4 +1,4 @@
-"""Leaders, the publisher's head, known topics; dead letters in the outbox; one index for all tasks that are out."""
+"""Leaders, the publisher's head, known topics; dead letters in the outbox; indexes for what is out or dead."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -34,6 +34,15 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("position IS NULL"),
         postgresql_where=sa.text("position IS NULL"),
+    )
+    undriven = sa.text("redriven_at IS NULL AND task_id IS NOT NULL")
+    op.create_index(
+        "ix_dead_letters_undriven",
+        "dead_letters",
+        ["stage"],
+        unique=False,
+        sqlite_where=undriven,
+        postgresql_where=undriven,
     )
     _create_tables()
 
@@ -85,6 +94,7 @@ def downgrade() -> None:
     )
     op.drop_index("ix_tasks_out", table_name="tasks")
     op.drop_index("ix_outbox_unstamped", table_name="outbox")
+    op.drop_index("ix_dead_letters_undriven", table_name="dead_letters")
     for column in ("review_bytes", "review_count", "kind"):
         op.drop_column("outbox", column)
     op.drop_table("schema_compatibility")
