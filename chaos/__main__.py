@@ -17,9 +17,10 @@ from types import FrameType
 from rich.console import Console
 
 from chaos import mutations
+from chaos.details import details
 from chaos.rounds import KNOWN, by_seed, check, read_script
 from chaos.run import Plan, place, run
-from chaos.verdict import details, rows, table
+from chaos.verdict import rows, table
 
 KEPT, MISSED, NOT_DONE = 0, 1, 2
 

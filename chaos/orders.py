@@ -101,13 +101,18 @@ class Orders(threading.Thread):
             connection.close()
 
 
+WORLDS = ((1, 20), (1, 4000), (4, 60), (4, 800), (8, 150), (16, 20), (16, 100))
+"""Locations of each account and reviews of each: from one page to lists long enough to be read by a zombie."""
+
+
 def token_of(random: Random, number: int) -> str:
-    """A token that opens a world of its own, from one location to some hundred pages."""
+    """A token that opens a world of its own."""
+    locations, reviews = random.choice(WORLDS)
     sizes = {
         "accounts": random.choice((1, 1, 2)),
-        "locations": random.choice((1, 4, 8, 16)),
-        "reviews": random.choice((20, 60, 150, 300)),
+        "locations": locations,
+        "reviews": reviews,
         "shared": random.choice((0, 0, 2)),
         "seed": random.randrange(1_000),
     }
-    return "ya29.sim" + "".join(f"-{word}{size}" for word, size in sizes.items()) + f"-spread1-order{number}"
+    return "ya29.sim" + "".join(f"-{word}{size}" for word, size in sizes.items()) + f"-spread0.8-order{number}"

@@ -20,7 +20,7 @@ POLL_SECONDS = 0.1
 TOPIC_SECONDS = 60.0
 
 
-class Record(msgspec.Struct):
+class Review(msgspec.Struct):
     """What is taken from a message of reviews-raw."""
 
     job_id: str
@@ -28,7 +28,13 @@ class Record(msgspec.Struct):
     review_id: str
 
 
-UNREADABLE = Record("unreadable", "", "")
+class Envelope(msgspec.Struct):
+    """What a message travels in."""
+
+    message: Review
+
+
+UNREADABLE = Review("unreadable", "", "")
 """Stands for a message that is none of reviews-raw: the verdict counts it as one too many."""
 
 
@@ -78,11 +84,11 @@ def write(lines: IO[str], messages: list[Message]) -> None:
 
 def line(now: float, message: Message) -> str:
     try:
-        record = msgspec.json.decode(message.value() or b"", type=Record)
+        review = msgspec.json.decode(message.value() or b"", type=Envelope).message
     except msgspec.MsgspecError:
-        record = UNREADABLE
+        review = UNREADABLE
     place = f"{now:.3f}\t{message.partition()}\t{message.offset()}"
-    return f"{place}\t{record.job_id}\t{record.location}\t{record.review_id}\n"
+    return f"{place}\t{review.job_id}\t{review.location}\t{review.review_id}\n"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from chaos.checks import (
     Call,
     Sample,
     Span,
+    Stall,
     Wasted,
     bucket_overshoot,
     most_within,
@@ -134,8 +135,12 @@ def recovery_row(cases: Sequence[Case]) -> Row:
     return Row("recovery p50/p99", found, f"p99 ≤ {MOST_RECOVERY:.0f} s", p99 <= MOST_RECOVERY and not never)
 
 
+def longest_stall(evidence: Evidence) -> Stall:
+    return worst_stall(evidence.samples, evidence.received, outages(evidence.cases))
+
+
 def stall_row(evidence: Evidence) -> Row:
-    stall = worst_stall(evidence.samples, evidence.received, outages(evidence.cases))
+    stall = longest_stall(evidence)
     return Row("reader stall", f"{stall.seconds:.1f} s", f"≤ {MOST_STALL:.0f} s", stall.seconds <= MOST_STALL)
 
 
@@ -158,25 +163,3 @@ def table(found: Iterable[Row], title: str) -> Table:
     for row in found:
         drawn.add_row(row.name, row.found, row.target, {None: "", True: "kept", False: "MISSED"}[row.kept])
     return drawn
-
-
-def details(evidence: Evidence) -> list[str]:
-    """What a person needs to look into each miss."""
-    jobs = evidence.jobs
-    wasted = without_death(evidence, wasted_calls(evidence.calls))
-    return [
-        *evidence.findings.examples[:20],
-        *(f"job {job} is not in the store" for job in jobs.missing),
-        *(f"job {job} never ended" for job in jobs.stuck),
-        *(f"job {job} ended, but not well" for job in jobs.failed),
-        *(f"job {job} was never answered 202" for job in jobs.unasked),
-        *(f"the counters of job {job} disagree with its rows" for job in evidence.counters_off),
-        *(f"a POST was answered {refusal}" for refusal in evidence.refused),
-        *(f"{page.path} {page.page_token} was read at {page.first:.1f} and {page.again:.1f}" for page in wasted[:20]),
-        *(
-            f"{case.name} was not tested: {case.failed or case.told or 'nothing to disturb'}"
-            for case in not_tested(evidence.cases)
-        ),
-        *(f"{key} is not on the dead-letter topic" for key in sorted(set(evidence.poison) - set(evidence.buried))[:20]),
-        *(f"replica {number} ended by itself" for number in evidence.fell),
-    ]

@@ -32,7 +32,8 @@ def arrived(value: bytes) -> Message:
 
 def test_records_are_found_by_job_as_often_as_they_came(tmp_path: Path) -> None:
     written = tmp_path / "records.tsv"
-    value = b'{"type": "review", "job_id": "j", "location": "locations/1", "review_id": "r", "raw": {}}'
+    review = b'{"type": "review", "job_id": "j", "location": "locations/1", "review_id": "r", "raw": {}}'
+    value = b'{"topic": "reviews-raw", "message": ' + review + b"}"
     written.write_text("# reading\n" + line(1.5, arrived(value)) * 2)
     records = Records(written)
     assert records.look() == 2

@@ -7,8 +7,9 @@ import pytest
 
 from chaos.arena import Case
 from chaos.checks import Accepted, Sample
+from chaos.details import details
 from chaos.judge import Findings
-from chaos.verdict import Evidence, Limits, details, rows
+from chaos.verdict import Evidence, Limits, rows
 
 A = ("locations/1", "a")
 
@@ -96,8 +97,13 @@ def test_a_run_in_which_nothing_was_accepted_or_read_proves_nothing(good: Eviden
 
 
 def test_what_was_missed_is_told_in_words(good: Evidence) -> None:
-    told = details(replace(good, jobs=Accepted(["1"], ["2"], [], []), cases=[Case("zombie")], fell=[3], buried=[]))
+    good = replace(good, received=[1.0, 7.5])
+    told = details(
+        replace(good, jobs=Accepted(["1"], ["2"], [], []), cases=[Case("zombie", 50.0, 60.0)], fell=[3], buried=[])
+    )
     assert [line.split()[1] for line in told[:2]] == ["1", "2"]
     assert any("zombie was not tested" in line for line in told)
     assert any("poison-1 is not on the dead-letter topic" in line for line in told)
     assert any("replica 3" in line for line in told)
+    assert told[-1] == "a review waited 7.5 s for the reader, while nothing was disturbed"
+    assert details(replace(good, received=[1.0, 7.5]))[-1].endswith("from -2.0 to +5.5 s of kill")
