@@ -3,15 +3,15 @@
 import asyncio
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import and_, func, select, text
 
 from app.models.job import HeldTask, LocationState, Problem, Stage, TaskStatus
 from app.models.review import Account, Location
-from app.models.settlement import LocationEnd, Move, Settled, Settlement, SettleOptions
+from app.models.settlement import GivenUp, LocationEnd, Move, Settled, Settlement, SettleOptions
 from app.store.database import Database, StoreUnavailableError, Transaction
 from app.store.postgresql import PostgresDatabase
 from app.store.release import waiting_jobs
-from app.store.schema import credentials, jobs, locations, outbox, reviews
+from app.store.schema import DEAD_LETTER, credentials, dead_letters, jobs, locations, outbox, reviews
 from app.store.settle import settle
 from tests.support.store import new_job, review, take
 
@@ -189,3 +189,34 @@ async def test_a_jobs_token_is_gone_when_the_job_has_ended(database: Database) -
     assert await database.read(_sealed_tokens) == 1
     await _settle(database, Settlement(task, Move(TaskStatus.DONE), page=True))
     assert await database.read(_sealed_tokens) == 0
+
+
+def _announced_letters(transaction: Transaction) -> list[str]:
+    """The resources of the dead letters that the outbox names, in its order."""
+    statement = (
+        select(dead_letters.c.resource)
+        .join(outbox, and_(outbox.c.first_seq == dead_letters.c.id, outbox.c.last_seq == dead_letters.c.id))
+        .where(outbox.c.kind == DEAD_LETTER, outbox.c.location_no == 0, outbox.c.job_id == dead_letters.c.job_id)
+        .order_by(outbox.c.id)
+    )
+    return list(transaction.connection.execute(statement).scalars())
+
+
+async def test_the_publisher_is_told_of_each_dead_letter_once(database: Database) -> None:
+    task = await _reviews_task(database, await new_job(database))
+    too_large = [GivenUp("review", f"reviews/{number}", "too_large", "1 MB") for number in range(3)]
+    page = Settlement(task, Move(TaskStatus.HELD, cursor="p2"), page=True, given_up=too_large)
+    task.version = (await _settle(database, page)).version
+    again = Settlement(task, Move(TaskStatus.HELD, cursor="p3"), page=True, given_up=too_large[:1])
+    task.version = (await _settle(database, again)).version
+    dead = Move(TaskStatus.DEAD, attempt=4, error=Problem("http_503", "Google answered 503 four times."))
+    await _settle(database, Settlement(task, dead))
+    assert await database.read(_announced_letters) == ["reviews/0", "reviews/1", "reviews/2", "locations/1"]
+
+
+async def test_without_a_publisher_nothing_is_announced(database: Database) -> None:
+    await new_job(database)
+    (task,) = await take(database, Stage.ACCOUNTS)
+    dead = Move(TaskStatus.DEAD, attempt=4, error=Problem("http_503", "Google answered 503 four times."))
+    await database.write(settle, Settlement(task, dead), SettleOptions(announce=False, token_wait=3600.0))
+    assert await database.read(_announced_letters) == []
