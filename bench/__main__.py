@@ -4,12 +4,14 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
 
 from bench.measure import Measured, last_line
+from bench.servers import located
 from tests.support.simulator import control, simulator_process
 
 
@@ -39,6 +41,15 @@ PROGRAMS = {
     "(b) pages dropped": ("bench.ceiling",),
     "(b) + bare insert": ("bench.ceiling", "store"),
 }
+SLOWEST = "(a) the guide's loop"
+
+ON_SERVERS = {
+    "the service on PostgreSQL + Kafka": ("bench.ours_on_servers",),
+    "(c) the guide's loop, row + message": ("bench.guide_loop", "servers"),
+    "(d) the guide's loop, message only": ("bench.guide_loop", "kafka"),
+}
+SLOWEST_ON_SERVERS = "(c) the guide's loop, row + message"
+"""Both share the machine with the servers. The service ends when a reader of reviews-raw has everything."""
 
 
 def main() -> None:
@@ -48,21 +59,25 @@ def main() -> None:
     options = parser.parse_args()
     console = Console()
     for workload in QUICK if options.quick else WORKLOADS:
-        console.print(measure_all(workload, options.rounds))
+        console.print(measure_all(workload, options.rounds, PROGRAMS, SLOWEST))
+        if located():
+            console.print(measure_all(workload, options.rounds, ON_SERVERS, SLOWEST_ON_SERVERS))
+    if not located():
+        console.print("PostgreSQL and Kafka do not run here: `make services` starts them, for the second table.")
 
 
-def measure_all(workload: Workload, rounds: int) -> Table:
+def measure_all(workload: Workload, rounds: int, programs: Mapping[str, tuple[str, ...]], against: str) -> Table:
     """One table: the programs take turns, and the best round of each counts."""
     table = Table(title=f"{workload.name} = {workload.total:,} reviews")
-    for column in ("program", "wall s", "reviews/s", "× (a)", "CPU ms per 1,000", "peak RSS MB", "calls"):
+    for column in ("program", "wall s", "reviews/s", f"× {against[:3]}", "CPU ms per 1,000", "peak RSS MB", "calls"):
         table.add_column(column, justify="left" if column == "program" else "right")
     best: dict[str, tuple[Measured, int]] = {}
     for _ in range(rounds):
-        for name, program in PROGRAMS.items():
+        for name, program in programs.items():
             result = run(workload, program)
             if name not in best or result[0].wall < best[name][0].wall:
                 best[name] = result
-    slowest = rate(best["(a) the guide's loop"][0])
+    slowest = rate(best[against][0])
     for name, (measured, calls) in best.items():
         table.add_row(*row(name, measured, calls, slowest))
     return table
@@ -90,7 +105,9 @@ def run(workload: Workload, program: tuple[str, ...]) -> tuple[Measured, int]:
     with simulator_process(*world, "--reviews", str(workload.reviews)) as url, tempfile.TemporaryDirectory() as scratch:
         start(url, scratch, "bench.ceiling")  # a pass for the simulator, which keeps the pages it has made
         control(url, "DELETE", "ledger")
-        measured = start(url, scratch, *program)
+        measured = start(
+            url, scratch, *program, *((str(workload.total),) if program[0] == "bench.ours_on_servers" else ())
+        )
         if measured.reviews != workload.total:
             raise SystemExit(f"{program[0]} read {measured.reviews:,} reviews, not {workload.total:,}")
         return measured, int(control(url, "GET", "ledger/summary")["calls"])

@@ -39,7 +39,7 @@ async def main(url: str, directory: str) -> None:
         raise SystemExit(f"the job ended {job.status}: {job.message}")
 
 
-async def fetch(state: AppState) -> JobView:
+async def fetch(state: AppState, look_seconds: float = LOOK_SECONDS) -> JobView:
     """One job, from its POST to its end."""
     request = ReviewFetchRequest.model_validate({"access_token": TOKEN})
     accepted = await state.services.api_service.create_fetch_job(request)
@@ -47,7 +47,7 @@ async def fetch(state: AppState) -> JobView:
         job = await state.services.progress.job(DEFAULT_TENANT, accepted.job_id)
         if job.status in ENDED:
             return job
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(look_seconds)
 
 
 if __name__ == "__main__":

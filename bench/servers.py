@@ -33,9 +33,7 @@ async def place(directory: Path, partitions: int = 6) -> AsyncIterator[Stack]:
     servers = located()
     with fresh_database(servers[DATABASE]) as database:
         async with own_topics(servers[KAFKA]) as prefix:
-            kafka = KafkaConfig(
-                bootstrap_servers=(servers[KAFKA],), topic_prefix=prefix, topic_partitions=partitions
-            )
+            kafka = KafkaConfig(bootstrap_servers=(servers[KAFKA],), topic_prefix=prefix, topic_partitions=partitions)
             yield Stack.on_servers(directory, database, kafka)
 
 
