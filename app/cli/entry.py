@@ -12,6 +12,7 @@ from app.cli.fetch import fetch
 from app.cli.jobs import application as jobs
 from app.cli.keys import application as keys
 from app.cli.migrate_data import migrate_data
+from app.cli.quota import quota
 from app.cli.screen import say_error
 from app.cli.serve import serve
 from app.cli.simulate import simulate
@@ -36,6 +37,7 @@ application.command("demo")(demo)
 application.command("simulate")(simulate)
 application.add_typer(jobs, name="jobs")
 application.add_typer(keys, name="keys")
+application.command("quota")(quota)
 application.command("migrate")(migrate)
 application.command("migrate-data")(migrate_data)
 application.command("doctor")(doctor)

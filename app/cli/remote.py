@@ -7,9 +7,11 @@ from typing import Any, Self
 import aiohttp
 
 from app.cli.exits import CommandError, UsageError
+from app.models.quota import QuotaReport
 from app.models.views import JobList, JobView, LocationList
 
 JOBS = "/api/v1/review-fetch"
+QUOTA = "/api/v1/quota"
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
 
 
@@ -44,6 +46,9 @@ class Service:
     async def locations(self, job_id: str, limit: int) -> LocationList:
         answer = await self._json("GET", f"{JOBS}/{job_id}/locations", params={"limit": str(limit)})
         return LocationList.model_validate(answer)
+
+    async def quota(self) -> QuotaReport:
+        return QuotaReport.model_validate(await self._json("GET", QUOTA))
 
     async def reviews(self, job_id: str, form: str) -> AsyncIterator[bytes]:
         """The job's reviews as ndjson or csv, as they arrive."""

@@ -65,7 +65,7 @@ def test_keys_of_one_tenant_can_be_listed(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [("jobs", "list"), ("jobs", "show", "x"), ("keys", "list"), ("keys", "revoke", "x")]
+    "command", [("jobs", "list"), ("jobs", "show", "x"), ("quota",), ("keys", "list"), ("keys", "revoke", "x")]
 )
 def test_looking_at_a_store_that_is_not_there_makes_none(run: Run, command: tuple[str, ...]) -> None:
     ended = run(*command)
