@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import msgspec
+from msgspec.structs import replace
 
 LONGEST_SECONDS = 3600.0
 """A Retry-After above an hour is taken as an hour: a wrong one must not stop a job for a day."""
@@ -17,6 +18,10 @@ TINY_BELIEVED = 2
 """Closings in a row for which a tiny Retry-After is taken at its word; further ones back off as if it were not there.
 Else a server that always says 0 would be asked ten times a second for as long as its quota is spent."""
 
+PROVEN = 8
+"""Calls that went well since a re-opening after which the next 429 is a new event, not the next of a series: with some
+429s among 100 good calls, few re-openings would complete, and the waits would grow to their longest."""
+
 SHORTEST_SECONDS = 0.1
 """Below this a call sent before the closing could not be told from one sent after the re-opening."""
 
@@ -24,12 +29,18 @@ SHORTEST_SECONDS = 0.1
 class Cooldown(msgspec.Struct, frozen=True, array_like=True):
     """`until` (epoch seconds) is both the end of the closing and, once past, the moment of the last re-opening.
 
-    `streak` counts closings in a row without a re-opening between them that proved good.
+    `streak` counts closings in a row without a re-opening between them that proved good, `good` the calls that went
+    well since, of all replicas.
     """
 
     until: float = 0.0
     streak: int = 0
     reason: str = ""
+    good: int = 0
+
+    def is_same(self, other: "Cooldown") -> bool:
+        """Whether both are of the same closing."""
+        return (self.until, self.streak) == (other.until, other.streak)
 
 
 def after_429(
@@ -53,6 +64,14 @@ def after_reopening(cooldown: Cooldown, call_sent_at: float) -> Cooldown:
     if call_sent_at < cooldown.until or not cooldown.streak:
         return cooldown
     return Cooldown(cooldown.until)
+
+
+def after_good_calls(cooldown: Cooldown, seen: Cooldown, count: int) -> Cooldown:
+    """The cooldown once `count` calls went well since the end of `seen`, the closing that their caller knows of."""
+    if not count or not cooldown.streak or not cooldown.is_same(seen):
+        return cooldown
+    good = cooldown.good + count
+    return Cooldown(cooldown.until) if good >= PROVEN else replace(cooldown, good=good)
 
 
 def _next(cooldown: Cooldown, now: float, asked: float | None, random: Callable[[], float]) -> Cooldown:

@@ -6,16 +6,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app.limits.cooldown import Cooldown
+from app.limits.cooldown import PROVEN, Cooldown
 from app.limits.permits import Permit, Wait
 from app.limits.rules import Limits
 
 FULLY_OPEN = 64
 """Calls at once from which a re-opening is complete."""
-
-PROVEN = 8
-"""Calls that went well since a re-opening after which the next 429 is a new event, not the next of a series: with some
-429s among 100 good calls, few re-openings would complete, and the waits would grow to their longest."""
 
 LOST_CALL_SECONDS = 60.0
 """A call of a re-opening whose end nobody reported by then (a call takes 30 s at most) no longer holds it up."""
@@ -66,7 +62,8 @@ class Waiter:
 class Gate:
     """The share in hand, the queue before it, what closes it, and how far it has re-opened.
 
-    `allowed` is the number of calls at once while re-opening, None once fully open. `calls_closing` are 429s on
+    `allowed` is the number of calls at once while re-opening, None once fully open. `good` are those that
+    went well since, and not yet told to the store. `calls_closing` are 429s on
     their way to the store: until their answer nobody passes. `wall` tells what this process's wall clock will show at
     a monotonic moment; `cooldown` is in the database's time, `closed_until` and `told_until` are its end in ours.
     """
@@ -89,6 +86,7 @@ class Gate:
     calls_closing: int = 0
     allowed: int | None = None
     outstanding: int = 0
+    good: int = 0
     last_given_at: float = -math.inf
 
     def can_give(self, now: float) -> bool:
@@ -136,6 +134,7 @@ class Gate:
         if not self.ended(permit) or self.allowed is None:
             return False
         self.allowed += 1
+        self.good += 1
         proven = self.allowed == 1 + PROVEN
         if self.allowed >= FULLY_OPEN:
             self.allowed, self.outstanding = None, 0
@@ -146,11 +145,11 @@ class Gate:
 
         Which of two is newer is told by our clock: the database's may have been set back between them.
         """
-        if not cooldown.streak or cooldown == self.cooldown or until <= self.closed_until:
+        if not cooldown.streak or cooldown.is_same(self.cooldown) or until <= self.closed_until:
             return False
         self.cooldown, self.closed_until, self.told_until = cooldown, until, self.wall(until)
         self.closings += 1
-        self.allowed, self.outstanding = 1, 0
+        self.allowed, self.outstanding, self.good = 1, 0, 0
         return True
 
     def knows_of(self, permit: Permit, until: float) -> bool:
@@ -164,6 +163,11 @@ class Gate:
         lately = share is not None and now < share.expires_at
         self.used_of_last_share = share.size - share.left if share is not None and lately else 0
         return share
+
+    def take_good(self) -> int:
+        """The calls that went well and are now told to the store."""
+        good, self.good = self.good, 0
+        return good
 
     def wanted(self) -> int:
         """Calls to ask for: those who wait, and as many again as came while the last share lasted."""

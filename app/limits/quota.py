@@ -104,6 +104,8 @@ class SharedQuota:
         self._serve(gate)
         if proven:
             await self._forget_streak(gate, permit)
+        elif not gate.waiters and gate.share is not None and not gate.share.left:
+            await self._return_share(gate)  # others may try now, and more at once
 
     def released(self, permit: Permit) -> None:
         """The call said nothing about quota (timeout, 5xx) or was not made. The permit stays spent."""
@@ -215,12 +217,13 @@ class SharedQuota:
 
     async def _ask_for_share(self, gate: Gate) -> None:
         asked_at = self._clock.monotonic()
-        old, wanted = gate.detach(asked_at), gate.wanted()
+        old, wanted, good, seen = gate.detach(asked_at), gate.wanted(), gate.take_good(), gate.cooldown
 
         def change(raw: bytes | None, now: float) -> tuple[bytes, tuple[float, Cooldown, Grant | Refusal]]:
             state = windows.decode(raw)
             if old is not None:
                 state = windows.give_back(state, gate.limits, *old.report())
+            state = windows.went_well(state, seen, good)
             state, answer = windows.take(state, gate.limits, now, wanted, self._holder)
             return windows.encode(state), (now, state.cooldown, answer)
 
@@ -235,9 +238,11 @@ class SharedQuota:
         share = gate.detach(self._clock.monotonic())
         if share is None:
             return
+        good, seen = gate.take_good(), gate.cooldown
 
         def change(raw: bytes | None, _: float) -> tuple[bytes, None]:
-            return windows.encode(windows.give_back(windows.decode(raw), gate.limits, *share.report())), None
+            state = windows.give_back(windows.decode(raw), gate.limits, *share.report())
+            return windows.encode(windows.went_well(state, seen, good)), None
 
         try:
             await self._store.change_budget(gate.project, gate.api, change)
@@ -260,7 +265,7 @@ class SharedQuota:
         def change(raw: bytes | None, now: float) -> tuple[bytes, tuple[float, Cooldown]]:
             state = windows.decode(raw)
             sent_at = now - age
-            if permit.closings == gate.closings and state.cooldown == gate.cooldown:
+            if permit.closings == gate.closings and state.cooldown.is_same(gate.cooldown):
                 sent_at = max(sent_at, state.cooldown.until)  # by our clock; the database's may have been set back
             state = windows.close(state, now, sent_at, retry_after, self._random)
             return windows.encode(state), (now, state.cooldown)

@@ -11,6 +11,7 @@ TRANSIT_SECONDS = 0.25
 
 MINUTE = 60.0
 LONGEST_SHARE_SECONDS = 2.0
+GATHERING_CAPACITY = 20
 SHORTEST_SHARE_SECONDS = 0.25
 """Below this a slow store would hand out shares that have expired on arrival."""
 
@@ -99,8 +100,11 @@ class Limits:
 
     @cached_property
     def pause_seconds(self) -> float:
-        """How long to gather permits when several are wanted: a store call for a share, not for each call."""
-        return min(0.5, 0.05 * self.fill_seconds)
+        """How long to gather permits when several are wanted: a store call for a share, not for each call.
+
+        Nothing is lost by it: the bucket, empty now, does not overflow meanwhile. A small one would gather too little.
+        """
+        return min(0.5, (0.3 if self.capacity >= GATHERING_CAPACITY else 0.05) * self.fill_seconds)
 
     @cached_property
     def bucket_transit(self) -> float:

@@ -29,6 +29,11 @@ SLOT_SECONDS = 0.5
 MIDNIGHT_PAUSE_SECONDS = 0.05
 """No share is worth lending for less than this before the day ends."""
 
+TRY_SECONDS = 0.25
+"""How long a replica waits while another one tries whether Google has opened again."""
+
+TRYING = "another call tries whether it is over: {}"
+
 CLOCK_STEP_SECONDS = 5.0
 """A state further than this in the future means that the database's clock was set back."""
 
@@ -101,6 +106,8 @@ def take(
         return state, Refusal(state.cooldown.until - now, state.cooldown.reason, state.cooldown.until)
     wanted = max(1, min(wanted, limits.share_size))
     count = min([wanted, *(window.free(state, limits, now) for window in active(limits))])
+    if count >= 1 and (count := int(min(count, _tries(state)))) < 1:
+        return state, Refusal(TRY_SECONDS, TRYING.format(state.cooldown.reason), now + TRY_SECONDS)
     if count < 1:
         return state, _refusal(state, limits, now, wanted)
     state, share = _lend(state, limits, now, count, holder)
@@ -137,6 +144,11 @@ def waiting(state: BudgetState, limits: Limits, now: float) -> Refusal | None:
     """Until when, and why, nobody could be granted a call; None when somebody could. For who does not want a share."""
     _, answer = take(state, limits, now, 1, "")
     return answer if isinstance(answer, Refusal) else None
+
+
+def went_well(state: BudgetState, seen: Cooldown, count: int) -> BudgetState:
+    """The state once `count` calls went well after `seen`, the closing that their caller knows of."""
+    return replace(state, cooldown=cooldowns.after_good_calls(state.cooldown, seen, count))
 
 
 def succeeded(state: BudgetState, call_sent_at: float) -> BudgetState:
@@ -188,6 +200,14 @@ def all_settled(state: BudgetState, limits: Limits) -> BudgetState:
 def outstanding(state: BudgetState) -> int:
     """Calls on loan."""
     return sum(share.count for share in state.shares)
+
+
+def _tries(state: BudgetState) -> float:
+    """Calls of all replicas that a re-opening still allows at once: one, then one more for each that went well."""
+    if not state.cooldown.streak:
+        return math.inf
+    trying = sum(share.count for share in state.shares if share.granted_at >= state.cooldown.until)
+    return 1 + state.cooldown.good - trying
 
 
 def _lend(state: BudgetState, limits: Limits, now: float, count: int, holder: str) -> tuple[BudgetState, Share]:
