@@ -11,12 +11,15 @@ import structlog
 
 from app.clock import Clock
 from app.store.database import Database, StoreUnavailableError
-from app.store.leadership import lead, step_down
+from app.store.leadership import free_in, lead, step_down
 from app.telemetry.events import Event
 
 LEASE_SECONDS = 3.0
 RENEW_SECONDS = 1.0
-"""A standby asks as often: it leads at the latest 4 s after the leader was last heard of."""
+"""A standby asks as often, and once more when the lease it has seen runs out: a reader waits for that moment."""
+
+SOON_SECONDS = 0.05
+"""Between two looks at a lease that is about to run out."""
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +51,9 @@ class Leadership:
         while True:
             if await self._renew():
                 await self._lead(body)
-            await self._clock.sleep(RENEW_SECONDS)
+                await self._clock.sleep(RENEW_SECONDS)
+            else:
+                await self._clock.sleep(await self._until_next_look())
 
     async def _lead(self, body: Callable[[], Awaitable[None]]) -> None:
         log.info(Event.LEADERSHIP_TAKEN, name=self._name)
@@ -87,6 +92,14 @@ class Leadership:
             log.warning(Event.LEADERSHIP_LOST, name=self._name, cause="another process has taken it")
         self._until = asked_at + LEASE_SECONDS if mine else float("-inf")
         return mine
+
+    async def _until_next_look(self) -> float:
+        try:
+            async with asyncio.timeout(LEASE_SECONDS):
+                free_in_seconds = await self._database.read(free_in, self._name)
+        except (StoreUnavailableError, TimeoutError):
+            return RENEW_SECONDS
+        return min(RENEW_SECONDS, free_in_seconds + SOON_SECONDS)
 
     async def _stop(self, working: "asyncio.Future[None]") -> None:
         """End the body first, and only then let another begin."""

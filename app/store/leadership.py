@@ -32,6 +32,7 @@ def _taking(insert: Callable[..., Any]) -> HotStatement:
 
 
 _take = {"postgresql": _taking(postgresql_insert), "sqlite": _taking(sqlite_insert)}
+_until_free = HotStatement(select(leaders.c.lease_until).where(leaders.c.name == _what))
 _free = HotStatement(delete(leaders).where(leaders.c.name == _what, leaders.c.holder == _who))
 
 
@@ -39,6 +40,12 @@ def lead(transaction: Transaction, name: str, holder: str, seconds: float) -> bo
     """Take the lead in `name`, or keep it, for `seconds` from the transaction's start. False: another's lease runs."""
     values = {"what": name, "who": holder, "now": transaction.now, "until": transaction.now + seconds}
     return _take[transaction.connection.dialect.name].execute(transaction, values).rowcount > 0
+
+
+def free_in(transaction: Transaction, name: str) -> float:
+    """Seconds until the lease in `name` runs out if nobody renews it; 0: it is free."""
+    until: float | None = _until_free.execute(transaction, {"what": name}).scalar()
+    return 0.0 if until is None else max(0.0, until - transaction.now)
 
 
 def step_down(transaction: Transaction, name: str, holder: str) -> None:

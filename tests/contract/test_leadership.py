@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app.store.database import Database, Transaction
-from app.store.leadership import lead, step_down
+from app.store.leadership import free_in, lead, step_down
 from app.store.postgresql import PostgresDatabase
 from app.store.schema import leaders
 from tests.support.clock import ManualClock
@@ -43,6 +43,14 @@ async def test_the_holder_renews_its_lease(database: Database) -> None:
     holder, seconds = await database.read(_lease)
     assert holder == "one"
     assert 200 < seconds <= 300
+
+
+async def test_who_stands_by_learns_when_the_lease_ends(database: Database) -> None:
+    assert await database.read(free_in, WORK) == 0
+    assert await _lead(database, "one")
+    assert 0 < await database.read(free_in, WORK) <= 3
+    await database.write(_let_run_out)
+    assert await database.read(free_in, WORK) == 0
 
 
 async def test_a_lease_that_ran_out_is_anothers_and_its_old_holder_is_refused(database: Database) -> None:

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-from app.leadership import LEASE_SECONDS, Leadership, SteppedDownError
+from app.leadership import LEASE_SECONDS, SOON_SECONDS, Leadership, SteppedDownError
 from app.store.database import Database, StoreUnavailableError
-from app.store.leadership import lead, step_down
+from app.store.leadership import free_in, lead, step_down
 from tests.support.clock import ManualClock, settle_loop
 
 TAKEOVER_SECONDS = 4.0
@@ -23,6 +23,10 @@ class Leases:
         self.holder = ""
         self.until = 0.0
         self.away: set[str] = set()
+
+    async def read(self, work: Any, _name: str) -> float:
+        assert work is free_in
+        return max(0.0, self.until - self.clock.now())
 
     async def write(self, work: Any, _name: str, holder: str, *seconds: float) -> bool:
         if holder in self.away:
@@ -91,6 +95,14 @@ async def test_a_leader_that_stops_in_order_is_followed_within_a_second(case: Ca
     await case.clock.advance(1.0)
     assert len(case.leaders) == 1
     assert case.leaders != [first]
+
+
+async def test_a_dead_leader_is_followed_when_its_lease_ends_and_not_a_look_later(case: Case) -> None:
+    (first,) = case.leaders
+    case.leases.away.add(case.leases.holder)
+    case.leases.until = case.clock.now() + 2.4
+    await case.clock.advance(2.4 + 2 * SOON_SECONDS)
+    assert case.leases.holder != first.leadership._holder
 
 
 async def test_a_leader_cut_off_from_the_store_ends_its_work_before_another_begins(case: Case) -> None:
