@@ -20,6 +20,7 @@ from chaos import mutations
 from chaos.details import details
 from chaos.rounds import KNOWN, by_seed, check, read_script
 from chaos.run import Plan, place, run
+from chaos.servers import ServiceError
 from chaos.verdict import rows, table
 
 KEPT, MISSED, NOT_DONE = 0, 1, 2
@@ -56,6 +57,9 @@ def main(arguments: list[str]) -> int:
                 raise MissedError
     except MissedError:
         return MISSED
+    except (AssertionError, ServiceError, TimeoutError) as error:
+        print(f"The run could not be done: {error}", file=sys.stderr)
+        return NOT_DONE
     return KEPT
 
 

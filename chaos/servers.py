@@ -13,7 +13,9 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT / "scripts"))
 
 from local_services import kafka, postgresql  # noqa: E402 - found through the line above
-from local_services.process import Service, birth_of, launch, wait_until_ready  # noqa: E402
+from local_services.process import Service, ServiceError, birth_of, launch, wait_until_ready  # noqa: E402
+
+__all__ = ["PROJECT", "Server", "ServiceError", "own_kafka", "own_postgresql"]
 
 GONE_WITHIN = 60.0
 LOOK_SECONDS = 0.02
