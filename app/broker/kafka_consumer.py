@@ -231,15 +231,14 @@ class _Member(threading.Thread):
         if not moved:
             return
         offsets = [TopicPartition(self._topic, partition, offset) for partition, offset in moved.items()]
+        self._committed |= moved
         try:
             if asynchronous:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
             else:
                 self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
-            self._warn_of_commit(error.args[0])
-        else:
-            self._committed |= moved
+            self._note_commit(error.args[0], offsets)
 
     def _note_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
         """What Kafka did not take is committed again when it is due next."""

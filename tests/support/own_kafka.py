@@ -39,7 +39,7 @@ class OwnKafka:
         if self._node is None:
             self._node = self._create(None)
         if self._process is None:
-            self._process = kafka.start_node(self._node)
+            self._process = kafka.start_node(self._node, kafka.SHORT_LIVED)
 
     def kill(self) -> None:
         """SIGKILL: the data stays. Twice is once."""
