@@ -40,6 +40,14 @@ async def test_two_holders_share_one_budget(database: Database) -> None:
     assert 4 <= given <= 5
 
 
+async def test_four_replicas_that_ask_at_once_get_no_more_than_there_is(database: Database) -> None:
+    quotas = [_quota(database, f"replica {number}") for number in range(4)]
+    given = await asyncio.gather(*(_permits(quota, 3) for quota in quotas))
+    for quota in quotas:
+        await quota.close()
+    assert 4 <= sum(given) <= 5
+
+
 async def test_a_restart_does_not_refill_a_budget(database: Database) -> None:
     first = _quota(database, "one")
     assert await _permits(first, 4) >= 4

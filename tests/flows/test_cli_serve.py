@@ -118,6 +118,20 @@ async def test_a_job_is_seen_in_the_store_and_over_http_alike(tmp_path: Path) ->
         assert "REVIEW_FETCHER_API_KEY" in refused.err
 
 
+async def test_the_quota_is_seen_in_the_store_and_over_http_alike(tmp_path: Path) -> None:
+    async with serving(tmp_path, API_KEYS=KEY) as service:
+        await submitted(service)
+        limits = []
+        for options in ((), ("--server", service.url)):
+            told = await command(tmp_path, "quota", "--json", *options, REVIEW_FETCHER_API_KEY=KEY)
+            budgets = json.loads(told.out)["budgets"]
+            limits.append([(budget["api"], [window["limit"] for window in budget["windows"]]) for budget in budgets])
+        assert limits == [[(api, [100, 300]) for api in ("accounts", "locations", "reviews")]] * 2
+        refused = await command(tmp_path, "quota", "--server", service.url)
+        assert (refused.code, refused.out) == (ExitCode.FAILED, "")
+        assert "HTTP 401" in refused.err
+
+
 async def test_a_second_service_on_the_same_file_is_refused_in_a_line(tmp_path: Path) -> None:
     async with serving(tmp_path):
         second = await command(tmp_path, "serve", "--port", "0")
