@@ -1,186 +1,364 @@
-"""reviews-raw exactly once: an outbox in PostgreSQL, positions under one lock, the watermark in Kafka's transaction."""
+"""reviews-raw exactly once, on a real Kafka: however the publisher dies, wakes, or finds the topic."""
 
 import asyncio
+import json
+import random
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from itertools import cycle
 
-import asyncpg
 import pytest
-from confluent_kafka import KafkaException
-from sqlalchemy import select, text
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
-from app.models.job import HeldTask, Stage, TaskStatus
-from app.models.review import Account, Location
-from app.models.settlement import Move, Settlement, SettleOptions
-from app.store.database import Transaction
+from app.broker.connection import KafkaConnection, TopicLayout
+from app.broker.transactions import FencedError, OutRecord, TransactionalProducer
+from app.clock import SystemClock
+from app.crash import CrashPoint
+from app.models.events import Topic
+from app.models.settlement import GivenUp
+from app.results.publisher import ReviewPublisher
+from app.store.database import Database
 from app.store.migrate import migrate
 from app.store.postgresql import PostgresDatabase
-from app.store.schema import outbox, reviews
-from app.store.settle import settle
-from tests.support.kafka import create_topic, own_topics, read
-from tests.support.locks import until_somebody_waits
-from tests.support.store import new_job, review, take
-from tests.support.thin_publisher import Fate, Page, ThinPublisher, create_head, pages_after, stamp
+from app.store.published import accept_any_topic
+from tests.support.announcing import held_locations, settle_page, stored_reviews, walk_all
+from tests.support.kafka import SECONDS, own_topics
+from tests.support.publishing import Site, decoded, running, send_all, until
+from tests.support.service import ROOT
+from tests.support.store import review
 
-pytestmark = pytest.mark.postgresql
+pytestmark = pytest.mark.kafka
 
-OPTIONS = SettleOptions(announce=True, token_wait=3600.0)
 LOCATIONS = 12
 PAGES = 8
-EVERYTHING = 1_000_000
+
+CRASHES = (
+    CrashPoint.POSITIONS_STAMPED,
+    CrashPoint.BATCH_PRODUCED,
+    CrashPoint.BATCH_UNCOMMITTED,
+    CrashPoint.BATCH_COMMITTED,
+)
+
+
+@asynccontextmanager
+async def _site(store: Database, bootstrap_servers: str) -> AsyncIterator[Site]:
+    async with own_topics(bootstrap_servers) as prefix:
+        site = Site(store, bootstrap_servers, prefix)
+        await site.create_topics()
+        yield site
 
 
 @pytest.fixture
-async def store(postgresql_database: str) -> AsyncIterator[PostgresDatabase]:
-    opened = PostgresDatabase(postgresql_database)
-    await opened.start()
-    await opened.write(migrate)
-    await opened.write(create_head)
-    yield opened
-    await opened.close()
+async def any_site(database: Database, kafka_bootstrap_servers: str) -> AsyncIterator[Site]:
+    """Over both stores."""
+    async with _site(database, kafka_bootstrap_servers) as site:
+        yield site
 
 
-async def _tasks(store: PostgresDatabase, number: int = LOCATIONS) -> list[HeldTask]:
-    """A job with so many locations, all their tasks held."""
-    await new_job(store)
-    (accounts,) = await take(store, Stage.ACCOUNTS)
-    account = [Account("accounts/1", "Shops")]
-    await store.write(settle, Settlement(accounts, Move(TaskStatus.DONE), page=True, accounts=account), OPTIONS)
-    (listing,) = await take(store, Stage.LOCATIONS)
-    places = [Location(f"locations/{place}", "Shop", None, None, True) for place in range(number)]
-    await store.write(settle, Settlement(listing, Move(TaskStatus.DONE), page=True, locations=places), OPTIONS)
-    return await take(store, Stage.REVIEWS)
+@pytest.fixture
+async def site(postgresql_database: str, kafka_bootstrap_servers: str) -> AsyncIterator[Site]:
+    store = PostgresDatabase(postgresql_database)
+    await store.start()
+    await store.write(migrate)
+    async with _site(store, kafka_bootstrap_servers) as made:
+        yield made
+    await store.close()
 
 
-async def _walk(store: PostgresDatabase, task: HeldTask) -> list[int]:
-    """Settle all pages of a location, each half of what the page before held; how many reviews of each were new."""
-    new = []
-    for page in range(PAGES):
-        found = [review(f"{number}") for number in range(5 * page, 5 * page + 10)]
-        going_on = Settlement(task, Move(TaskStatus.HELD, f"page-{page}"), page=True, reviews=found)
-        settled = await store.write(settle, going_on, OPTIONS)
-        task.version = settled.version
-        new.append(settled.new_reviews)
-    return new
+async def _settle(site: Site, *review_ids: str) -> None:
+    """A page of a new location of a new job."""
+    (task,) = await held_locations(site.store, 1)
+    await settle_page(site.store, task, [review(review_id) for review_id in review_ids])
 
 
-async def _walk_all(store: PostgresDatabase, tasks: list[HeldTask]) -> list[list[int]]:
-    return await asyncio.gather(*(_walk(store, task) for task in tasks))
+async def _ids(site: Site) -> list[str]:
+    return sorted(key.rpartition("/")[2] for key in (await site.keys()).elements())
 
 
-def _all_reviews(transaction: Transaction) -> Counter[str]:
-    rows = transaction.connection.execute(select(reviews.c.location_no, reviews.c.review_id))
-    return Counter(f"{location}/{review_id}" for location, review_id in rows)
+async def test_each_review_is_published_once_while_pages_are_settled(any_site: Site) -> None:
+    walking = asyncio.create_task(walk_all(any_site.store, await held_locations(any_site.store, LOCATIONS), PAGES))
+    async with running(any_site.publisher()) as publishing:
+        await walking
+        await until(any_site.all_sent, publishing)
+    published = await any_site.keys()
+    assert published == await any_site.store.read(stored_reviews)
+    assert set(published.values()) == {1}
 
 
-async def _published(bootstrap_servers: str, topic: str) -> Counter[str]:
-    messages = await read(bootstrap_servers, topic)
-    return Counter((message.key() or b"").decode() for message in messages)
+class Replica:
+    """A publisher in a process of its own, which dies as by kill -9 when it comes to its crash point."""
 
+    def __init__(self, process: Process) -> None:
+        self.process = process
 
-def _stamped_pages(transaction: Transaction) -> list[Page]:
-    stamp(transaction)
-    return pages_after(transaction, 0, EVERYTHING)
-
-
-async def test_an_outbox_row_names_exactly_the_new_rows_of_its_page(store: PostgresDatabase) -> None:
-    new = await _walk_all(store, await _tasks(store))
-    pages = await store.write(_stamped_pages)
-    assert Counter(len(page.reviews) for page in pages) == Counter(number for walk in new for number in walk)
-    announced = Counter(f"{place}/{review_id}" for page in pages for place, review_id in page.reviews)
-    assert announced == await store.read(_all_reviews)
-    assert set(announced.values()) == {1}
-
-
-async def test_review_numbers_are_drawn_one_by_one(store: PostgresDatabase) -> None:
-    """Were they handed to connections in blocks, the range of one page could hold a row of the location's next."""
-
-    def cache(transaction: Transaction) -> int:
-        sequence = (
-            "SELECT seqcache FROM pg_sequence WHERE seqrelid = pg_get_serial_sequence('reviews', 'seq')::regclass"
+    @classmethod
+    async def start(cls, site: Site, database: str, crash_at: str | None, *, stands_by: bool) -> "Replica":
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.support.publisher_process", stdin=PIPE, stdout=PIPE, cwd=ROOT
         )
-        return int(transaction.connection.execute(text(sequence)).scalar_one())
+        settings = {
+            "database": database,
+            "kafka": site.bootstrap_servers,
+            "prefix": site.prefix,
+            "crash_at": crash_at,
+            "stands_by": stands_by,
+        }
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(settings).encode() + b"\n")
+        await process.stdin.drain()
+        return cls(process)
 
-    assert await store.read(cache) == 1
+    async def leads(self) -> None:
+        assert self.process.stdout is not None
+        async with asyncio.timeout(60):
+            while (line := await self.process.stdout.readline()) != b"leads\n":
+                assert line, "it ended before it led"
 
+    async def said(self) -> bytes:
+        """What it has printed by its end, which this is."""
+        await self.end()
+        assert self.process.stdout is not None
+        return await self.process.stdout.read()
 
-async def test_positions_follow_visibility_where_ids_do_not(store: PostgresDatabase, postgresql_database: str) -> None:
-    (early,) = await _tasks(store, 1)
-    (late,) = await _tasks(store, 1)
-    other = await asyncpg.connect(postgresql_database)
-    transaction = other.transaction()
-    await transaction.start()
-    await other.execute("SELECT 1 FROM jobs WHERE id = $1 FOR UPDATE", early.job_id)
-    page = Settlement(early, Move(TaskStatus.HELD, "next"), page=True, reviews=[review("early")])
-    settling = asyncio.create_task(store.write(settle, page, OPTIONS))
-    await until_somebody_waits(other)
-    page = Settlement(late, Move(TaskStatus.HELD, "next"), page=True, reviews=[review("late")])
-    await store.write(settle, page, OPTIONS)
-    first = await store.write(_stamped_pages)
-    await transaction.commit()
-    await other.close()
-    await settling
-    both = await store.write(_stamped_pages)
-    assert [[review_id for _, review_id in page.reviews] for page in first] == [["late"]]
-    assert [[review_id for _, review_id in page.reviews] for page in both] == [["late"], ["early"]]
+    async def died(self) -> None:
+        async with asyncio.timeout(60):
+            assert await self.process.wait() == -signal.SIGKILL
 
-    def positions_by_id(transaction: Transaction) -> list[int]:
-        return list(transaction.connection.execute(select(outbox.c.position).order_by(outbox.c.id)).scalars())
-
-    assert await store.read(positions_by_id) == [2, 1], "a cursor over ids would never have seen the early page"
-
-
-@pytest.mark.kafka
-async def test_each_review_is_published_once_however_the_publisher_dies(
-    store: PostgresDatabase, kafka_bootstrap_servers: str
-) -> None:
-    async with own_topics(kafka_bootstrap_servers) as prefix:
-        topic = f"{prefix}reviews-raw"
-        await create_topic(kafka_bootstrap_servers, topic)
-        walking = asyncio.create_task(_walk_all(store, await _tasks(store)))
-        reached = await _publish_with_every_fate(store, kafka_bootstrap_servers, topic, walking)
-        assert set(reached) == set(Fate)
-        published = await _published(kafka_bootstrap_servers, topic)
-        assert published == await store.read(_all_reviews)
-        assert set(published.values()) == {1}
+    async def end(self) -> None:
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
 
 
-async def _publish_with_every_fate(
-    store: PostgresDatabase, bootstrap_servers: str, topic: str, walking: "asyncio.Task[list[list[int]]]"
-) -> Counter[Fate]:
-    """Publish until the walk is over and nothing is left; every life ends with its batch, some of them badly."""
-    reached: Counter[Fate] = Counter()
-    fates = cycle(Fate)
-    while True:
-        over = walking.done()
-        publisher = ThinPublisher(store, bootstrap_servers, topic, topic)
-        await publisher.start()
-        fate = next(fates)
-        published = await publisher.publish(16, fate)
-        publisher.close()
-        if published:
-            reached[fate] += 1
-        elif over:
-            await walking
-            return reached
+@asynccontextmanager
+async def _replica(
+    site: Site, database: str, crash_at: str | None = None, *, stands_by: bool = True
+) -> AsyncIterator[Replica]:
+    replica = await Replica.start(site, database, crash_at, stands_by=stands_by)
+    try:
+        yield replica
+    finally:
+        await replica.end()
 
 
-@pytest.mark.kafka
-async def test_a_publisher_that_wakes_after_another_took_its_place_commits_nothing(
-    store: PostgresDatabase, kafka_bootstrap_servers: str
-) -> None:
-    await _walk_all(store, await _tasks(store))
-    async with own_topics(kafka_bootstrap_servers) as prefix:
-        topic = f"{prefix}reviews-raw"
-        await create_topic(kafka_bootstrap_servers, topic)
-        stopped, successor = (ThinPublisher(store, kafka_bootstrap_servers, topic, topic) for _ in range(2))
-        await stopped.start()
-        await stopped.publish(9, Fate.KILLED_BEFORE_ITS_COMMIT)
-        await successor.start()
-        assert await successor.publish(EVERYTHING) == LOCATIONS * PAGES
-        with pytest.raises(KafkaException, match="FENCED"):
-            await stopped.wake_and_commit()
-        assert await _published(kafka_bootstrap_servers, topic) == await store.read(_all_reviews)
-        stopped.close()
-        successor.close()
+async def test_each_review_is_published_once_however_the_publisher_dies(site: Site, postgresql_database: str) -> None:
+    """Killed at each step in turn, and the next begins at once; the walk goes on meanwhile."""
+    tasks = await held_locations(site.store, LOCATIONS)
+    for death, point in zip(range(2 * len(CRASHES)), cycle(CRASHES), strict=False):
+        walking = [settle_page(site.store, task, [review(f"{death}-{n}") for n in range(10)]) for task in tasks]
+        async with _replica(site, postgresql_database, f"{point}:1", stands_by=False) as replica:
+            await asyncio.gather(*walking)
+            await replica.died()
+    await send_all(site)
+    published = await site.keys()
+    assert published == await site.store.read(stored_reviews)
+    assert Counter(published.values()) == {1: 2 * len(CRASHES) * LOCATIONS * 10}
+
+
+async def test_a_publisher_whose_place_was_taken_ends_as_fenced_and_doubles_nothing(site: Site) -> None:
+    await _settle(site, "0")
+    old = asyncio.create_task(site.publisher().run())
+    await until(site.all_sent, old)
+    async with running(site.publisher()) as new:
+        pages = 1
+        while not old.done():
+            await _settle(site, f"{pages}")
+            pages += 1
+            await until(site.all_sent, new)
+    with pytest.raises(FencedError):
+        old.result()
+    assert Counter(await _ids(site)) == {f"{page}": 1 for page in range(pages)}
+
+
+async def test_a_zombie_that_wakes_within_its_transaction_commits_nothing(site: Site, postgresql_database: str) -> None:
+    """SIGSTOP before the commit, a successor sends the same, SIGCONT."""
+    await _settle(site, "a", "b")
+    producer = _producer(site)
+    await producer.start()
+    await asyncio.to_thread(_open_transaction, producer, site)
+    await send_all(site)
+    with pytest.raises(FencedError):
+        await producer.send([], 9)
+    await producer.close()
+    assert await _ids(site) == ["a", "b"]
+    assert await site.reached() == 1
+
+
+def _producer(site: Site) -> TransactionalProducer:
+    connection = KafkaConnection(site.bootstrap_servers)
+    return TransactionalProducer(connection, site.group, site.topic, TopicLayout(), SystemClock())
+
+
+def _open_transaction(producer: TransactionalProducer, site: Site) -> None:
+    """As if it had been stopped between a message and the commit."""
+    inner = producer._producer
+    assert inner is not None
+    inner.begin_transaction()
+    inner.produce(site.topic, b"zombie", b"zombie")
+    inner.flush(SECONDS)
+
+
+async def test_a_standby_never_disturbs_the_leader(site: Site, postgresql_database: str) -> None:
+    """Had the second replica touched the transactional id, the first would have been fenced, and led anew."""
+    async with _replica(site, postgresql_database) as first:
+        await first.leads()
+        async with _replica(site, postgresql_database) as second:
+            for page in range(4):
+                await _settle(site, f"{page}")
+                await until(site.all_sent)
+            assert b"leads" not in await second.said()
+        assert b"leads" not in await first.said(), "it led from the beginning to the end"
+    assert await _ids(site) == ["0", "1", "2", "3"]
+
+
+async def test_readers_do_not_wait_long_for_a_publisher_that_was_killed(site: Site, postgresql_database: str) -> None:
+    """Killed within a transaction; the lease has to run out before the standby ends it."""
+    await _settle(site, "a")
+    async with _replica(site, postgresql_database, f"{CrashPoint.BATCH_UNCOMMITTED}:1") as leader:
+        await leader.leads()
+        async with _replica(site, postgresql_database) as standby:
+            await leader.died()
+            began = asyncio.get_running_loop().time()
+            await standby.leads()
+            await until(lambda: _is_readable(site, 1))
+            stall = asyncio.get_running_loop().time() - began
+    assert await _ids(site) == ["a"]
+    assert stall <= 5.0
+
+
+async def _is_readable(site: Site, number: int) -> bool:
+    return len(await site.messages()) >= number
+
+
+async def test_after_an_idle_week_the_copy_in_the_store_goes_on(site: Site) -> None:
+    await _settle(site, "a")
+    await send_all(site)
+    admin = AdminClient({"bootstrap.servers": site.bootstrap_servers})
+    await asyncio.to_thread(admin.delete_consumer_groups([site.group])[site.group].result, SECONDS)
+    assert await site.reached() == 0
+    async with running(site.publisher()) as publishing:
+        await until(lambda: _has_reached(site, 1), publishing)
+        await _settle(site, "b")
+        await until(site.all_sent, publishing)
+    assert await _ids(site) == ["a", "b"]
+
+
+async def _has_reached(site: Site, position: int) -> bool:
+    return await site.reached() == position
+
+
+async def test_a_topic_that_was_made_anew_stops_publishing_until_somebody_decides(site: Site) -> None:
+    await _settle(site, "a")
+    await send_all(site)
+    await _wipe(site)
+    await _settle(site, "b")
+    publisher = site.publisher()
+    async with running(publisher) as publishing:
+        await until(lambda: _has_problem(publisher, "deleted and made anew"), publishing)
+        assert await _ids(site) == []
+        await site.store.write(accept_any_topic)
+        await until(site.all_sent, publishing)
+        assert publisher.problem is None, "without a restart"
+    assert await _ids(site) == ["b"]
+
+
+async def test_a_topic_that_is_made_anew_under_a_running_publisher_is_noticed(site: Site) -> None:
+    publisher = site.publisher()
+    await _settle(site, "a")
+    async with running(publisher) as publishing:
+        await until(site.all_sent, publishing)
+        await _wipe(site)
+        await until(lambda: _has_problem(publisher, "review-fetcher republish --everything"), publishing)
+
+
+async def _wipe(site: Site) -> None:
+    admin = AdminClient({"bootstrap.servers": site.bootstrap_servers})
+    await asyncio.to_thread(admin.delete_topics([site.topic])[site.topic].result, SECONDS)
+    await site.create_topics()
+
+
+async def _has_problem(publisher: ReviewPublisher, words: str) -> bool:
+    await asyncio.sleep(0)
+    return words in (publisher.problem or "")
+
+
+async def test_a_store_restored_from_a_backup_stops_until_somebody_decides(site: Site) -> None:
+    """Kafka has a position that this store has never given out."""
+    await _settle(site, "a")
+    await send_all(site)
+    producer = _producer(site)
+    await producer.start()
+    await producer.send([OutRecord(site.topic, b"locations/0/reviews/lost", b"{}", [])], 7)
+    await producer.close()
+    await _settle(site, "b")
+    publisher = site.publisher()
+    async with running(publisher) as publishing:
+        await until(lambda: _has_problem(publisher, "restored from a backup"), publishing)
+        await site.store.write(accept_any_topic)
+        await until(site.all_sent, publishing)
+    assert await _ids(site) == ["a", "b", "lost"]
+    assert await site.reached() == 8
+
+
+async def test_a_record_that_kafka_refuses_for_its_size_is_not_dropped(site: Site) -> None:
+    """Nothing of its transaction appears, it is told what is wrong, and all of it goes once the topic takes it."""
+    await _settle(site, "small")
+    (task,) = await held_locations(site.store, 1)
+    huge = '{"comment":"' + random.Random(1).randbytes(200_000).hex() + '"}'
+    await settle_page(site.store, task, [review("huge")._replace(raw=huge.encode())])
+    await _limit(site, 100_000)
+    publisher = site.publisher()
+    async with running(publisher) as publishing:
+        await until(lambda: _has_problem(publisher, "too large"), publishing)
+        assert await _ids(site) == []
+        assert await site.reached() == 0
+        await _limit(site, 2_000_000)
+        await until(site.all_sent, publishing)
+        assert publisher.problem is None
+    assert await _ids(site) == ["huge", "small"]
+
+
+async def _limit(site: Site, most_bytes: int) -> None:
+    setting = ConfigEntry("max.message.bytes", str(most_bytes), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, site.topic, incremental_configs=[setting])
+    admin = AdminClient({"bootstrap.servers": site.bootstrap_servers})
+    await asyncio.to_thread(admin.incremental_alter_configs([resource])[resource].result, SECONDS)
+
+
+async def test_a_stop_leaves_the_store_knowing_how_far_it_came(site: Site) -> None:
+    await _settle(site, "a")
+    async with running(site.publisher()) as publishing:
+        await until(lambda: _has_reached(site, 1), publishing)
+    assert await site.all_sent()
+
+
+async def test_a_transaction_left_open_is_aborted_by_the_next_start(site: Site) -> None:
+    left = _producer(site)
+    await left.start()
+    await asyncio.to_thread(_open_transaction, left, site)
+    successor = _producer(site)
+    reached = await successor.start()
+    assert reached.position is None
+    await successor.send([OutRecord(site.topic, b"k", b"{}", [])], 3)
+    assert (await successor.start()).position == 3
+    assert [message.key() for message in await site.messages()] == [b"k"]
+    await left.close()
+    await successor.close()
+
+
+async def test_dead_letters_go_to_their_topic_in_the_same_transactions(site: Site) -> None:
+    (task,) = await held_locations(site.store, 1, tenant="acme")
+    item = GivenUp("review", "locations/0/reviews/huge", "too_large", "It has 1 MB.")
+    await settle_page(site.store, task, [review("a")], [item])
+    await send_all(site)
+    (message,) = await site.messages(Topic.DEAD_LETTERS)
+    envelope = decoded(message)
+    assert envelope["topic"] == "review-fetcher-dlq"
+    assert message.key() == f"acme/{task.job_id}".encode()
+    assert envelope["message"]["cause"] == "too_large"
+    assert dict(message.headers() or [])["cause"] == b"too_large"
+    assert [message.key() for message in await site.messages()] == [b"acme/locations/0/reviews/a"]
