@@ -7,6 +7,7 @@ right to work (the claim and its lease), the quota, the translation of Google's 
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Protocol, TypeVar, assert_never
 
@@ -20,7 +21,7 @@ from app.google.errors import ErrorKind, GoogleAPIError
 from app.limits.permits import LONGEST_WAIT_SECONDS, Api, Permit, Wait
 from app.limits.quota import SharedQuota
 from app.limits.spent import SpentBudgets
-from app.models.job import DEFAULT_PROJECT, HeldTask, Problem, Stage, TaskStatus
+from app.models.job import DEFAULT_PROJECT, HeldTask, Problem, Stage, TaskStatus, Work
 from app.models.settlement import Settled, Settlement, SettleOptions
 from app.pipeline import refusals
 from app.pipeline.leases import LEASE_SECONDS, LeaseKeeper
@@ -79,7 +80,7 @@ class WorkerOptions:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What all workers share. `wake`: tasks are due, or there is room for more; `announce`: there is news to publish."""
+    """What all workers share. `wake`: tasks are due, or there is room; `announce`: there is news to publish."""
 
     database: Database
     broker: Broker
@@ -171,10 +172,22 @@ class Worker(ABC, Generic[Page]):
         self.tools.wake()
         for delivery in deliveries:
             task = held.pop(delivery.work.task_id, None)
-            if task is None:
-                self._consumer.acknowledge(delivery)
-            else:
+            if task is not None and self._is_meant(task, delivery.work):
                 self._begin(task, delivery)
+                continue
+            if task is not None:
+                await self._refuse(task)
+            self._consumer.acknowledge(delivery)
+
+    def _is_meant(self, task: HeldTask, work: Work) -> bool:
+        """A message can name any task: one of another stage would be read as what it is not."""
+        return (task.stage, task.tenant, task.job_id) == (self.stage, work.tenant, work.job_id)
+
+    async def _refuse(self, task: HeldTask) -> None:
+        """A forged message claimed it: it waits again, for its own message."""
+        log.warning(Event.WORK_FORGED, stage=self.stage, task_id=task.task_id, job_id=task.job_id)
+        with suppress(StoreUnavailableError):  # its lease runs out
+            await self._let_go([(task.task_id, task.version)])
 
     async def _claim(self, deliveries: Sequence[Delivery]) -> list[HeldTask]:
         wanted = list({(delivery.work.task_id, delivery.work.version) for delivery in deliveries})

@@ -28,6 +28,7 @@ class Event(StrEnum):
     TASK_NOT_GIVEN_BACK = "task.not_given_back"
     ITEM_GIVEN_UP = "item.given_up"
     TASKS_RECLAIMED = "tasks.reclaimed"
+    WORK_FORGED = "work.forged"
     SETTLE_DROPPED = "settle.dropped"
     DEAD_LETTERS_REDRIVEN = "dead_letters.redriven"
 

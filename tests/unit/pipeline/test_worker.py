@@ -1,6 +1,7 @@
 """The loop of a worker: claims, permits, pages, room for others, and an orderly stop."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from app.google.errors import ErrorKind
 from app.google.pages import AccountsPage, ReviewsPage, TokenInfo
 from app.limits.permits import Wait
-from app.models.job import DEFAULT_PROJECT, HeldTask, Stage, TaskStatus
+from app.models.job import DEFAULT_PROJECT, HeldTask, Stage, TaskStatus, Work
 from app.models.settlement import Move, Settled
 from app.pipeline.worker import MOST_CRASHES, TokenUnreadableError
 from app.store.database import StoreUnavailableError
@@ -30,6 +31,34 @@ async def test_an_old_copy_of_a_message_calls_nobody() -> None:
     old = work_of(task)._replace(version=0)
     await bench.settlements(1, old, old)
     assert bench.google.asked == [("accounts/1", "locations/1", None)]
+
+
+@pytest.mark.parametrize(
+    "forged", [work_of(held())._replace(job_id="job-9"), work_of(held())._replace(tenant="tenant-9")]
+)
+async def test_a_message_that_names_another_jobs_task_calls_nobody(forged: Work) -> None:
+    bench = Bench(Stage.REVIEWS, ScriptedGoogle(), ListeningStore(held()))
+    await _take_until_let_go(bench, forged)
+    assert bench.google.asked == []
+
+
+async def test_a_message_on_another_stages_topic_calls_nobody() -> None:
+    bench = Bench(Stage.REVIEWS, ScriptedGoogle(), ListeningStore(replace(held(), stage=Stage.ACCOUNTS)))
+    await _take_until_let_go(bench, work_of(held()))
+    assert bench.google.asked == []
+
+
+async def _take_until_let_go(bench: Bench, forged: Work) -> None:
+    """The task that a forged message claimed goes back under the version of its claim."""
+    running = asyncio.create_task(bench.worker.run())
+    await bench.broker.publish([forged])
+    async with asyncio.timeout(10):
+        while not bench.store.let_go:
+            await settle_loop()
+    await bench.worker.stop(5)
+    await running
+    assert bench.store.let_go == [[(held().task_id, held().version)]]
+    assert bench.store.settlements == []
 
 
 async def test_a_task_goes_on_page_after_page_under_the_version_of_each_settle() -> None:
