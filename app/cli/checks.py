@@ -150,7 +150,7 @@ async def _of_the_store(settings: Settings) -> AsyncIterator[Finding]:
     try:
         async with asyncio.timeout(STORE_SECONDS):
             await database.start()
-            for check in (_store, _budgets, _api_keys):
+            for check in (tables, _budgets, _api_keys):
                 yield await check(settings, database)
     except SchemaTooNewError as error:
         yield Finding("store", Health.BROKEN, str(where), str(error))
@@ -166,7 +166,8 @@ def _mend_store(where: SqliteFile | PostgresqlServer) -> str:
     return f"may the service read and write {where.path} and its directory, and is it a database of this service?"
 
 
-async def _store(_settings: Settings, database: Database) -> Finding:
+async def tables(_settings: Settings, database: Database) -> Finding:
+    """Which server it is, and whether its tables are this version's."""
     version = await database.version()
     text = f"{version}, revision {await database.read(revision)}"
     name, _, number = version.partition(" ")

@@ -6,7 +6,7 @@ import resource
 import shutil
 import socket
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pytest
 
@@ -15,6 +15,7 @@ from app.cli.checks import disk, misspelled, open_files, sealing_key
 from app.cli.findings import Health
 from app.cli.process_checks import roles
 from app.config import load_settings
+from app.store.database import Database
 from tests.unit.cli.conftest import Outcome, Run
 
 
@@ -85,6 +86,22 @@ def test_a_store_is_read_with_its_revision_and_quota(run: Run) -> None:
     assert ended.code == 0
     assert "revision 0002" in findings(ended)["store"]["found"]
     assert findings(ended)["quota"]["found"] == "nothing spent yet"
+
+
+class OldServer:
+    """A PostgreSQL that nobody tests any more."""
+
+    async def version(self) -> str:
+        return "PostgreSQL 14.9"
+
+    async def read(self, _work: object) -> str:
+        return "0001"
+
+
+async def test_a_database_server_that_is_too_old_is_noticed() -> None:
+    finding = await checks.tables(load_settings(), cast(Database, OldServer()))
+    assert finding.health is Health.WARNING
+    assert finding.mend == "PostgreSQL 15 is the oldest that is tested"
 
 
 def test_a_database_server_that_is_away_is_broken(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
