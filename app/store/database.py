@@ -9,17 +9,16 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-import asyncpg
 from sqlalchemy import ClauseElement, Connection, CursorResult, Dialect, IteratorResult, Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.util import await_only
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Work = TypeVar("Work", bound=Callable[..., Any])
 
 
 class StoreUnavailableError(Exception):
@@ -59,6 +58,10 @@ class Transaction:
     def run(self, statement: str, values: tuple[Any, ...]) -> CursorResult[*tuple[Any, ...]] | Rows:
         """A statement in the database's own words, its parameters by position."""
         return self.connection.exec_driver_sql(statement, values)
+
+    def fetch(self, statement: str, values: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
+        """The rows of `run`, all of them."""
+        return self.run(statement, values).all()
 
     def insert_ignore(self, table: Table, rows: Sequence[dict[str, Any]]) -> int:
         """Insert rows, in the given order, leaving out those whose unique key is taken. Returns how many were new."""
@@ -137,23 +140,15 @@ class HotStatement:
 
     def execute(self, transaction: Transaction, values: Mapping[str, Any]) -> CursorResult[*tuple[Any, ...]] | Rows:
         """`values` by the names of the statement's parameters."""
-        return transaction.connection.exec_driver_sql(*self._bound(transaction.connection.dialect, values))
+        return transaction.run(*self._bound(transaction, values))
 
     def fetch(self, transaction: Transaction, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        """The rows of `execute`, for many of them: asyncpg's own, where SQLAlchemy's cost 5 µs more each."""
-        connection = transaction.connection
-        if connection.dialect.name != "postgresql":
-            return self.execute(transaction, values).all()
-        text, parameters = self._bound(connection.dialect, values)
-        driver: asyncpg.Connection = connection.connection.driver_connection
-        try:
-            rows: list[Sequence[Any]] = await_only(driver.fetch(text, *parameters))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise StoreUnavailableError(f"PostgreSQL: {error}") from error
-        return rows
+        """The rows of `execute`, for many of them: the driver's own, where SQLAlchemy's cost 5 µs more each."""
+        return transaction.fetch(*self._bound(transaction, values))
 
-    def _bound(self, dialect: Dialect, values: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
+    def _bound(self, transaction: Transaction, values: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
         """The statement and its parameters, as the driver takes them."""
+        dialect = transaction.connection.dialect
         text, names, constants = self._compiled.get(dialect.name) or self._compile(dialect)
         return text, tuple(values[name] if name in values else constants[name] for name in names)
 
@@ -165,24 +160,18 @@ class HotStatement:
         return self._compiled[dialect.name]
 
 
-class Mark(Protocol[P]):
-    """A decorator that leaves the work as it is."""
-
-    def __call__(self, work: Callable[Concatenate[Transaction, P], T]) -> Callable[Concatenate[Transaction, P], T]: ...
-
-
 _TOGETHER = "commits_together"
 _LONG = "takes_long"
 
 
-def commits_together(key: Callable[P, str]) -> "Mark[P]":
+def commits_together(key: Callable[..., str]) -> Callable[[Work], Work]:
     """Marks work that runs so often, and waits so much for the same rows, that units of it best share a transaction.
 
     `key` takes the arguments of the work. Units of one key fight for the same rows; units of several keys run in the
     order of their keys, so that two processes that do so never wait for each other in a circle.
     """
 
-    def mark(work: Callable[Concatenate[Transaction, P], T]) -> Callable[Concatenate[Transaction, P], T]:
+    def mark(work: Work) -> Work:
         vars(work)[_TOGETHER] = key
         return work
 
@@ -195,7 +184,7 @@ def key_of(work: Callable[..., Any]) -> Callable[..., str] | None:
     return key
 
 
-def takes_long(work: Callable[Concatenate[Transaction, P], T]) -> Callable[Concatenate[Transaction, P], T]:
+def takes_long(work: Work) -> Work:
     """Marks work that no deadline may cut off: a migration of large tables, or the wait for another's."""
     vars(work)[_LONG] = True
     return work

@@ -8,7 +8,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import delete, insert, inspect, select, text
 
-from app.store.database import Transaction
+from app.store.database import Transaction, takes_long
 from app.store.schema import schema_compatibility
 
 _LOCK = 0x52657669
@@ -20,6 +20,7 @@ class SchemaTooNewError(Exception):
     version, or restore a backup."""
 
 
+@takes_long
 def migrate(transaction: Transaction) -> str:
     """Upgrade to this code's newest revision, and return the database's. Raises SchemaTooNewError.
 

@@ -1,18 +1,37 @@
 """The store in PostgreSQL: each unit of work in one transaction of asyncpg, by SQLAlchemy's bridge to plain code."""
 
+import asyncio
+import random
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import asyncpg
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as NoConnectionFreeError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
-from app.store.database import StoreBusyError, StoreUnavailableError, Transaction, is_away, postgresql_time
+from app.store.database import StoreBusyError, StoreUnavailableError, Transaction, key_of, may_take_long
+from app.store.lanes import Lanes
+from app.store.postgresql_errors import may_start_over, told
+from app.store.postgresql_transaction import transact
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+CONNECT_SECONDS = 4.0
+"""A server that does not answer for so long is away. POST answers within 10 s and readiness within 5 s."""
+
+STARTS = 5
+"""How often work is begun that the server undid for another's sake, or whose connection broke before its COMMIT."""
+
+FIRST_PAUSE_SECONDS = 0.01
+CLOSE_SECONDS = 2.0
+
+_SESSION = {"application_name": "review-fetcher", "idle_in_transaction_session_timeout": "10s"}
+"""A process that is frozen within a transaction must not keep the rows of a job from all others for ever."""
 
 _ALONE = 0x616C6F6E65
 """The key of the advisory lock that a lone service holds; it ends with the connection, and so with the process."""
@@ -25,69 +44,144 @@ class PostgresDatabase:
     its start it takes back all tasks that are out, and another one's would be fetched twice.
     """
 
-    def __init__(self, url: str, *, connections: int = 10, exclusive: bool = False, patience: float = 30.0) -> None:
-        """`patience`: seconds for which a transaction waits until one of the `connections` is free."""
-        self._url = make_url(url).set(drivername="postgresql+asyncpg")
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections: int = 10,
+        exclusive: bool = False,
+        patience: float = 4.0,
+        deadline: float = 12.0,
+    ) -> None:
+        """`patience`: seconds for which a transaction waits until one of the `connections` is free.
+
+        `deadline`: seconds after which work that has not ended is cut off, and the server taken for away.
+        """
+        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._connections = connections
         self._exclusive = exclusive
         self._patience = patience
+        self._deadline = deadline
         self._engine: AsyncEngine | None = None
-        self._alone: AsyncConnection | None = None
+        self._lanes = Lanes(self._limited)
+        self._alone: asyncpg.Connection | None = None
 
     async def start(self) -> None:
         if self._engine is None:
-            self._engine = create_async_engine(
-                self._url,
-                pool_size=self._connections + self._exclusive,
-                max_overflow=0,
-                pool_timeout=self._patience,
-                pool_pre_ping=True,
-                hide_parameters=True,
-            )
-        await self.version()
-        if self._exclusive and self._alone is None:
-            await self._be_alone(self._engine)
-
-    async def _be_alone(self, engine: AsyncEngine) -> None:
-        connection = await engine.connect()
-        lock = await connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_ALONE})")
-        if not lock.scalar_one():
-            await connection.close()
-            raise StoreBusyError(StoreBusyError.__doc__)
-        await connection.commit()
-        self._alone = connection
+            self._engine = self._new_engine()
+        await self.check()
 
     async def close(self) -> None:
+        await self._lanes.close(CLOSE_SECONDS)
         if self._alone is not None:
-            await self._alone.close()
+            self._alone.terminate()
             self._alone = None
-        if self._engine is not None:
-            await self._engine.dispose()
-            self._engine = None
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.dispose()
 
     async def write(self, work: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._run(work, *args, **kwargs)
+        key = key_of(work)
+        if key is None:
+            return await self.read(work, *args, **kwargs)
+        if self._engine is None:
+            raise StoreUnavailableError("The store is closed.")
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await self._lanes.run(key(*args, **kwargs), partial(_call, work, args, kwargs))
+        except TimeoutError as error:
+            raise self._late() from error
 
     async def read(self, work: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._run(work, *args, **kwargs)
+        unit = partial(_call, work, args, kwargs)
+        return await (self._run(unit) if may_take_long(work) else self._limited(unit))
 
     async def version(self) -> str:
         return await self.read(_version)
 
-    async def _run(self, work: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def check(self) -> None:
+        await self.version()
+        if self._exclusive:
+            await self._be_alone()
+
+    async def _be_alone(self) -> None:
+        """The lock goes with its connection: a service that lost it takes it again, unless another was faster."""
+        try:
+            if self._alone is not None and not self._alone.is_closed():
+                await self._alone.execute("SELECT 1", timeout=CONNECT_SECONDS)
+                return
+            self._alone = await self._locked()
+        except Exception as error:
+            if self._alone is not None:
+                self._alone.terminate()
+            raise told(error) from error
+
+    async def _locked(self) -> asyncpg.Connection:
+        connection = await self._connect()
+        try:
+            if not await connection.fetchval(f"SELECT pg_try_advisory_lock({_ALONE})", timeout=CONNECT_SECONDS):
+                raise StoreBusyError(StoreBusyError.__doc__)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    async def _limited(self, work: Callable[[Transaction], T]) -> T:
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await self._run(work)
+        except TimeoutError as error:
+            raise self._late() from error
+
+    def _late(self) -> StoreUnavailableError:
+        return StoreUnavailableError(f"PostgreSQL: no answer within {self._deadline:g} s")
+
+    async def _run(self, work: Callable[[Transaction], T]) -> T:
+        for start in range(STARTS):
+            try:
+                return await self._once(work)
+            except Exception as error:
+                if start == STARTS - 1 or not may_start_over(error):
+                    raise told(error) from error
+            await asyncio.sleep(random.uniform(0.5, 1.0) * FIRST_PAUSE_SECONDS * 2**start)  # noqa: S311 - no secret
+        raise AssertionError("unreachable")
+
+    async def _once(self, work: Callable[[Transaction], T]) -> T:
         if self._engine is None:
             raise StoreUnavailableError("The store is closed.")
-        try:
-            async with self._engine.begin() as connection:
-                return await connection.run_sync(
-                    lambda plain: work(Transaction(plain, postgresql_time(plain)), *args, **kwargs)
-                )
-        except NoConnectionFreeError as error:
-            raise StoreUnavailableError(f"PostgreSQL: no connection was free for {self._patience:g} s") from error
-        except (DBAPIError, OSError) as error:
-            if isinstance(error, DBAPIError) and not is_away(error):
-                raise
-            raise StoreUnavailableError(f"PostgreSQL: {getattr(error, 'orig', error)}") from error
+        engine = self._engine.sync_engine
+
+        def run() -> T:
+            with engine.connect() as connection:
+                return transact(connection, work)
+
+        return await greenlet_spawn(run)
+
+    async def _connect(self, *_: Any, **__: Any) -> asyncpg.Connection:
+        return await asyncpg.connect(self._url, timeout=CONNECT_SECONDS, server_settings=_SESSION)
+
+    def _new_engine(self) -> AsyncEngine:
+        """AUTOCOMMIT leaves BEGIN to us. A connection that is known to be broken is left out when one is taken."""
+        engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=self._connect,
+            isolation_level="AUTOCOMMIT",
+            pool_size=self._connections,
+            max_overflow=0,
+            pool_timeout=self._patience,
+            hide_parameters=True,
+        )
+
+        @event.listens_for(engine.sync_engine, "checkout")
+        def _check(connection: Any, _record: object, _proxy: object) -> None:
+            if connection.driver_connection.is_closed():
+                raise DisconnectionError
+
+        return engine
+
+
+def _call(work: Callable[..., T], args: Any, kwargs: Any, transaction: Transaction) -> T:
+    return work(transaction, *args, **kwargs)
 
 
 def _version(transaction: Transaction) -> str:

@@ -153,6 +153,9 @@ class SqliteDatabase:
         unit = partial(self._read, partial(_call, work, args, kwargs))
         return await asyncio.get_running_loop().run_in_executor(self._readers, unit)
 
+    async def check(self) -> None:
+        await self.read(lambda transaction: transaction.connection.exec_driver_sql("SELECT 1"))
+
     async def version(self) -> str:
         return f"SQLite {sqlite3.sqlite_version}"
 

@@ -1,10 +1,11 @@
 """Databases for tests, and the few rows that most of them start from."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import Connection, event, insert, text
 
@@ -81,7 +82,8 @@ def plans(transaction: Transaction, work: Callable[[Transaction], object]) -> li
 
     event.listen(connection, "before_cursor_execute", note)
     try:
-        work(transaction)
+        with _straight_to_the_driver(transaction, seen) if postgresql else nullcontext():
+            work(transaction)
     finally:
         event.remove(connection, "before_cursor_execute", note)
     explain = "EXPLAIN" if postgresql else "EXPLAIN QUERY PLAN"
@@ -89,3 +91,21 @@ def plans(transaction: Transaction, work: Callable[[Transaction], object]) -> li
         "\n".join(str(row[-1]) for row in connection.exec_driver_sql(f"{explain} {statement}", parameters))
         for statement, parameters in seen
     ]
+
+
+@contextmanager
+def _straight_to_the_driver(transaction: Transaction, seen: list[tuple[str, Any]]) -> Iterator[None]:
+    """What passes SQLAlchemy by is noted as well."""
+
+    def noting(run: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(statement: str, values: tuple[Any, ...]) -> Any:
+            seen.append((statement, values))
+            return run(statement, values)
+
+        return noted
+
+    with (
+        patch.object(transaction, "run", noting(transaction.run)),
+        patch.object(transaction, "fetch", noting(transaction.fetch)),
+    ):
+        yield
