@@ -49,12 +49,12 @@ def insert_accounts(transaction: Transaction, task: HeldTask, found: Sequence[Ac
 def insert_locations(transaction: Transaction, task: HeldTask, found: Sequence[Location], add: Counters) -> None:
     """One row and one task a new location. A location that another account listed first is remembered for this one.
 
-    Accounts list the same locations in orders of their own; inserted by name, two settles cannot wait for each other.
+    Under the lock of the job: accounts list the same locations, each in an order of its own.
     """
     rows = [
         (task.tenant, task.job_id, item.name, task.resource, item.title, item.store_code)
         + (item.place_id, item.verified, LocationState.WAITING.value)
-        for item in sorted(found, key=lambda item: item.name)
+        for item in found
     ]
     columns = (
         "tenant",
@@ -76,7 +76,7 @@ def insert_locations(transaction: Transaction, task: HeldTask, found: Sequence[L
     mine = transaction.connection.execute(known.where(locations.c.account == task.resource))
     _insert_review_tasks(transaction, task, [_LocationRow(*row) for row in mine], add)
     crash_point(CrashPoint.FAN_OUT)
-    for row in transaction.connection.execute(known.where(locations.c.account != task.resource).with_for_update()):
+    for row in transaction.connection.execute(known.where(locations.c.account != task.resource)):
         _remember_account(transaction, task, _LocationRow(*row), add)
 
 
@@ -93,7 +93,7 @@ def _insert_review_tasks(transaction: Transaction, task: HeldTask, mine: Sequenc
 def _remember_account(transaction: Transaction, task: HeldTask, row: _LocationRow, add: Counters) -> None:
     """Keep this account for the location; if the location was given up already, try it again through this account.
 
-    Under the lock of the location's row: whoever gives it up sees this account, or is seen here to have given it up.
+    Under the lock of the job: whoever gives it up sees this account, or is seen here to have given it up.
     """
     new = transaction.insert_ignore(
         other_accounts, [{"location_no": row.no, "account": task.resource, "tenant": task.tenant}]
@@ -156,8 +156,10 @@ def _retract(transaction: Transaction, job_id: str, location: str) -> None:
 
 
 def next_account(transaction: Transaction, location_no: int) -> str | None:
-    """Another account that lists this location and was not tried yet; it counts as tried from now on."""
-    transaction.connection.execute(select(locations.c.no).where(locations.c.no == location_no).with_for_update())
+    """Another account that lists this location and was not tried yet; it counts as tried from now on.
+
+    Under the lock of the job.
+    """
     statement = (
         select(other_accounts.c.account)
         .where(other_accounts.c.location_no == location_no)

@@ -1,7 +1,6 @@
 """Dead work is tried again: dead − 1 and open + 1 in one transaction, and a job that ended in `dlq` goes on.
 
-Rows are locked in the order of a settle: locations, their tasks, then the job. A settle may bring back the same dead
-location, because another account lists it too; whoever comes second finds nothing dead, and nobody waits in a circle.
+Under the lock of the job, as whatever else brings a dead location back: whoever comes second finds nothing dead.
 """
 
 from collections.abc import Sequence
@@ -48,12 +47,12 @@ def redrive(transaction: Transaction, tenant: str, ids: Sequence[int]) -> int:
 
 
 def _redrive_job(transaction: Transaction, job_id: str, letters: Sequence[RowMapping]) -> int:
-    dead = _lock_dead_tasks(transaction, [letter["task_id"] for letter in letters])
-    if not dead:
-        return 0
     locked = select(jobs.c.status).where(jobs.c.id == job_id).with_for_update()
     status = JobStatus(transaction.connection.execute(locked).scalar_one())
     if status not in TRANSITIONS[JobAction.REDRIVE]:
+        return 0
+    dead = _dead_tasks(transaction, [letter["task_id"] for letter in letters])
+    if not dead:
         return 0
     _wait_again(transaction, [task["id"] for task in dead])
     _reopen_locations(transaction, [task["location_no"] for task in dead if task["location_no"] is not None])
@@ -65,11 +64,7 @@ def _redrive_job(transaction: Transaction, job_id: str, letters: Sequence[RowMap
     return len(dead)
 
 
-def _lock_dead_tasks(transaction: Transaction, ids: Sequence[int]) -> Sequence[RowMapping]:
-    """Those that are dead still. Who changes their dead letters holds these locks too."""
-    of_tasks = select(tasks.c.location_no).where(tasks.c.id.in_(ids))
-    places = select(locations.c.no).where(locations.c.no.in_(of_tasks)).order_by(locations.c.no)
-    transaction.connection.execute(places.with_for_update())
+def _dead_tasks(transaction: Transaction, ids: Sequence[int]) -> Sequence[RowMapping]:
     statement = (
         select(tasks.c.id, tasks.c.stage, tasks.c.location_no)
         .where(tasks.c.id.in_(ids), tasks.c.status == TaskStatus.DEAD.value)

@@ -85,7 +85,7 @@ def release(
         return Released([], after, complete=True)
     looked_at, all_seen = _jobs_in_turn(transaction, stage, after, after if began is None else began)
     due = [job for job in looked_at if job.due]
-    for job in due:
+    for job in sorted(due):  # by their ids, as whoever else locks several jobs
         _tell(transaction, job, closed.get(job.project))
     ready = [job.id for job in due if job.project not in closed and out[job.id] < window.per_job][:room]
     works: list[Work] = []

@@ -29,6 +29,13 @@ async def store(postgresql_database: str) -> AsyncIterator[PostgresDatabase]:
         yield opened
 
 
+@pytest.fixture
+async def other_store(store: PostgresDatabase, postgresql_database: str) -> AsyncIterator[PostgresDatabase]:
+    """The same database as another replica has it open: one alone lets settles of a job take turns."""
+    async with _postgresql_database(postgresql_database) as opened:
+        yield opened
+
+
 @asynccontextmanager
 async def _postgresql_database(url: str) -> AsyncIterator[PostgresDatabase]:
     database = PostgresDatabase(url)

@@ -58,25 +58,30 @@ def _reviews_task(transaction: Transaction) -> tuple[str, str]:
     return status, account
 
 
-async def test_accounts_that_list_the_same_locations_in_opposite_orders_both_settle(store: PostgresDatabase) -> None:
-    for _ in range(15):
-        one, two = await _listings(store, 2)
+async def test_accounts_that_list_the_same_locations_in_opposite_orders_all_settle(
+    store: PostgresDatabase, other_store: PostgresDatabase
+) -> None:
+    """Three at once in each replica, which commits two of them together."""
+    for _ in range(8):
+        listings = await _listings(store, 6)
         settled = await asyncio.gather(
-            _settle(store, _listed(one, range(100))), _settle(store, _listed(two, range(99, -1, -1)))
+            *(_settle(store, _listed(task, range(60))) for task in listings[:3]),
+            *(_settle(other_store, _listed(task, range(59, -1, -1))) for task in listings[3:]),
         )
-        assert [each.status for each in settled] == [TaskStatus.DONE, TaskStatus.DONE]
-        assert await store.read(_open_tasks, one.job_id) == 100
+        assert [each.status for each in settled] == [TaskStatus.DONE] * 6
+        assert await store.read(_open_tasks, listings[0].job_id) == 60
 
 
 async def test_a_location_that_two_accounts_list_after_it_was_given_up_is_asked_for_again_once(
-    store: PostgresDatabase, postgresql_database: str
+    store: PostgresDatabase, other_store: PostgresDatabase, postgresql_database: str
 ) -> None:
     first, *others = await _listings(store, 3)
     await _settle(store, _listed(first, [1]))
     (task,) = await take(store, Stage.REVIEWS)
     await _settle(store, _refused(task))
-    async with held_rows(postgresql_database, "locations") as connection:
-        listing = [asyncio.create_task(_settle(store, _listed(other, [1]))) for other in others]
+    async with held_rows(postgresql_database, "jobs") as connection:
+        replicas = zip((store, other_store), others, strict=True)
+        listing = [asyncio.create_task(_settle(replica, _listed(other, [1]))) for replica, other in replicas]
         await until_somebody_waits(connection, 2)
     await asyncio.gather(*listing)
     assert await store.read(_open_tasks, task.job_id) == 1
@@ -89,7 +94,7 @@ async def test_a_location_that_two_accounts_list_after_it_was_given_up_is_asked_
 
 @pytest.mark.parametrize("order", [1, -1], ids=["listed first", "given up first"])
 async def test_an_account_that_lists_a_location_while_it_is_given_up_is_asked(
-    store: PostgresDatabase, postgresql_database: str, order: int
+    store: PostgresDatabase, other_store: PostgresDatabase, postgresql_database: str, order: int
 ) -> None:
     first, other = await _listings(store, 2)
     await _settle(store, _listed(first, [1]))
@@ -97,9 +102,9 @@ async def test_an_account_that_lists_a_location_while_it_is_given_up_is_asked(
     async with held_rows(postgresql_database, "jobs") as connection:
         settlements = [_listed(other, [1]), _refused(task)]
         settling = []
-        for number, settlement in enumerate(settlements[::order], start=1):
-            settling.append(asyncio.create_task(_settle(store, settlement)))
-            await until_somebody_waits(connection, number)
+        for number, (replica, settlement) in enumerate(zip((store, other_store), settlements[::order], strict=True)):
+            settling.append(asyncio.create_task(_settle(replica, settlement)))
+            await until_somebody_waits(connection, number + 1)
     await asyncio.gather(*settling)
     assert await store.read(_reviews_task) == (TaskStatus.WAITING.value, other.resource)
 
