@@ -3,6 +3,9 @@
 First the guarded UPDATE of the task: when it hits no row, somebody else has it, or the job has ended, and this settle
 alone is dropped. Then what the page held, and last the job's counters, relatively: two last tasks that settle at the
 same time must both be counted. Open = 0 ends the job.
+
+Nobody waits in a circle: rows that belong to a task that is held are changed by its settle alone. What other settles of
+the job, or a redrive, may want as well (a location that is listed or given up) is touched under the lock of the job.
 """
 
 import json
@@ -22,7 +25,7 @@ from app.models.job import (
 from app.models.settlement import LocationEnd, Move, Settled, Settlement, SettleOptions
 from app.store.bury import bury, bury_items
 from app.store.counters import Counters, JobNow, add_to_job
-from app.store.database import HotStatement, Transaction
+from app.store.database import HotStatement, Transaction, commits_together
 from app.store.ends import fail_job, finish_job, park_for_token
 from app.store.found import insert_accounts, insert_locations, insert_reviews, next_account
 from app.store.schema import jobs, locations, status_in, status_is, tasks
@@ -33,6 +36,8 @@ class JobEndedMeanwhileError(Exception):
 
 
 _job_open = exists(select(jobs.c.id).where(jobs.c.id == tasks.c.job_id, status_in(jobs.c.status, OPEN)))
+
+_lock = HotStatement(select(jobs.c.credential_version).where(jobs.c.id == bindparam("job")).with_for_update())
 
 _guard = HotStatement(
     update(tasks)
@@ -52,6 +57,7 @@ _guard = HotStatement(
 )
 
 
+@commits_together(lambda settlement, _options: settlement.task.job_id)
 def settle(transaction: Transaction, settlement: Settlement, options: SettleOptions) -> Settled:
     """Write the settlement, or nothing of it."""
     task = settlement.task
@@ -91,9 +97,14 @@ def settle(transaction: Transaction, settlement: Settlement, options: SettleOpti
 
 
 def _token_was_replaced(transaction: Transaction, task: HeldTask) -> bool:
-    """Under the lock of the job's row: whoever gives it a new token does so before this settle, or after its end."""
-    newest = select(jobs.c.credential_version).where(jobs.c.id == task.job_id).with_for_update()
-    return bool(transaction.connection.execute(newest).scalar_one() != task.credential_version)
+    """Whoever gives the job a new token does so before this settle, or after its end."""
+    return _lock_job(transaction, task) != task.credential_version
+
+
+def _lock_job(transaction: Transaction, task: HeldTask) -> int:
+    """Hold the job's row until the commit. Returns the version of its token."""
+    row = _lock.execute(transaction, {"job": task.job_id}).one()
+    return int(row[0])
 
 
 def _write(transaction: Transaction, settlement: Settlement, add: Counters, options: SettleOptions) -> Move:
@@ -102,6 +113,7 @@ def _write(transaction: Transaction, settlement: Settlement, add: Counters, opti
     if settlement.accounts:
         insert_accounts(transaction, task, settlement.accounts, add)
     if settlement.locations:
+        _lock_job(transaction, task)
         insert_locations(transaction, task, settlement.locations, add)
     if settlement.reviews:
         insert_reviews(transaction, task, settlement.reviews, add, announce=options.announce)
@@ -109,6 +121,8 @@ def _write(transaction: Transaction, settlement: Settlement, add: Counters, opti
         bury_items(transaction, settlement, announce=options.announce)
     if settlement.again is not None:
         move, end = settlement.again(add.reviews_fetched)
+    if settlement.try_other_account or (end is not None and end.state is not LocationState.DONE):
+        _lock_job(transaction, task)
     if settlement.try_other_account:
         move, end = _try_next_account(transaction, task, move, end)
     if task.location_no is not None and (settlement.page or end is not None):
