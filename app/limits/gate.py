@@ -170,8 +170,12 @@ class Gate:
         return good
 
     def wanted(self) -> int:
-        """Calls to ask for: those who wait, and as many again as came while the last share lasted."""
-        return len(self.waiters) + self.used_of_last_share
+        """Calls to ask for: those who wait, and as many again as came while the last share lasted.
+
+        While re-opening no more than may be made at once: the others' tries are counted against the same number.
+        """
+        wanted = len(self.waiters) + self.used_of_last_share
+        return wanted if self.allowed is None else min(wanted, self.allowed - self.outstanding)
 
     def serve(self, now: float) -> None:
         """Answer the queue in order: permits while there are any, Wait to those who would wait too long."""

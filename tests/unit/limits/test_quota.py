@@ -321,6 +321,21 @@ async def test_reopening_is_one_probe_then_doubles(make: Make, clock: ManualCloc
     assert sizes == [1, 2, 4, 8, 16, 32, 100, 100]  # the 63rd success opens it fully
 
 
+async def test_all_replicas_together_try_with_one_call(make: Make, clock: ManualClock) -> None:
+    limits = Limits(bucket_capacity=10_000, refill_rate=5000.0)
+    here, there = make(limits, "a"), make(limits, "b")
+    await here.throttled(await permit(here), 5.0)
+    await clock.advance(5.01)
+    [probe] = await permits_at_once(here, clock)
+    answer = await wait(there)
+    assert "another call tries" in answer.reason
+    assert answer.until <= clock.now() + 0.25
+    await here.succeeded(probe)
+    await clock.advance(0.26)
+    assert len(await permits_at_once(there, clock)) == 1  # its own first
+    assert len(await permits_at_once(here, clock)) == 1  # two in all
+
+
 async def test_a_probe_that_ends_in_an_error_lets_one_more_try(make: Make, clock: ManualClock) -> None:
     quota = make(OFF)
     await quota.throttled(await permit(quota), 5.0)
