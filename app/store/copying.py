@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Connection, Table, func, insert, select, text
 
-from app.store.database import StoreBusyError, Transaction
+from app.store.database import StoreBusyError, Transaction, takes_long
 from app.store.schema import credentials, known_topics, leaders, metadata, schema_compatibility
 from app.store.sqlite import SqliteDatabase
 from app.store.tasks import reclaim_all
@@ -53,6 +53,7 @@ def snapshot(database: SqliteDatabase) -> Iterator[Connection]:
         connection.exec_driver_sql("COMMIT")
 
 
+@takes_long
 def copy_store(target: Transaction, source: Connection, tell: Tell) -> Copied:
     """Copy every table into the empty tables of a PostgreSQL, keys and raw bytes as they are. Holds one batch.
 

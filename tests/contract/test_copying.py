@@ -13,7 +13,7 @@ from app.models.review import Review
 from app.models.settlement import Move, Settlement, SettleOptions
 from app.store import copying
 from app.store.copying import COPIED, Copied, TargetNotEmptyError, copy_store, snapshot
-from app.store.database import Database, StoreBusyError, Transaction
+from app.store.database import Database, StoreBusyError, Transaction, may_take_long
 from app.store.keys import create_key
 from app.store.leadership import lead
 from app.store.migrate import migrate
@@ -171,6 +171,10 @@ async def test_a_copy_that_is_broken_off_leaves_nothing_and_can_be_begun_anew(
         await copied(old, new, break_off)
     assert not any((await new.read(rows_of)).values())
     assert (await copied(old, new)).tables["jobs"] > 5
+
+
+def test_no_deadline_cuts_a_long_copy_off() -> None:
+    assert may_take_long(copy_store)
 
 
 async def test_progress_is_told_by_table_up_to_the_last_row(
