@@ -19,6 +19,9 @@ from app.models.job import Stage, Work
 CHECK_SECONDS = 5.0
 """A broker that has not answered by then is away: readiness has to be red within 10 s."""
 
+GRACE_SECONDS = 0.5
+"""A check that gives up by itself knows why; one that waits behind another does not."""
+
 GROUP_MEMBER: Mapping[str, Any] = {
     "group_protocol": "classic",
     "partition_assignment_strategy": "cooperative-sticky",
@@ -99,7 +102,7 @@ class KafkaBroker:
     async def check(self) -> None:
         threads = self._open()
         try:
-            async with asyncio.timeout(CHECK_SECONDS):
+            async with asyncio.timeout(CHECK_SECONDS + GRACE_SECONDS):
                 await asyncio.get_running_loop().run_in_executor(
                     threads.checking, self._publisher.ask, self.topic(Topic.FETCH_ACCOUNTS), CHECK_SECONDS
                 )

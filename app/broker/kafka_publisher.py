@@ -74,6 +74,7 @@ class KafkaEventPublisher:
     def ask(self, topic: str, seconds: float) -> None:
         """Returns when Kafka has answered a question; raises `BrokerUnavailableError` when it does not in time."""
         producer = self._usable()
+        self._trouble.forget()
         try:
             producer.list_topics(topic, timeout=seconds)
         except KafkaException as error:

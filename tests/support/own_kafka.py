@@ -19,9 +19,12 @@ from app.broker.connection import KafkaConnection
 class OwnKafka:
     """One node. Everything here blocks: it is called off the event loop, or when nothing runs on it."""
 
-    def __init__(self, home: Path, properties: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, home: Path, properties: Mapping[str, str] | None = None, ports: tuple[int, int] | None = None
+    ) -> None:
         self._home = home
         self._properties = properties
+        self._ports = ports
         self._node: kafka.Node | None = None
         self._process: Popen[bytes] | None = None
 
@@ -37,7 +40,7 @@ class OwnKafka:
     def start(self) -> None:
         """Returns when it answers; at once when it runs."""
         if self._node is None:
-            self._node = self._create(None)
+            self._node = self._create(self._ports)
         if self._process is None:
             self._process = kafka.start_node(self._node, kafka.SHORT_LIVED)
 
@@ -71,10 +74,15 @@ class OwnKafka:
 
 
 @contextmanager
-def running_kafka(properties: Mapping[str, str] | None = None) -> Iterator[OwnKafka]:
-    """Started, and gone with its data afterwards. Skips the test where Java or Maven is missing."""
+def running_kafka(
+    properties: Mapping[str, str] | None = None, ports: tuple[int, int] | None = None
+) -> Iterator[OwnKafka]:
+    """Started, and gone with its data afterwards. Skips the test where Java or Maven is missing.
+
+    `properties` go beyond those of deploy/services/kafka; `ports` are for those that have to name them.
+    """
     with tempfile.TemporaryDirectory(prefix="review-fetcher-kafka-") as home:
-        own = OwnKafka(Path(home), properties)
+        own = OwnKafka(Path(home), properties, ports)
         try:
             own.start()
             yield own
