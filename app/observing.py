@@ -13,6 +13,7 @@ from app.models.job import TaskStatus
 from app.models.settlement import Move, Settled, Settlement
 from app.store.database import Database
 from app.store.measures import jobs_by_state, tasks_by_stage_and_state
+from app.store.outbox import lag
 from app.telemetry.events import Event
 from app.telemetry.metrics import DequeNumbers, Metrics, StoreNumbers
 
@@ -74,6 +75,7 @@ class StoreNumbersReader:
     async def __call__(self) -> StoreNumbers:
         jobs = await self._database.read(jobs_by_state)
         tasks = await self._database.read(tasks_by_stage_and_state)
+        waiting = await self._database.read(lag)
         left: dict[tuple[str, str], float] = {}
         closed: dict[str, float] = {str(api): 0.0 for api in Api}
         for budget in await self._quota.snapshot():
@@ -87,4 +89,6 @@ class StoreNumbersReader:
             {(stage, str(status)): count for (stage, status), count in tasks.items()},
             left,
             closed,
+            waiting.reviews,
+            waiting.seconds,
         )

@@ -13,6 +13,7 @@ from app.cli.jobs import application as jobs
 from app.cli.keys import application as keys
 from app.cli.migrate_data import migrate_data
 from app.cli.quota import quota
+from app.cli.republish import republish
 from app.cli.screen import say_error
 from app.cli.serve import serve
 from app.cli.simulate import simulate
@@ -40,6 +41,7 @@ application.add_typer(keys, name="keys")
 application.command("quota")(quota)
 application.command("migrate")(migrate)
 application.command("migrate-data")(migrate_data)
+application.command("republish")(republish)
 application.command("doctor")(doctor)
 application.command("version")(version)
 

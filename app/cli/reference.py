@@ -1,4 +1,4 @@
-"""The tables of docs/configuration.md and docs/cli.md and the whole of .env.example, made from the code.
+"""The tables of docs/configuration.md, cli.md and events.md, the schemas and .env.example, made from the code.
 
 `python -m app.cli.reference` writes them, from the folder of the project; a test compares.
 """
@@ -16,6 +16,7 @@ from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.main import get_command
 
 from app.cli.entry import application
+from app.cli.events_reference import EVENTS, documents, topics_table
 from app.cli.exits import MEANINGS
 from app.config import Settings, Variable, variables
 
@@ -28,11 +29,16 @@ COMPUTED = {"VERSION": "the installed one", "MOCK_GOOGLE_API": "see there", "MOC
 
 
 def main() -> None:
-    """Write all three."""
+    """Write them all."""
     CONFIGURATION.write_text(filled(CONFIGURATION.read_text(encoding="utf-8"), "settings", settings_table()))
     text = filled(COMMANDS.read_text(encoding="utf-8"), "exit codes", exit_codes_table())
     COMMANDS.write_text(filled(text, "commands", commands_text()))
     EXAMPLE.write_text(environment_example())
+    events = EVENTS.read_text(encoding="utf-8")
+    EVENTS.write_text(filled(events, "topics", topics_table()))
+    for path, text in documents().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
 
 
 def filled(text: str, name: str, generated: str) -> str:

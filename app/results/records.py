@@ -6,7 +6,7 @@ store, so that a record that is sent again is the same, byte for byte.
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
@@ -33,7 +33,7 @@ class ReviewMessage(Struct, tag_field="type", tag="review", gc=False):
     create_time: str | None
     update_time: str | None
     reply: str | None
-    raw: Raw
+    raw: Annotated[Raw, msgspec.Meta(description="Google's object, byte for byte")]
 
 
 class ReviewEnvelope(Struct, gc=False):

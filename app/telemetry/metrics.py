@@ -47,6 +47,8 @@ class StoreNumbers:
     tasks: Mapping[tuple[str, str], int] = field(default_factory=dict)
     quota_left: Mapping[tuple[str, str], float] = field(default_factory=dict)
     cooldown_seconds: Mapping[str, float] = field(default_factory=dict)
+    unpublished: int = 0
+    unpublished_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,8 @@ class _Scraped(Collector):
             yield _gauge(names.TASKS, self.store.tasks.items())
             yield _gauge(names.QUOTA_LEFT, self.store.quota_left.items())
             yield _gauge(names.COOLDOWN_SECONDS, _labelled(self.store.cooldown_seconds))
+            yield _gauge(names.UNPUBLISHED, [((), self.store.unpublished)])
+            yield _gauge(names.UNPUBLISHED_SECONDS, [((), self.store.unpublished_seconds)])
 
 
 def _labelled(values: Mapping[str, float]) -> Iterable[tuple[tuple[str], float]]:

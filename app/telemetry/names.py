@@ -55,6 +55,10 @@ QUOTA_LEFT = Declared(
 COOLDOWN_SECONDS = Declared(
     "review_fetcher_cooldown_seconds", "gauge", "How long Google's 429 still closes the API; 0 when open.", ("api",)
 )
+UNPUBLISHED = Declared("review_fetcher_unpublished_reviews", "gauge", "Reviews stored and not yet in reviews-raw.")
+UNPUBLISHED_SECONDS = Declared(
+    "review_fetcher_unpublished_age_seconds", "gauge", "How long the first of these has been stored; 0 without any."
+)
 DEQUE_LOAD = Declared("review_fetcher_deque_load_percent", "gauge", "How full the buffer between POST and store is.")
 DEQUE = Declared(
     "review_fetcher_deque_items",

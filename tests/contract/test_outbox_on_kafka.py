@@ -25,6 +25,7 @@ from app.store.database import Database
 from app.store.migrate import migrate
 from app.store.postgresql import PostgresDatabase
 from app.store.published import accept_any_topic
+from app.store.republish import announce_everything
 from tests.support.announcing import held_locations, settle_page, stored_reviews, walk_all
 from tests.support.kafka import SECONDS, own_topics
 from tests.support.publishing import Site, decoded, running, send_all, until
@@ -264,6 +265,16 @@ async def test_a_topic_that_was_made_anew_stops_publishing_until_somebody_decide
         await until(site.all_sent, publishing)
         assert publisher.problem is None, "without a restart"
     assert await _ids(site) == ["b"]
+
+
+async def test_a_topic_that_was_made_anew_gets_everything_once_if_that_is_decided(site: Site) -> None:
+    await walk_all(site.store, await held_locations(site.store, 3), 2)
+    await send_all(site)
+    await _wipe(site)
+    await _settle(site, "b")
+    await announce_everything(site.store)
+    await send_all(site)
+    assert await site.keys() == await site.store.read(stored_reviews)
 
 
 async def test_a_topic_that_is_made_anew_under_a_running_publisher_is_noticed(site: Site) -> None:

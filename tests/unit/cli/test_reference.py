@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import reference
+from app.cli import events_reference, reference
 from app.config import Settings, load_settings, variables
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -20,6 +20,16 @@ def test_the_commands_page_is_the_commands() -> None:
     text = (ROOT / reference.COMMANDS).read_text(encoding="utf-8")
     expected = reference.filled(text, "exit codes", reference.exit_codes_table())
     assert text == reference.filled(expected, "commands", reference.commands_text()), AGAIN
+
+
+def test_the_page_of_messages_is_the_topics() -> None:
+    text = (ROOT / events_reference.EVENTS).read_text(encoding="utf-8")
+    assert text == reference.filled(text, "topics", events_reference.topics_table()), AGAIN
+
+
+def test_the_schemas_are_the_messages() -> None:
+    written = {path: (ROOT / path).read_text(encoding="utf-8") for path in events_reference.documents()}
+    assert written == events_reference.documents(), AGAIN
 
 
 def test_the_example_is_the_settings() -> None:
