@@ -170,11 +170,11 @@ class _Member(threading.Thread):
     def _read(self) -> list[Delivery]:
         deliveries: list[Delivery] = []
         message = self._consumer.poll(PAUSED_POLL_SECONDS if self._paused else POLL_SECONDS)
-        for _ in range(MAX_POLL_RECORDS):
-            if message is None:
-                break
+        left = MAX_POLL_RECORDS
+        while message is not None:
             deliveries += self._accept(message)
-            message = self._consumer.poll(0) if len(deliveries) < MAX_POLL_RECORDS else None
+            left -= 1
+            message = self._consumer.poll(0) if left else None
         return deliveries
 
     def _accept(self, message: Message) -> list[Delivery]:

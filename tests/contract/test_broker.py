@@ -9,14 +9,12 @@ import pytest
 
 from app.broker.base import Broker, Consumer, Delivery
 from app.broker.connection import KafkaConnection, TopicLayout
-from app.broker.envelope import envelope_of
 from app.broker.in_process import InProcessBroker
 from app.broker.kafka import KafkaBroker
 from app.clock import SystemClock
-from app.models.events import Topic
 from app.models.job import Stage, Work
 from tests.support.clock import settle_loop
-from tests.support.kafka import own_topics, read, send
+from tests.support.kafka import own_topics
 
 SECONDS = 30.0
 """How long a test waits for what must come; met only by what is broken."""
@@ -235,29 +233,6 @@ async def test_closing_and_starting_twice_is_no_error(broker: Broker) -> None:
     await _receive(broker.consumer(Stage.REVIEWS), 1)
     await broker.close()
     await broker.close()
-
-
-@pytest.mark.kafka
-async def test_poison_goes_to_the_dead_letter_topic_once_and_the_partition_goes_on(kafka: KafkaBrokers) -> None:
-    broker = kafka.open()
-    await broker.start()
-    await broker.prepare()
-    stray, work = _work(Stage.ACCOUNTS), _work(Stage.REVIEWS)
-    misplaced = envelope_of(stray, 0.0).model_dump_json().encode()
-    poison = [b"\xff\x00 no json", None, b'{"topic": "fetch-reviews"}', misplaced]
-    await send(kafka.bootstrap_servers, broker.topic(Topic.FETCH_REVIEWS), *poison)
-    await broker.publish([work])
-    consumer = broker.consumer(Stage.REVIEWS)
-    (received,) = await _receive(consumer, 1)
-    assert received.work == work
-    consumer.acknowledge(received)
-    await broker.close()
-    assert await _first_after_a_restart(kafka) == "marker"
-    letters = await read(kafka.bootstrap_servers, broker.topic(Topic.DEAD_LETTERS))
-    assert [letter.value() for letter in letters] == poison
-    causes = [str(dict(letter.headers() or [])["cause"]) for letter in letters]
-    assert "no value" in causes[1]
-    assert "accounts does not belong" in causes[3]
 
 
 @pytest.mark.kafka

@@ -65,7 +65,7 @@ async def send(bootstrap_servers: str, topic: str, *values: bytes | None) -> Non
 
 
 def _send(bootstrap_servers: str, topic: str, values: tuple[bytes | None, ...]) -> None:
-    producer = Producer({"bootstrap.servers": bootstrap_servers})
+    producer = Producer({"bootstrap.servers": bootstrap_servers, "message.max.bytes": 2_000_000})
     for value in values:
         producer.produce(topic, value)
     assert producer.flush(SECONDS) == 0
