@@ -53,5 +53,5 @@ class TopicKeeper:
     async def _look(self) -> None:
         identity = await self._broker.prepare()
         self._prepared, self.problem = True, None
-        if self._leading() and (count := await self._database.write(release_anew_if_other, identity)):
+        if (count := await self._database.write(release_anew_if_other, identity)) > 0:
             log.warning(Event.TASKS_RECLAIMED, count=count, why="the broker's topics are not those they were sent to")
