@@ -106,14 +106,11 @@ class PostgresDatabase:
 
     async def _be_alone(self) -> None:
         """The lock goes with its connection: a service that lost it takes it again, unless another was faster."""
+        if self._alone is not None and await _answers(self._alone):
+            return
         try:
-            if self._alone is not None and not self._alone.is_closed():
-                await self._alone.execute("SELECT 1", timeout=CONNECT_SECONDS)
-                return
             self._alone = await self._locked()
         except Exception as error:
-            if self._alone is not None:
-                self._alone.terminate()
             raise told(error) from error
 
     async def _locked(self) -> asyncpg.Connection:
@@ -178,6 +175,15 @@ class PostgresDatabase:
                 raise DisconnectionError
 
         return engine
+
+
+async def _answers(connection: asyncpg.Connection) -> bool:
+    try:
+        await connection.execute("SELECT 1", timeout=CONNECT_SECONDS)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+        connection.terminate()
+        return False
+    return True
 
 
 def _call(work: Callable[..., T], args: Any, kwargs: Any, transaction: Transaction) -> T:

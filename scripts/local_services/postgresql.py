@@ -7,6 +7,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from local_services.process import (
@@ -36,31 +37,70 @@ MAX_CONNECTIONS = 200
 """Several replicas with a pool each, in one test."""
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster on disk, and where its server listens whenever it runs."""
+
+    home: Path
+    port: int
+    url: str
+    log: Path
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+
 def start(directory: Path) -> Service:
     """Create a cluster and return when it accepts connections."""
-    binaries = find_binaries()
     user = unprivileged_user()
-    password = secrets.token_hex(16)
-    environment = clean_environment()
-    log = directory / f"{NAME}.log"
-    (port,) = free_ports(1)
     with data_directory("review-fetcher-postgresql-", place_for(directory, user)) as home:
-        if user is not None:
-            shutil.chown(home, user)
-        create_cluster(binaries, home, password, environment, user)
-        data = home / "data"
-        server = launch(server_command(binaries, data, port), log=log, cwd=home, env=environment, user=user)
-        wait_until_ready(server, lambda: is_ready(data), name="PostgreSQL", log=log)
+        cluster = create(home, directory / f"{NAME}.log")
+        server = serve(cluster)
     return Service(
         name=NAME,
-        version=version(binaries),
-        settings={"DATABASE_URL": f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"},
+        version=version(find_binaries()),
+        settings={"DATABASE_URL": cluster.url},
         pid=server.pid,
         birth=birth_of(server.pid) or "",
         stop_signal=signal.SIGINT,  # PostgreSQL's "fast shutdown": SIGTERM waits for clients
-        log=str(log),
+        log=str(cluster.log),
         data=str(home),
     )
+
+
+def create(home: Path, log: Path) -> Cluster:
+    """An empty cluster under `home`, an empty directory that `unprivileged_user` can reach."""
+    user, password = unprivileged_user(), secrets.token_hex(16)
+    if user is not None:
+        shutil.chown(home, user)
+    create_cluster(find_binaries(), home, password, clean_environment(), user)
+    (port,) = free_ports(1)
+    return Cluster(home, port, f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres", log)
+
+
+def serve(cluster: Cluster) -> subprocess.Popen[bytes]:
+    """Run the server, the first time or again, and return when it accepts connections.
+
+    SIGQUIT to it is `pg_ctl stop -m immediate`: no farewell to clients, and the next start recovers from the log.
+    """
+    (cluster.data / "postmaster.pid").unlink(missing_ok=True)  # of a server that was killed: it says "ready"
+    command = server_command(find_binaries(), cluster.data, cluster.port)
+    user = unprivileged_user()
+    server = launch(command, log=cluster.log, cwd=cluster.home, env=clean_environment(), user=user)
+    wait_until_ready(server, lambda: is_ready(cluster.data), name="PostgreSQL", log=cluster.log)
+    return server
+
+
+def send(server: int, number: int) -> None:
+    """A signal to the server and all its backends: SIGSTOP freezes it with its connections open, SIGCONT wakes it."""
+    for pid in (server, *_backends(server)):
+        os.kill(pid, number)
+
+
+def _backends(server: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(server)], check=False, capture_output=True, text=True)
+    return [int(pid) for pid in listed.stdout.split()]
 
 
 def find_binaries() -> Path:
