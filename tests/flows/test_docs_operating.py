@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from app.config.groups import KafkaConfig
+from tests.flows.test_replicas import published
 from tests.support.kafka import own_topics
 from tests.support.markdown import Command
+from tests.support.service import eventually
 from tests.support.stack import Stack
 from tests.support.transcripts import (
     PROJECT,
@@ -73,13 +75,15 @@ async def test_a_store_is_moved_to_postgresql_and_kafka_and_its_reviews_are_ther
             run_script(SUBMIT_AND_WAIT, directory, server)
         shared = {name: value for name, value in elsewhere.environment.items() if name.startswith("KAFKA_TOPIC")}
         (directory / ".env").write_text("".join(f"{name}={value}\n" for name, value in shared.items()))
-        *_, examined = run_commands(of_these(elsewhere, commands_of("From SQLite to PostgreSQL")), directory)
+        *_, examined, _ = run_commands(of_these(elsewhere, commands_of("From SQLite to PostgreSQL")), directory)
         assert "answers; to be made at the next start" in examined
         with running_server(directory) as server:
             jobs, reviews = run_script(COUNT, directory, server).split()
+            eventually(lambda: published(elsewhere), 60, "an empty outbox")
         assert (int(jobs), int(reviews)) == (1, 2000)
 
     await asyncio.to_thread(move)
+    await elsewhere.assert_each_review_published_once()
 
 
 def of_these(stack: Stack, commands: list[Command]) -> list[Command]:
