@@ -1,5 +1,6 @@
 """What `doctor` finds, and what it says to do."""
 
+import base64
 import json
 import os
 import resource
@@ -164,6 +165,15 @@ def test_a_full_disk_is_noticed(free: int, health: Health, monkeypatch: pytest.M
 def test_a_folder_that_cannot_be_written_to_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert disk(load_settings()).health is Health.BROKEN
+
+
+def test_a_replica_needs_no_folder_to_write_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    replica = load_settings(
+        database_url="postgresql://127.0.0.1/reviews",
+        token_sealing_keys="1:" + base64.b64encode(bytes(32)).decode(),
+    )
+    assert disk(replica).health is Health.OK
 
 
 def test_too_few_open_files_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
