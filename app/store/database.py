@@ -103,17 +103,21 @@ _ROWS_A_STATEMENT = 500
 
 
 @lru_cache(maxsize=512)
-def insert_of_rows(table: Table, columns: tuple[str, ...], rows: int) -> str:
-    """One INSERT of many rows as text. SQLAlchemy compiles such a statement anew each time, 2 ms for 50 rows."""
+def insert_of_rows(table: Table, columns: tuple[str, ...], rows: int, *, numbered: bool = False) -> str:
+    """One INSERT of many rows as text. SQLAlchemy compiles such a statement anew each time, 2 ms for 50 rows.
+
+    `numbered`: its parameters are `$1`, `$2` …, PostgreSQL's way, instead of `?`.
+    """
     _check_columns(table, columns)
-    row = f"({','.join('?' * len(columns))})"
-    values = ",".join([row] * rows)
+    width = len(columns)
+    marks = [f"${number}" if numbered else "?" for number in range(1, rows * width + 1)]
+    values = ",".join(f"({','.join(marks[at : at + width])})" for at in range(0, len(marks), width))
     return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {values} ON CONFLICT DO NOTHING"  # noqa: S608
 
 
 @lru_cache(maxsize=512)
 def insert_of_arrays(table: Table, columns: tuple[str, ...]) -> str:
-    """The same for PostgreSQL, an array for each column: prepared once for any number of rows, and half the CPU."""
+    """The same for PostgreSQL, an array for each column: prepared once for any number of rows."""
     _check_columns(table, columns)
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy's own
     types = [table.c[name].type.compile(dialect=dialect) for name in columns]

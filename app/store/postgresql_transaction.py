@@ -12,10 +12,14 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.util import await_only
 
-from app.store.database import Rows, Transaction, insert_of_arrays
+from app.store.database import Rows, Transaction, insert_of_arrays, insert_of_rows
 from app.store.postgresql_errors import LostConnectionError
 
 T = TypeVar("T")
+
+USUAL_ROWS = (1, 50)
+"""What a page of 50 inserts. As rows of parameters that takes the client half the CPU of arrays (0.4 ms for 0.75), but
+each number of rows is a statement to prepare, 2 ms on each connection: all others go as arrays."""
 
 _STATEMENTS = "statements"
 _NO_COLUMNS = SimpleResultMetaData(())
@@ -58,9 +62,13 @@ class PostgresTransaction(Transaction):
         return self._statements[statement]
 
     def _insert(self, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> str:
+        if len(rows) in USUAL_ROWS:
+            return insert_of_rows(table, columns, len(rows), numbered=True)
         return insert_of_arrays(table, columns)
 
     def _values(self, rows: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+        if len(rows) in USUAL_ROWS:
+            return super()._values(rows)
         return tuple(zip(*rows, strict=True))
 
 
