@@ -1,7 +1,7 @@
 """One consumer group member for one stage: a thread that never stops polling, and its event loop's view of it.
 
 The thread alone touches librdkafka's consumer. It hands deliveries to the loop and takes acknowledgements back; when
-more waits than workers can soon take, partitions pause and polling goes on, so a slow page never costs a rebalance.
+more waits than workers soon take, partitions pause and polling goes on, so a slow page never costs a rebalance.
 """
 
 import asyncio
@@ -32,8 +32,12 @@ COMMIT_SECONDS = 1.0
 POLL_SECONDS = 0.5
 """How long a poll waits for messages: closing waits for it, and so does what is finished, to be committed."""
 
-PAUSED_POLL_SECONDS = 0.02
-"""The same while partitions are paused: workers that took what waits want more soon."""
+FULL_SECONDS = 1.0
+"""So long a full buffer is waited for without polling; then partitions pause, which takes librdkafka up to a second to
+undo. Pausing at once held workers that are quick to a hundred messages a second."""
+
+FULL_POLL_SECONDS = 0.01
+"""How often a full buffer is looked at. Paused or not: workers that took what waits want more soon."""
 
 MAX_POLL_RECORDS = 100
 """Handed to the event loop together."""
@@ -138,6 +142,7 @@ class _Member(threading.Thread):
         self._sparse = SparseLog(clock)
         self._next_commit = 0.0
         self._paused = False
+        self._full_since: float | None = None
         self._handed_over = 0
         self.taken = 0
         self.finished: SimpleQueue[Position] = SimpleQueue()
@@ -160,8 +165,10 @@ class _Member(threading.Thread):
             while not self.closing.is_set():
                 self._dead_letters.serve()
                 self._commit_when_due()
-                self._pause_or_resume()
-                self._hand_over(self._read())
+                if self._may_poll():
+                    self._hand_over(self._read())
+                else:
+                    self.closing.wait(FULL_POLL_SECONDS)
             self._dead_letters.flush()
             self._commit()
         finally:
@@ -169,7 +176,7 @@ class _Member(threading.Thread):
 
     def _read(self) -> list[Delivery]:
         deliveries: list[Delivery] = []
-        message = self._consumer.poll(PAUSED_POLL_SECONDS if self._paused else POLL_SECONDS)
+        message = self._consumer.poll(FULL_POLL_SECONDS if self._paused else POLL_SECONDS)
         left = MAX_POLL_RECORDS
         while message is not None:
             deliveries += self._accept(message)
@@ -206,14 +213,26 @@ class _Member(threading.Thread):
             self._handed_over += len(deliveries)
             self._owner.from_thread(self._owner.put, deliveries)
 
-    def _pause_or_resume(self) -> None:
+    def _may_poll(self) -> bool:
+        """Whether there is room, or partitions are paused: what comes then is no message."""
+        self._note_finished()
         waiting = self._handed_over - self.taken + len(self._buried)
-        if not self._paused and waiting >= self._buffer:
+        if self._paused:
+            if waiting <= self._buffer // 2:
+                self._consumer.resume(self._consumer.assignment())
+                self._paused = False
+        elif waiting < self._buffer:
+            self._full_since = None
+        elif self._has_been_full():
             self._consumer.pause(self._consumer.assignment())
             self._paused = True
-        elif self._paused and waiting <= self._buffer // 2:
-            self._consumer.resume(self._consumer.assignment())
-            self._paused = False
+        return self._paused or waiting < self._buffer
+
+    def _has_been_full(self) -> bool:
+        now = self._clock.monotonic()
+        if self._full_since is None:
+            self._full_since = now
+        return now - self._full_since >= FULL_SECONDS
 
     def _commit_when_due(self) -> None:
         if self._clock.monotonic() >= self._next_commit:
@@ -263,8 +282,10 @@ class _Member(threading.Thread):
             return
 
     def _assigned(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
-        """librdkafka takes them on itself; they come unpaused, whatever the others are."""
-        self._paused = False
+        """librdkafka takes them on itself; they come unpaused, and so that all are alike the others are resumed."""
+        if self._paused:
+            self._consumer.resume(self._consumer.assignment())
+            self._paused = False
 
     def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._commit(partitions={item.partition for item in partitions})

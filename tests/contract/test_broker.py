@@ -35,7 +35,7 @@ class KafkaBrokers:
     def __init__(self, bootstrap_servers: str, prefix: str) -> None:
         self.bootstrap_servers = bootstrap_servers
         self.prefix = prefix
-        self._opened: list[KafkaBroker] = []
+        self.opened: list[KafkaBroker] = []
 
     def open(self, *, partitions: int = 1, buffer: int = 64) -> KafkaBroker:
         broker = KafkaBroker(
@@ -46,11 +46,11 @@ class KafkaBrokers:
             topic_prefix=self.prefix,
             buffer=buffer,
         )
-        self._opened.append(broker)
+        self.opened.append(broker)
         return broker
 
     async def close(self) -> None:
-        for broker in self._opened:
+        for broker in self.opened:
             await broker.close()
 
 
@@ -271,3 +271,27 @@ async def test_a_rebalance_loses_nothing_and_leaves_held_work_alone(kafka: Kafka
     async with asyncio.timeout(SECONDS):
         while not seen.issuperset(after):
             seen |= {delivery.work for delivery in await second.consumer(Stage.REVIEWS).receive(100)}
+
+
+@pytest.mark.kafka
+async def test_a_rebalance_while_a_process_is_full_leaves_no_partition_unread(kafka: KafkaBrokers) -> None:
+    first, second = kafka.open(partitions=4, buffer=4), kafka.open(partitions=4)
+    for broker in (first, second):
+        await broker.start()
+        await broker.prepare()
+    works = [_work() for _ in range(400)]
+    await first.publish(works)
+    seen = {delivery.work for delivery in await _receive(first.consumer(Stage.REVIEWS), 1, limit=1)}
+    seen |= {delivery.work for delivery in await _receive(second.consumer(Stage.REVIEWS), 1)}
+    await asyncio.gather(*(_take_the_rest(broker.consumer(Stage.REVIEWS), seen, set(works)) for broker in kafka.opened))
+
+
+async def _take_the_rest(consumer: Consumer, seen: set[Work], wanted: set[Work]) -> None:
+    """Until all that is wanted has been seen, by whomever."""
+    async with asyncio.timeout(SECONDS):
+        while not seen.issuperset(wanted):
+            receiving = asyncio.ensure_future(consumer.receive(100))
+            await asyncio.wait([receiving], timeout=0.1)
+            if receiving.cancel():
+                continue
+            seen |= {delivery.work for delivery in receiving.result()}
