@@ -1,6 +1,7 @@
 """The publisher: what settles have announced goes to reviews-raw, each review once. One replica leads, and runs it."""
 
 import asyncio
+from functools import partial
 
 import structlog
 
@@ -9,7 +10,7 @@ from app.broker.connection import KafkaConnection, TopicLayout
 from app.broker.transactions import RefusedError, TransactionalProducer
 from app.clock import Clock
 from app.models.events import Topic
-from app.results.publishing import Publishing
+from app.results.publishing import IDLE_SECONDS, Publishing
 from app.store.database import Database, StoreUnavailableError
 from app.store.published import RepublishNeededError
 from app.telemetry.events import Event
@@ -33,14 +34,16 @@ class ReviewPublisher:
         layout: TopicLayout,
         topic_prefix: str = "",
         deadline: float = 10.0,
+        idle: float = IDLE_SECONDS,
     ) -> None:
-        """`deadline`: seconds for each exchange with Kafka."""
+        """`deadline`: seconds for each exchange with Kafka; `idle`: until the store is asked unwoken."""
         name = f"{topic_prefix}{consumer_group}-publisher"
         topic = topic_prefix + Topic.REVIEWS_RAW
-        self._producer = TransactionalProducer(connection, name, topic, layout, clock, deadline=deadline)
+        self._producer = partial(TransactionalProducer, connection, name, topic, layout, clock, deadline=deadline)
         self._database = database
         self._clock = clock
         self._prefix = topic_prefix
+        self._idle = idle
         self._woken = asyncio.Event()
         self._problem: str | None = None
 
@@ -59,13 +62,15 @@ class ReviewPublisher:
         Nothing of Kafka's is touched before the first call, so a standby does no harm.
         """
         while True:
+            producer = self._producer()
             publishing = Publishing(
                 self._database,
-                self._producer,
+                producer,
                 self._clock,
                 woken=self._woken,
                 going_on=self._going_on,
                 topic_prefix=self._prefix,
+                idle=self._idle,
             )
             try:
                 await publishing.run()
@@ -74,7 +79,7 @@ class ReviewPublisher:
             except (StoreUnavailableError, BrokerUnavailableError) as error:
                 log.warning(Event.PUBLISHER_AWAY, cause=str(error))
             finally:
-                await self._producer.close()
+                await producer.close()
             await self._clock.sleep(RETRY_SECONDS)
 
     def _going_on(self) -> None:

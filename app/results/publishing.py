@@ -48,7 +48,8 @@ log = structlog.get_logger(__name__)
 
 
 class Publishing:
-    """`going_on` is told whenever the topic has all that was read so far."""
+    """`going_on` is told whenever the topic has all that was read so far. `idle`: seconds until the store is asked
+    unwoken."""
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class Publishing:
         woken: asyncio.Event,
         going_on: Callable[[], None],
         topic_prefix: str,
+        idle: float = IDLE_SECONDS,
     ) -> None:
         self._database = database
         self._producer = producer
@@ -66,6 +68,8 @@ class Publishing:
         self._woken = woken
         self._going_on = going_on
         self._prefix = topic_prefix
+        self._idle = idle
+        self._behind = True
         self._sending: asyncio.Task[None] | None = None
         self._sent = 0
         self._published = 0
@@ -97,8 +101,12 @@ class Publishing:
         self._woken.clear()
         stamped = await self._database.write(stamp, ROWS_A_READ)
         crash_point(CrashPoint.POSITIONS_STAMPED)
+        if not stamped and not self._behind:
+            self._going_on()
+            return False
         batch = await self._database.read(read_batch, self._sent, BATCH_REVIEWS, BATCH_BYTES)
         await self._arrived()
+        self._behind = batch is not None and batch.more
         if batch is None:
             self._going_on()
             return False
@@ -156,7 +164,7 @@ class Publishing:
         """Let some more gather, then wait for a wake-up, for a second at most."""
         await self._clock.sleep(GATHER_SECONDS)
         waker = asyncio.ensure_future(self._woken.wait())
-        sleeper = asyncio.ensure_future(self._clock.sleep(IDLE_SECONDS - GATHER_SECONDS))
+        sleeper = asyncio.ensure_future(self._clock.sleep(self._idle - GATHER_SECONDS))
         try:
             await asyncio.wait((waker, sleeper), return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -37,8 +37,8 @@ log = structlog.get_logger(__name__)
 class RetryScheduler:
     """Releases what is due, job by job in turn; `window` bounds what is out and not yet claimed, for each stage.
 
-    `pause`: seconds between two passes at least. Where a pass costs several round trips, what many settles make due
-    is released together.
+    `idle`: seconds until the store is asked although nobody woke us. `pause`: between two passes at least; where a pass
+    costs several round trips, what many settles make due is released together.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class RetryScheduler:
         window: Window,
         *,
         pause: float = 0.0,
+        idle: float = IDLE_SECONDS,
     ) -> None:
         self._database = database
         self._broker = broker
@@ -57,6 +58,7 @@ class RetryScheduler:
         self._spent = spent
         self._window = window
         self._pause = pause
+        self._idle = idle
         self._in_doubt = False
         self._after = dict.fromkeys(Stage, "")
         self._began = dict.fromkeys(Stage, "")
@@ -153,7 +155,7 @@ class RetryScheduler:
             log.warning(Event.TASKS_RECLAIMED, count=count, why="their lease ran out")
 
     async def _rest(self, due: float | None) -> None:
-        seconds = IDLE_SECONDS if due is None else min(IDLE_SECONDS, due - self._clock.now())
+        seconds = self._idle if due is None else min(self._idle, due - self._clock.now())
         waker = asyncio.ensure_future(self._woken.wait())
         sleeper = asyncio.ensure_future(self._clock.sleep(max(0.0, seconds)))
         try:

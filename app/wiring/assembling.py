@@ -33,7 +33,7 @@ from app.results.housekeeping import Housekeeping
 from app.results.progress import Progress
 from app.results.publisher import ReviewPublisher
 from app.retry.keeper import TopicKeeper
-from app.retry.scheduler import RetryScheduler
+from app.retry.scheduler import IDLE_SECONDS, RetryScheduler
 from app.state import AppState, Leaders
 from app.store.budgets import StoredBudgets
 from app.store.signals import Signals
@@ -53,6 +53,9 @@ from app.wiring.values import (
 SCHEDULER_PAUSE_SECONDS = 0.02
 """Between two passes over a store that several processes share: each costs a dozen round trips."""
 
+UNWOKEN_SECONDS = 3.0
+"""Where replicas wake each other, the store is asked so seldom by who leads: a signal that was lost costs this much."""
+
 
 def assemble(opened: Opened) -> AppState:
     """All components of a process, whatever its roles: those that it does not have are not started."""
@@ -69,6 +72,7 @@ def assemble(opened: Opened) -> AppState:
         spent,
         window_of(settings),
         pause=SCHEDULER_PAUSE_SECONDS if leaders.scheduler else 0.0,
+        idle=_idle(opened),
     )
     publisher = _publisher(opened)
     wake = _waker("tasks", scheduler.wake, leaders.scheduler, opened.signals)
@@ -152,7 +156,12 @@ def _publisher(opened: Opened) -> ReviewPublisher | None:
         opened.clock,
         layout=topic_layout(settings),
         topic_prefix=settings.kafka.topic_prefix,
+        idle=_idle(opened),
     )
+
+
+def _idle(opened: Opened) -> float:
+    return UNWOKEN_SECONDS if opened.signals else IDLE_SECONDS
 
 
 def _waker(
