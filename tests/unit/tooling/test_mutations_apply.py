@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[3]
-PATCHES = sorted((PROJECT / "tests" / "mutations").glob("*.patch"))
+PATCHES = sorted((PROJECT / "tests" / "mutations").rglob("*.patch"))
 
 
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.stem)
