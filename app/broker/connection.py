@@ -9,6 +9,9 @@ from confluent_kafka import KafkaError, KafkaException
 RECONNECT_MAX_MILLISECONDS = 1_000
 """librdkafka's own is 10 s: a broker that comes back would be found that late."""
 
+NOTICE = 5
+"""As syslog counts. Beyond it clients tell of every idle connection that a broker closes, and of their own end."""
+
 
 @dataclass(frozen=True, slots=True)
 class KafkaConnection:
@@ -22,6 +25,7 @@ class KafkaConnection:
         common: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap_servers,
             "reconnect.backoff.max.ms": RECONNECT_MAX_MILLISECONDS,
+            "log_level": NOTICE,
         }
         own = {name if callable(value) else name.replace("_", "."): value for name, value in more.items()}
         return common | dict(self.security) | own

@@ -118,6 +118,7 @@ class KafkaBroker:
                     closing.create_task(consumer.close(self._deadline))
             self._consumers.clear()
             await asyncio.to_thread(self._publisher.flush)
+            await asyncio.to_thread(self._topics.close)
             for executor in threads:
                 executor.shutdown(wait=False)
 

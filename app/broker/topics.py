@@ -80,8 +80,14 @@ class KafkaTopics:
             reason = self._trouble.explain(error if isinstance(error, KafkaException) else None)
             raise BrokerUnavailableError(f"Kafka at {self._connection.bootstrap_servers}: {reason}") from error
 
+    def close(self) -> None:
+        """Let its connections go; `prepare` makes others."""
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            admin.poll(0)
+
     def _client(self) -> AdminClient:
-        """One for all times: it is asked again and again, and finds a broker that comes back by itself."""
+        """One until the end: it is asked again and again, and finds a broker that comes back by itself."""
         if self._admin is None:
             self._admin = AdminClient(self._connection.settings(error_cb=self._trouble), logger=client_log())
         return self._admin

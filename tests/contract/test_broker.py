@@ -37,13 +37,14 @@ class KafkaBrokers:
         self.prefix = prefix
         self.opened: list[KafkaBroker] = []
 
-    def open(self, *, partitions: int = 1, buffer: int = 64) -> KafkaBroker:
+    def open(self, *, partitions: int = 1, buffer: int = 64, auto_offset_reset: str = "earliest") -> KafkaBroker:
         broker = KafkaBroker(
             KafkaConnection(self.bootstrap_servers),
             f"{self.prefix}group",
             SystemClock(),
             layout=TopicLayout(partitions),
             topic_prefix=self.prefix,
+            auto_offset_reset=auto_offset_reset,
             buffer=buffer,
         )
         self.opened.append(broker)
@@ -295,3 +296,17 @@ async def _take_the_rest(consumer: Consumer, seen: set[Work], wanted: set[Work])
             if receiving.cancel():
                 continue
             seen |= {delivery.work for delivery in receiving.result()}
+
+
+@pytest.mark.kafka
+async def test_a_new_group_begins_where_the_setting_says(kafka: KafkaBrokers) -> None:
+    broker = kafka.open(auto_offset_reset="latest")
+    await broker.start()
+    await broker.prepare()
+    await broker.publish([_work(job_id="before")])
+    receiving = asyncio.create_task(broker.consumer(Stage.REVIEWS).receive(1))
+    async with asyncio.timeout(SECONDS):
+        while not receiving.done():
+            await broker.publish([_work(job_id="after")])
+    (first,) = await receiving
+    assert first.work.job_id == "after"
