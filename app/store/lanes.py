@@ -87,7 +87,8 @@ class Lanes:
                 _fail(group, error)
                 return
             for unit in group:
-                await self._commit([unit])
+                if not unit.future.done():
+                    await self._commit([unit])
         else:
             for unit, result in zip(group, results, strict=True):
                 if not unit.future.done():

@@ -179,6 +179,16 @@ async def test_a_server_without_a_connection_left_is_away(store: PostgresDatabas
         await visitor.start()
 
 
+async def test_the_url_may_say_how_to_connect(server: OwnPostgresql) -> None:
+    refusing = PostgresDatabase(f"{server.url}?sslmode=require")
+    with pytest.raises(StoreUnavailableError, match="SSL"):
+        await refusing.start()
+    await refusing.close()
+    plain = PostgresDatabase(f"{server.url}?sslmode=disable")
+    await plain.start()
+    await plain.close()
+
+
 @pytest.mark.parametrize("statement", ["INSERT INTO notes VALUES (1)", "SELECT 1/0", "SELECT nothing"])
 async def test_what_the_server_refuses_for_its_content_is_not_a_store_that_is_away(
     store: PostgresDatabase, statement: str
