@@ -5,7 +5,6 @@ calls fenced is another producer of the same `transactional.id`, or a transactio
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -16,7 +15,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 
 from app.broker.base import BrokerUnavailableError
-from app.broker.connection import KafkaConnection, TopicLayout
+from app.broker.client_log import client_log
+from app.broker.connection import KafkaConnection, TopicLayout, Trouble
 from app.clock import Clock
 from app.crash import CrashPoint, crash_point
 
@@ -26,6 +26,12 @@ TRANSACTION_MILLISECONDS = 5_000
 """Readers wait for the end of a transaction whose producer died: for a successor, or for this."""
 
 POLL_SECONDS = 0.1
+
+CLOSE_SECONDS = 2.0
+"""An end that takes longer goes on by itself."""
+
+QUIET = {"log_level": 5}
+"""Notices and worse: at each end of a client, librdkafka has some information about its queues."""
 
 GRACE_SECONDS = 1.0
 """librdkafka ends a request at its timeout by itself; only if it did not would a wait for it last this much longer."""
@@ -43,8 +49,6 @@ _REFUSALS = (
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._UNKNOWN_TOPIC,
 )
-
-_log = logging.getLogger("librdkafka")
 
 
 class FencedError(Exception):
@@ -76,9 +80,10 @@ class Reached(NamedTuple):
 
 
 class TransactionalProducer:
-    """The one producer of `name`, its `transactional.id` and its group. All that blocks runs in a thread of its own.
+    """One life of the producer `name`, its `transactional.id` and its group: after an error, the next has a new object.
 
-    `topic`: the one whose identity matters. `deadline`: seconds for each method. After an error, `start` again.
+    All that blocks runs in a thread of its own, which may outlive `close`. `topic`: the one whose identity matters.
+    `deadline`: seconds for each method.
     """
 
     def __init__(
@@ -101,21 +106,21 @@ class TransactionalProducer:
         self._producer: Producer | None = None
         self._admin: AdminClient | None = None
         self._group: object = None
+        self._trouble = Trouble()
 
     async def start(self) -> Reached:
-        """Fence whoever had the name, end what it left open, and only then look how far it came.
+        """Once: fence whoever had the name, end what it left open, and only then look how far it came.
 
         Raises `BrokerUnavailableError`, `RefusedError`.
         """
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-transactions")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-transactions")
         return await self._run(self._start)
 
     async def send(self, records: Iterable[OutRecord], position: int) -> None:
         """All of the records and the position, or nothing. The records are made in the producer's thread.
 
         Raises `FencedError`, `RefusedError`, `BrokerUnavailableError`; only the last leaves it open whether they were
-        committed: `start` finds out.
+        committed: the next one's `start` finds out.
         """
         await self._run(lambda: self._send(records, position))
 
@@ -124,11 +129,11 @@ class TransactionalProducer:
         return await self._run(lambda: self._identity(self._until()))
 
     async def close(self) -> None:
-        """Idempotent. An open transaction is aborted; while Kafka does not answer, it is left to its timeout."""
+        """Idempotent. What is being sent goes on without us, and the next one's `start` fences it."""
         thread, self._thread = self._thread, None
         if thread is not None:
-            closing = asyncio.get_running_loop().run_in_executor(thread, self._drop)
-            await asyncio.wait([closing], timeout=self._deadline)
+            closing = asyncio.get_running_loop().run_in_executor(thread, self._forget)
+            await asyncio.wait([closing], timeout=CLOSE_SECONDS)
             thread.shutdown(wait=False)
 
     async def _run(self, call: Callable[[], T]) -> T:
@@ -144,7 +149,6 @@ class TransactionalProducer:
         return max(until - self._clock.monotonic(), POLL_SECONDS)
 
     def _start(self) -> Reached:
-        self._drop()
         until = self._until()
         settings = self._connection.settings(
             transactional_id=self._name,
@@ -154,22 +158,23 @@ class TransactionalProducer:
             partitioner="murmur2_random",
             message_max_bytes=self._max_message_bytes,
             linger_ms=20,
+            error_cb=self._trouble,
         )
         try:
-            self._producer = Producer(settings, logger=_log)
+            self._producer = Producer(settings | QUIET, logger=client_log())
             self._producer.init_transactions(self._left(until))
-            self._admin = AdminClient(self._connection.settings(), logger=_log)
+            self._admin = AdminClient(self._connection.settings() | QUIET, logger=client_log())
             position = self._committed(until)
             return Reached(*self._identity(until), position)
         except (KafkaException, FutureTimeoutError) as error:
-            raise _told(error) from error
+            raise self._told(error) from error
 
     def _committed(self, until: float) -> int | None:
         """The group's offset. Asked `read_committed`, Kafka gives none while a transaction that has one is ending."""
         settings = self._connection.settings(
             group_id=self._name, enable_auto_commit=False, isolation_level="read_committed"
         )
-        group = Consumer(settings, logger=_log)
+        group = Consumer(settings | QUIET, logger=client_log())
         try:
             self._group = group.consumer_group_metadata()
             (found,) = group.committed([TopicPartition(self._topic, 0)], self._left(until))
@@ -189,7 +194,7 @@ class TransactionalProducer:
             cluster = self._admin.describe_cluster(request_timeout=self._left(until))
             return str(cluster.result(self._left(until) + GRACE_SECONDS).cluster_id), topic_id
         except (KafkaException, FutureTimeoutError) as error:
-            raise _told(error) from error
+            raise self._told(error) from error
 
     def _send(self, records: Iterable[OutRecord], position: int) -> None:
         producer = self._producer
@@ -211,7 +216,7 @@ class TransactionalProducer:
             crash_point(CrashPoint.BATCH_COMMITTED)
         except KafkaException as error:
             fenced = self._abandon()
-            raise fenced or _told(error) from error
+            raise fenced or self._told(error) from error
         except BaseException:
             self._abandon()
             raise
@@ -235,14 +240,10 @@ class TransactionalProducer:
             if producer is not None:
                 producer.abort_transaction(self._deadline / 2)
         except KafkaException as error:
-            told = _told(error)
+            told = self._told(error)
             fenced = told if isinstance(told, FencedError) else None
         self._forget()
         return fenced
-
-    def _drop(self) -> None:
-        """End this producer, whatever it was doing."""
-        self._forget()
 
     def _forget(self) -> None:
         producer, self._producer, self._admin = self._producer, None, None
@@ -250,14 +251,13 @@ class TransactionalProducer:
             with suppress(KafkaException):
                 producer.purge()
 
-
-def _told(error: KafkaException | FutureTimeoutError) -> Exception:
-    """Kafka's error as ours."""
-    if not isinstance(error, KafkaException):
-        return BrokerUnavailableError("Kafka did not answer in time.")
-    found = error.args[0]
-    if found.code() in _FENCED:
-        return FencedError(found.str())
-    if found.code() in _REFUSALS:
-        return RefusedError(f"Kafka: {found.str()}")
-    return BrokerUnavailableError(f"Kafka: {found.str()}")
+    def _told(self, error: KafkaException | FutureTimeoutError) -> Exception:
+        """Kafka's error as ours."""
+        if isinstance(error, FutureTimeoutError):
+            return BrokerUnavailableError(f"Kafka: {self._trouble.explain()}")
+        found = error.args[0]
+        if found.code() in _FENCED:
+            return FencedError(found.str())
+        if found.code() in _REFUSALS:
+            return RefusedError(f"Kafka: {found.str()}")
+        return BrokerUnavailableError(f"Kafka: {self._trouble.explain(error)}")

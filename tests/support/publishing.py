@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from confluent_kafka import Message
 
 from app.broker.connection import KafkaConnection, TopicLayout
 from app.broker.topics import KafkaTopics
+from app.broker.transactions import FencedError
 from app.clock import SystemClock
 from app.models.events import Topic
 from app.results.publisher import ReviewPublisher
@@ -77,9 +78,27 @@ class Site:
 
 
 @asynccontextmanager
+async def leading(publisher: ReviewPublisher) -> AsyncIterator["asyncio.Task[None]"]:
+    """`running`, and again whenever Kafka fences it, as the only replica would."""
+
+    async def lead() -> None:
+        while True:
+            with suppress(FencedError):
+                await publisher.run()
+
+    async with _cancelled(asyncio.create_task(lead())) as task:
+        yield task
+
+
+@asynccontextmanager
 async def running(publisher: ReviewPublisher) -> AsyncIterator["asyncio.Task[None]"]:
     """Its `run`, cancelled at the end; what it failed with is raised."""
-    task = asyncio.create_task(publisher.run())
+    async with _cancelled(asyncio.create_task(publisher.run())) as task:
+        yield task
+
+
+@asynccontextmanager
+async def _cancelled(task: "asyncio.Task[None]") -> AsyncIterator["asyncio.Task[None]"]:
     try:
         yield task
     finally:
