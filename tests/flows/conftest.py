@@ -20,13 +20,21 @@ def faults(request: pytest.FixtureRequest) -> Faults:
 
 
 @pytest.fixture
-async def servers(postgresql_database: str, kafka_bootstrap_servers: str, tmp_path: Path) -> AsyncIterator[Stack]:
-    """A real PostgreSQL and a real Kafka. In the end, what was stored must be what a consumer of reviews-raw got."""
+async def topic_prefix(kafka_bootstrap_servers: str) -> AsyncIterator[str]:
+    """Of topics on the real Kafka that are deleted afterwards."""
     async with own_topics(kafka_bootstrap_servers) as prefix:
-        kafka = KafkaConfig(bootstrap_servers=(kafka_bootstrap_servers,), topic_prefix=prefix, topic_partitions=6)
-        running = Stack.on_servers(tmp_path, postgresql_database, kafka)
-        yield running
-        await running.assert_each_review_published_once()
+        yield prefix
+
+
+@pytest.fixture
+async def servers(
+    postgresql_database: str, kafka_bootstrap_servers: str, topic_prefix: str, tmp_path: Path
+) -> AsyncIterator[Stack]:
+    """A real PostgreSQL and a real Kafka. In the end, what was stored must be what a consumer of reviews-raw got."""
+    kafka = KafkaConfig(bootstrap_servers=(kafka_bootstrap_servers,), topic_prefix=topic_prefix, topic_partitions=6)
+    running = Stack.on_servers(tmp_path, postgresql_database, kafka)
+    yield running
+    await running.assert_each_review_published_once()
 
 
 @pytest.fixture(params=["sqlite_in-process", pytest.param("postgresql_kafka", marks=ON_SERVERS)])

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -152,13 +152,21 @@ class Engine:
     async def published(self) -> None:
         """Until a consumer of reviews-raw can have everything that is stored."""
         if self.state.publisher is not None:
+            changed = self.changes.rings()
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while await self.rows(outbox, outbox.c.id > 0):
-                    await asyncio.sleep(LOOK_SECONDS)
+                    await _rung_or_later(changed)
 
     async def fetch(self, token: str = TOKEN) -> Row:
         """Submit a job and wait for its end."""
         return await self.job_ended(await self.submit(token))
+
+
+async def _rung_or_later(changed: asyncio.Event) -> None:
+    """For what no settlement tells of: look again soon."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LOOK_SECONDS):
+            await changed.wait()
 
 
 @asynccontextmanager

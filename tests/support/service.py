@@ -79,9 +79,14 @@ class Service:
         host, _, port = self.url.removeprefix("http://").rpartition(":")
         return host, int(port)
 
+    def listening(self) -> "Service":
+        """Returns when it takes requests, ready or not."""
+        self.url = eventually(self._said_where, START_SECONDS, f"start of the service: {self.log}")
+        return self
+
     def started(self) -> "Service":
         """Returns when it answers that it is ready."""
-        self.url = eventually(self._said_where, START_SECONDS, f"start of the service: {self.log}")
+        self.listening()
         eventually(lambda: self.get("/readyz").status == 200, START_SECONDS, f"readiness: {self.log}")
         return self
 

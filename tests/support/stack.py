@@ -19,7 +19,8 @@ SEALING_KEY = "test:" + base64.b64encode(bytes(32)).decode()
 Record = tuple[str, str, str]
 """A job, a location's name, a review's id."""
 
-WAITING = "JOIN outbox ON outbox.location_no = reviews.location_no AND seq BETWEEN first_seq AND last_seq"
+STORED = "SELECT locations.job_id, location, review_id FROM reviews JOIN locations ON no = location_no"
+WAITING = STORED + " JOIN outbox ON outbox.location_no = reviews.location_no AND seq BETWEEN first_seq AND last_seq"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Stack:
         Nothing to show without Kafka.
         """
         if self.kafka is not None:
-            rows, waiting = await self._rows(), await self._rows(WAITING)
+            rows, waiting = await self._rows(STORED), await self._rows(WAITING)
             records = await self._records(self.kafka)
             lost, surplus = rows - waiting - records, records - rows
             assert not lost, f"{lost.total()} of {rows.total()} lost, among them {next(iter(lost))}"
@@ -73,12 +74,10 @@ class Stack:
         reviews = (json.loads(message.value() or b"")["message"] for message in messages)
         return Counter((review["job_id"], review["location"], review["review_id"]) for review in reviews)
 
-    async def _rows(self, those: str = "") -> Counter[Record]:
+    async def _rows(self, query: str) -> Counter[Record]:
         connection = await asyncpg.connect(self.settings["database_url"].get_secret_value())
         try:
-            rows = await connection.fetch(
-                f"SELECT locations.job_id, location, review_id FROM reviews JOIN locations ON no = location_no {those}"
-            )
+            rows = await connection.fetch(query)
         finally:
             await connection.close()
         return Counter((row[0], row[1], row[2]) for row in rows)
