@@ -69,7 +69,6 @@ class Publishing:
         self._going_on = going_on
         self._prefix = topic_prefix
         self._idle = idle
-        self._behind = True
         self._sending: asyncio.Task[None] | None = None
         self._sent = 0
         self._published = 0
@@ -101,18 +100,18 @@ class Publishing:
         self._woken.clear()
         stamped = await self._database.write(stamp, ROWS_A_READ)
         crash_point(CrashPoint.POSITIONS_STAMPED)
-        if not stamped and not self._behind:
+        if stamped.last == self._sent:
+            await self._arrived()
             self._going_on()
             return False
         batch = await self._database.read(read_batch, self._sent, BATCH_REVIEWS, BATCH_BYTES)
         await self._arrived()
-        self._behind = batch is not None and batch.more
         if batch is None:
             self._going_on()
             return False
         self._sent = batch.position
         self._sending = asyncio.create_task(self._send(batch))
-        if batch.more or stamped == ROWS_A_READ:
+        if batch.more or stamped.number == ROWS_A_READ:
             return True
         await self._arrived()
         self._going_on()
@@ -164,7 +163,8 @@ class Publishing:
         """Let some more gather, then wait for a wake-up, for a second at most."""
         await self._clock.sleep(GATHER_SECONDS)
         waker = asyncio.ensure_future(self._woken.wait())
-        sleeper = asyncio.ensure_future(self._clock.sleep(self._idle - GATHER_SECONDS))
+        idle = self._idle if self._noted == self._published else NOTE_SECONDS
+        sleeper = asyncio.ensure_future(self._clock.sleep(idle - GATHER_SECONDS))
         try:
             await asyncio.wait((waker, sleeper), return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -75,6 +75,13 @@ class Batch(NamedTuple):
     more: bool
 
 
+class Stamped(NamedTuple):
+    """How many rows got a position now, and the last position of all: another may have stamped before us."""
+
+    number: int
+    last: int
+
+
 class Lag(NamedTuple):
     """Reviews that are not in the topic yet, and for how many seconds the first of them has been stored."""
 
@@ -115,13 +122,13 @@ _move_head = HotStatement(
 )
 
 
-def stamp(transaction: Transaction, most: int) -> int:
-    """Number committed rows that have no position yet, at most so many; returns how many there were."""
+def stamp(transaction: Transaction, most: int) -> Stamped:
+    """Number committed rows that have no position yet, at most so many."""
     last = lock_head(transaction).position
     stamped = _stamp.execute(transaction, {"most": most, "last": last}).rowcount
     if stamped:
         _move_head.execute(transaction, {"newest": last + stamped})
-    return stamped
+    return Stamped(stamped, last + stamped)
 
 
 _next_rows = HotStatement(

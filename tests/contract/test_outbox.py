@@ -79,7 +79,7 @@ async def test_a_batch_ends_at_its_bounds_and_never_within_a_page(database: Data
     (task,) = await held_locations(database, 1)
     for page in range(4):
         await settle_page(database, task, [review(f"{page}-{number}") for number in range(10)])
-    assert await database.write(stamp, EVERYTHING) == 4
+    assert await database.write(stamp, EVERYTHING) == (4, 4)
     assert (await _read(database, most=25)).position == 2, "two pages hold 20 reviews"
     assert (await _read(database, most=1)).position == 1, "one page, however large"
     one = sum(len(raw) for *_, raw in (await _read(database, most=1)).reviews)
@@ -94,7 +94,7 @@ async def test_so_many_rows_are_stamped_at_most(database: Database) -> None:
     (task,) = await held_locations(database, 1)
     for page in range(3):
         await settle_page(database, task, [review(f"{page}")])
-    assert [await database.write(stamp, 2) for _ in range(3)] == [2, 1, 0]
+    assert [await database.write(stamp, 2) for _ in range(3)] == [(2, 2), (1, 3), (0, 3)]
     assert _ids(await _read(database)) == [(1, "0"), (2, "1"), (3, "2")]
 
 
@@ -150,7 +150,7 @@ async def test_without_a_publisher_nothing_is_announced(database: Database) -> N
     quiet = SettleOptions(announce=False, token_wait=0.0)
     dead = Move(TaskStatus.DEAD, error=Problem("server_error", "Google answered 500"), attempt=4)
     await database.write(settle, Settlement(task, dead, reviews=[review("a")]), quiet)
-    assert await database.write(stamp, EVERYTHING) == 0
+    assert await database.write(stamp, EVERYTHING) == (0, 0)
 
 
 @pytest.mark.postgresql

@@ -21,7 +21,7 @@ async def _announced(database: Database) -> Counter[str]:
     """What the publisher would send from the beginning."""
     keys: Counter[str] = Counter()
     after = (await database.read(read_head)).published
-    while await database.write(stamp, EVERYTHING):
+    while (await database.write(stamp, EVERYTHING)).number:
         pass
     while (batch := await database.read(read_batch, after, EVERYTHING, EVERYTHING)) is not None:
         keys.update(f"{batch.pages[row[0]].location}/reviews/{row[1]}" for row in batch.reviews)
