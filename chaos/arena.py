@@ -1,5 +1,6 @@
 """Everything a disturbance can reach, and the note that is kept of each."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
@@ -49,6 +50,19 @@ class Case:
     deaths: list[float] = field(default_factory=list)
     outage: bool = False
     recovered: float | None = None
+
+
+LOOK_SECONDS = 0.1
+REACH_SECONDS = 20.0
+
+
+def reached(case: Case, count: Callable[[], int]) -> int:
+    """What a lasting disturbance has achieved; it goes on until that is something, if an outage kept it from it."""
+    deadline = time.monotonic() + REACH_SECONDS
+    while not (achieved := count()) and time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
+    case.reached = achieved > 0
+    return achieved
 
 
 Disturbance = Callable[[Arena, Case], Iterator[float]]

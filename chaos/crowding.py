@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from chaos.arena import Arena, Case, Disturbance
+from chaos.arena import Arena, Case, Disturbance, reached
 from chaos.strangers import Copier, ForeignMember, Stranger, forged, poison, send
 
 CROWDED_SECONDS = 15.0
@@ -39,9 +39,9 @@ def _crowd(case: Case, stranger: Stranger, what: str) -> Iterator[float]:
     try:
         stranger.ready.wait(READY_SECONDS)
         yield CROWDED_SECONDS
+        reached(case, lambda: stranger.done)
     finally:
         stranger.end()
-    case.reached = stranger.done > 0
     case.told = f"{stranger.done} {what}"
 
 

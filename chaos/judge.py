@@ -12,6 +12,9 @@ from chaos.store import Store
 READER_SECONDS = 30.0
 """For the last records to reach the reader, once nothing new comes."""
 
+LATE_SECONDS = 10.0
+"""For the last records of a job that has completed while others go on."""
+
 LOOK_SECONDS = 0.2
 
 
@@ -41,14 +44,19 @@ class Judge:
         self._judged: set[str] = set()
 
     def so_far(self, orders: list[Order]) -> Findings:
-        """The jobs that completed since the last time. Their last records may still be on their way."""
-        self._records.look()
+        """The jobs that completed since the last time, once their last records had time to arrive."""
         stored = self._store.eventually(lambda store: store.jobs())
         fresh = [
             order for order in orders if stored.get(order.job_id) == "completed" and order.job_id not in self._judged
         ]
         self._judged.update(order.job_id for order in fresh)
-        return self._compare(fresh)
+        deadline = time.monotonic() + LATE_SECONDS
+        while True:
+            self._records.look()
+            found = self._compare(fresh)
+            if not found.lost or time.monotonic() > deadline:
+                return found
+            time.sleep(LOOK_SECONDS)
 
     def at_the_end(self, orders: list[Order]) -> tuple[Findings, Accepted]:
         """All jobs, once the reader has had time for the last records."""

@@ -71,8 +71,8 @@ def run(plan: Plan, directory: Path, tell: Tell) -> Evidence:
 
         def after_each_round() -> None:
             found = judge.so_far(orders.accepted)
-            if found.doubled:
-                tell(f"so far: {'; '.join(found.examples)}")
+            for example in found.examples:
+                tell(f"BROKEN            {example}")
 
         conductor.play(plan.rounds, plan.least, began + plan.seconds, after_each_round)
         orders.end()
