@@ -107,3 +107,24 @@ def test_no_jobs_is_an_empty_list_for_programs(run: Run) -> None:
 
 def test_version_names_the_program(run: Run) -> None:
     assert run("version").out.startswith("review-fetcher ")
+
+
+def test_republish_says_what_it_would_do_and_does_it_only_when_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    assert run("migrate").code == 0
+    ended = run("republish", "--everything")
+    assert ended.code == 0
+    assert "Add --yes to do it" in ended.err
+    assert rows("SELECT * FROM publisher_head") == []
+    assert run("republish", "--from-here", "--yes").code == 0
+    assert rows("SELECT cluster_id, topic_id FROM publisher_head") == [("", "")]
+
+
+def test_republish_does_not_do_both(run: Run) -> None:
+    assert run("republish", "--everything", "--from-here").code == 2
+
+
+def test_republish_without_kafka_says_where_the_reviews_are(run: Run) -> None:
+    ended = run("republish")
+    assert ended.code == 1
+    assert "the feed of the API" in ended.err

@@ -1,0 +1,64 @@
+"""The records of reviews-raw and of the dead letters, and the schemas that are published of them."""
+
+import json
+
+import jsonschema
+import pytest
+
+from app.broker.transactions import OutRecord
+from app.cli.events_reference import topics
+from app.models.events import Topic
+from app.results.records import records
+from app.store.outbox import Batch, Letter, Page
+
+RAW = b'{ "reviewId": "AbF",\n  "comment": "half \\ud83d, \\u0000",  "unknown": [1.0, 1e3] }'
+ROW = (7, "AbF", 5, "half \ufffd", "A. Guest", "2024-01-01T00:00:00Z", None, None, RAW)
+LETTER = Letter(8, "acme", "job-1", 3, "reviews", "locations/1", "server_error", "500", 4, "page-2", 1_700_000_000.0)
+
+
+def batch(tenant: str = "default") -> Batch:
+    page = Page(7, tenant, "job-1", "accounts/1", "locations/1", 1_700_000_000.5)
+    return Batch(8, {7: page}, [ROW], [LETTER], False)
+
+
+def made(tenant: str = "default") -> list[OutRecord]:
+    return list(records(batch(tenant), "prefix-"))
+
+
+def test_google_s_object_is_in_the_message_byte_for_byte() -> None:
+    review, _ = made()
+    assert RAW in review.value
+    message = json.loads(review.value)["message"]
+    assert (message["type"], message["job_id"], message["rating"], message["reply"]) == ("review", "job-1", 5, None)
+
+
+@pytest.mark.parametrize(
+    ("tenant", "key"), [("default", "locations/1/reviews/AbF"), ("acme", "acme/locations/1/reviews/AbF")]
+)
+def test_a_review_is_keyed_by_its_name_within_its_tenant(tenant: str, key: str) -> None:
+    review, _ = made(tenant)
+    envelope = json.loads(review.value)
+    assert (review.topic, review.key.decode(), envelope["key"]) == ("prefix-reviews-raw", key, key)
+    assert envelope["message_id"] == f"reviews-raw_job-1_{key}"
+    assert dict(review.headers)["message_id"] == envelope["message_id"].encode()
+
+
+def test_a_record_that_is_sent_again_is_the_same() -> None:
+    assert made() == made()
+
+
+def test_a_dead_letter_says_what_was_given_up_and_why() -> None:
+    _, letter = made()
+    assert (letter.topic, letter.key) == ("prefix-review-fetcher-dlq", b"acme/job-1")
+    assert dict(letter.headers)["cause"] == b"server_error"
+    assert json.loads(letter.value)["message"]["cursor"] == "page-2"
+
+
+def test_the_published_schemas_describe_them() -> None:
+    for record, topic in zip(made(), (Topic.REVIEWS_RAW, Topic.DEAD_LETTERS), strict=True):
+        schema = topics()[topic].schema
+        envelope = json.loads(record.value)
+        jsonschema.validate(envelope, schema)
+        del envelope["message"]["job_id"]
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(envelope, schema)
