@@ -15,7 +15,7 @@ from app.broker.connection import KafkaConnection, TopicLayout
 from app.broker.topics import KafkaTopics
 from app.clock import SystemClock
 from app.results.publisher import ReviewPublisher
-from app.store.database import Transaction
+from app.store.database import Transaction, takes_long
 from app.store.migrate import migrate
 from app.store.outbox import lag
 from app.store.postgresql import PostgresDatabase
@@ -77,6 +77,7 @@ def cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
+@takes_long
 def fill(transaction: Transaction, reviews: int) -> None:
     """Reviews of 700 bytes, page by page, and the outbox rows that settles would have written."""
     for statement in FILL:

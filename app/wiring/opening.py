@@ -111,6 +111,7 @@ def broker_of(settings: Settings, clock: Clock) -> KafkaBroker | InProcessBroker
         clock,
         layout=topic_layout(settings),
         topic_prefix=settings.kafka.topic_prefix,
+        auto_offset_reset=settings.kafka.auto_offset_reset,
         deadline=KAFKA_DEADLINE_SECONDS,
         buffer=2 * SHARED_WINDOW_PER_SLOT * settings.worker_concurrency,
     )

@@ -54,8 +54,9 @@ class ReadinessCheck:
         return Readiness(ready=bool(self._loops) and set(checks.values()) == {"ok"}, checks=checks)
 
     async def _write(self) -> None:
-        """A store that can only be read cannot do the service's work."""
+        """A store that can only be read cannot do the service's work, nor one that another service has taken."""
         await self._database.write(lambda _transaction: None)
+        await self._database.check()
 
 
 async def _ask(check: Callable[[], Awaitable[None]]) -> str:
