@@ -36,6 +36,8 @@ class Store:
             tasks={("reviews", "waiting"): 7},
             quota_left={("reviews", "minute"): 120.0},
             cooldown_seconds={"reviews": 3.5},
+            unpublished=12,
+            unpublished_seconds=1.5,
         )
 
 
@@ -73,6 +75,8 @@ async def test_what_the_store_and_the_buffer_know_is_read_when_scraped() -> None
     assert shown["review_fetcher_tasks", ("reviews", "waiting")] == 7
     assert shown["review_fetcher_quota_left", ("reviews", "minute")] == 120
     assert shown["review_fetcher_cooldown_seconds", ("reviews",)] == 3.5
+    assert shown["review_fetcher_unpublished_reviews", ()] == 12
+    assert shown["review_fetcher_unpublished_age_seconds", ()] == 1.5
     assert shown["review_fetcher_deque_load_percent", ()] == 12.5
     assert shown["review_fetcher_deque_items_total", ("rejected",)] == 1
     assert shown["review_fetcher_store_readable", ()] == 1
