@@ -58,9 +58,9 @@ class Conductor:
         time.sleep(self._arena.random.uniform(*PAUSE_SECONDS))
 
     def _wait_for_work(self) -> None:
-        """A disturbance that meets no work proves nothing."""
+        """A disturbance that meets no work, or nobody who publishes yet, proves nothing."""
         deadline = time.monotonic() + WORK_SECONDS
-        while not self._timeline.now.unfinished and time.monotonic() < deadline:
+        while not (self._timeline.now.unfinished and self._records.look()) and time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS)
 
     def _recover(self, cases: list[Case]) -> None:

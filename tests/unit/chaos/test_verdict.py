@@ -33,8 +33,8 @@ def good() -> Evidence:
         findings=Findings(),
         cases=[kill()],
         calls=[call(1), call(2), call(3, path="/v4/2")],
-        samples=[Sample(0.0, 0, 0, 1), Sample(1.0, 1, 2, 1)],
-        received=[1.0, 1.2],
+        samples=[Sample(0.0, 0, 0, 1), Sample(1.0, 1, 1, 1), Sample(1.5, 1, 2, 1)],
+        received=[0.9, 1.6],
         stopped=[3.0],
         limits=Limits(capacity=2, rate=1.0, per_minute=4),
         poison=["poison-1"],
@@ -74,7 +74,7 @@ def test_the_table_has_every_figure_that_was_asked_for(good: Evidence) -> None:
         ({"calls": [call(1, 1.0), call(2, 20.0), call(3, 40.0), call(4, 50.0), call(5, 60.0)]}, "worst quota window"),
         ({"cases": [kill(recovered=31.0)]}, "recovery p50/p99"),
         ({"cases": [kill(recovered=None)]}, "recovery p50/p99"),
-        ({"received": [1.0, 6.1]}, "reader stall"),
+        ({"received": [0.9, 6.1]}, "reader stall"),
         ({"stopped": [3.0, 25.1]}, "SIGTERM to exit"),
         ({"buried": []}, "poison not buried"),
         ({"fell": [2]}, "replicas fallen"),
@@ -87,7 +87,7 @@ def test_each_thing_that_goes_wrong_is_told(good: Evidence, spoilt: dict[str, An
 
 
 def test_an_outage_excuses_a_late_record_and_a_kill_does_not(good: Evidence) -> None:
-    late = replace(good, received=[1.0, 6.1])
+    late = replace(good, received=[0.9, 6.1])
     assert missed(late) == ["reader stall"]
     assert missed(replace(late, cases=[kill(outage=True)])) == []
 
@@ -97,7 +97,7 @@ def test_a_run_in_which_nothing_was_accepted_or_read_proves_nothing(good: Eviden
 
 
 def test_what_was_missed_is_told_in_words(good: Evidence) -> None:
-    good = replace(good, received=[1.0, 7.5])
+    good = replace(good, received=[0.9, 7.5])
     told = details(
         replace(good, jobs=Accepted(["1"], ["2"], [], []), cases=[Case("zombie", 50.0, 60.0)], fell=[3], buried=[])
     )
@@ -105,5 +105,5 @@ def test_what_was_missed_is_told_in_words(good: Evidence) -> None:
     assert any("zombie was not tested" in line for line in told)
     assert any("poison-1 is not on the dead-letter topic" in line for line in told)
     assert any("replica 3" in line for line in told)
-    assert told[-1] == "a review waited 7.5 s for the reader, while nothing was disturbed"
-    assert details(replace(good, received=[1.0, 7.5]))[-1].endswith("from -2.0 to +5.5 s of kill")
+    assert told[-1] == "a review waited 6.5 s for the reader, while nothing was disturbed"
+    assert details(replace(good, received=[0.9, 7.5]))[-1].endswith("from -1.0 to +5.5 s of kill")
