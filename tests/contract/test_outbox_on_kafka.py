@@ -113,11 +113,12 @@ class Replica:
         await process.stdin.drain()
         return cls(process)
 
-    async def leads(self) -> None:
+    async def says(self, words: str) -> None:
+        """`stands by` or `leads`."""
         assert self.process.stdout is not None
         async with asyncio.timeout(60):
-            while (line := await self.process.stdout.readline()) != b"leads\n":
-                assert line, "it ended before it led"
+            while (line := await self.process.stdout.readline()) != f"{words}\n".encode():
+                assert line, f"it ended before it said that it {words}"
 
     async def said(self) -> bytes:
         """What it has printed by its end, which this is."""
@@ -206,7 +207,7 @@ def _open_transaction(producer: TransactionalProducer, site: Site) -> None:
 async def test_a_standby_never_disturbs_the_leader(site: Site, postgresql_database: str) -> None:
     """Had the second replica touched the transactional id, the first would have been fenced, and led anew."""
     async with _replica(site, postgresql_database) as first:
-        await first.leads()
+        await first.says("leads")
         async with _replica(site, postgresql_database) as second:
             for page in range(4):
                 await _settle(site, f"{page}")
@@ -218,13 +219,14 @@ async def test_a_standby_never_disturbs_the_leader(site: Site, postgresql_databa
 
 async def test_readers_do_not_wait_long_for_a_publisher_that_was_killed(site: Site, postgresql_database: str) -> None:
     """Killed within a transaction; the lease has to run out before the standby ends it."""
-    await _settle(site, "a")
     async with _replica(site, postgresql_database, f"{CrashPoint.BATCH_UNCOMMITTED}:1") as leader:
-        await leader.leads()
+        await leader.says("leads")
         async with _replica(site, postgresql_database) as standby:
+            await standby.says("stands by")
+            await _settle(site, "a")
             await leader.died()
             began = asyncio.get_running_loop().time()
-            await standby.leads()
+            await standby.says("leads")
             await until(lambda: _is_readable(site, 1))
             stall = asyncio.get_running_loop().time() - began
     assert await _ids(site) == ["a"]

@@ -32,6 +32,7 @@ async def main(settings: dict[str, Any]) -> None:
 
     if not settings["stands_by"]:
         await lead()
+    print("stands by", flush=True)  # noqa: T201 - the test waits for it
     await Leadership(store, "publisher", f"process-{os.getpid()}", SystemClock()).run(lead)
 
 
