@@ -46,7 +46,9 @@ def written(default: object) -> str:
         return str(default.get_secret_value())
     if isinstance(default, bool):
         return str(default).lower()
-    return "" if default == () else f"{default:g}" if default == 0 else str(default)
+    if isinstance(default, tuple):
+        return ",".join(map(str, default))
+    return f"{default:g}" if default == 0 else str(default)
 
 
 def test_the_api_page_lists_every_error_with_its_status() -> None:
