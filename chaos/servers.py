@@ -13,7 +13,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT / "scripts"))
 
 from local_services import kafka, postgresql  # noqa: E402 - found through the line above
-from local_services.process import Service, ServiceError, birth_of, launch, wait_until_ready  # noqa: E402
+from local_services.process import Service, ServiceError, birth_of  # noqa: E402
 
 __all__ = ["PROJECT", "Server", "ServiceError", "own_kafka", "own_postgresql"]
 
@@ -74,10 +74,6 @@ def _kafka_again(service: Service, log: Path) -> int:
 
 
 def _postgresql_again(service: Service, log: Path) -> int:
-    home = Path(service.data)
-    port = int(service.settings["DATABASE_URL"].rpartition(":")[2].partition("/")[0])
-    command = postgresql.server_command(postgresql.find_binaries(), home / "data", port)
-    user = postgresql.unprivileged_user()
-    process = launch(command, log=log, cwd=home, env=postgresql.clean_environment(), user=user)
-    wait_until_ready(process, lambda: postgresql.is_ready(home / "data"), name=service.name, log=log)
-    return process.pid
+    url = service.settings["DATABASE_URL"]
+    port = int(url.rpartition(":")[2].partition("/")[0])
+    return postgresql.serve(postgresql.Cluster(Path(service.data), port, url, log)).pid

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import os
-import random
 import re
 import shutil
 import signal
@@ -22,6 +21,7 @@ from local_services.process import (
     ServiceError,
     birth_of,
     data_directory,
+    free_ports,
     launch,
     run,
     wait_until_ready,
@@ -39,9 +39,6 @@ INSTALL_JAVA = f"Java {NEEDED_JAVA} or newer was not found. Debian and Ubuntu: a
 INSTALL_MAVEN = (
     "Maven (mvn), which fetches Kafka the first time, was not found. Debian and Ubuntu: apt-get install maven"
 )
-
-LASTING_PORTS = range(20_000, 30_000)
-"""Below those that Linux (from 32768) and the others (from 49152) give to outgoing connections."""
 
 SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 """Options for a Java that does not live long enough to profit from its best compiler: half the start, half the CPU."""
@@ -103,25 +100,9 @@ def start_node(node: Node, java_options: Sequence[str] = ()) -> "subprocess.Pope
 
 
 def lasting_ports() -> tuple[int, int]:
-    """Two free ports that stay free while a broker is down, unlike those that the system gives to connections.
-
-    A client that tries to reach a dead broker on one of the latter may even be given it, and talk to itself.
-    """
-    found: list[int] = []
-    while len(found) < 2:
-        port = random.choice(LASTING_PORTS)  # noqa: S311 - no secret
-        if port not in found and is_free(port):
-            found.append(port)
-    return found[0], found[1]
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as one:
-        try:
-            one.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+    """For clients, and for the controller."""
+    clients, controller = free_ports(2)
+    return clients, controller
 
 
 def classpath() -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -22,6 +23,9 @@ STOPPED_WITHIN = 30.0
 
 POLL_EVERY = 0.05
 """Seconds."""
+
+LASTING_PORTS = range(20_000, 30_000)
+"""Below those that Linux (from 32768) and the others (from 49152) give to outgoing connections."""
 
 
 class ServiceError(Exception):
@@ -166,9 +170,23 @@ def last_lines(text: str, count: int = 20) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on now."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+    """Loopback ports that nobody listens on now, and that stay free while what listens on them is down.
+
+    Those that the system gives to connections do not: a client that tries to reach a dead server on one of them may
+    even be given it, and talk to itself.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = random.choice(LASTING_PORTS)  # noqa: S311 - no secret
+        if port not in found and is_free(port):
+            found.append(port)
+    return found
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as one:
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
