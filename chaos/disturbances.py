@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from chaos.arena import Arena, Case, Disturbance, reached
 from chaos.fleet import Replica
 from chaos.servers import Server
-from tests.support.service import eventually
+from chaos.victims import busy, leader
 
-LEADER_SECONDS = 15.0
 FROZEN_SECONDS = (20.0, 30.0)
 """Longer than the leases of tasks (15 s) and of leaders (3 s), and than Kafka's session (10 s)."""
 
@@ -20,22 +19,22 @@ CUT_SECONDS = 8.0
 
 def kill(arena: Arena, case: Case) -> Iterator[float]:
     """kill -9 of a replica, which is started again."""
-    yield from _kill(arena, case, arena.fleet.some(arena.random))
+    yield from _kill(arena, case, busy(arena))
 
 
 def kill_publisher(arena: Arena, case: Case) -> Iterator[float]:
     """kill -9 of the replica that publishes: another has to take over."""
-    yield from _kill(arena, case, _leader(arena, "publisher"))
+    yield from _kill(arena, case, leader(arena, "publisher"))
 
 
 def kill_scheduler(arena: Arena, case: Case) -> Iterator[float]:
     """kill -9 of the replica that releases tasks."""
-    yield from _kill(arena, case, _leader(arena, "scheduler"))
+    yield from _kill(arena, case, leader(arena, "scheduler"))
 
 
 def terminate(arena: Arena, case: Case) -> Iterator[float]:
     """SIGTERM: an orderly stop, which costs no page; then a new start."""
-    replica = arena.fleet.some(arena.random)
+    replica = busy(arena)
     if replica is None:
         return
     seconds = arena.fleet.terminate(replica)
@@ -48,12 +47,12 @@ def terminate(arena: Arena, case: Case) -> Iterator[float]:
 
 def zombie(arena: Arena, case: Case) -> Iterator[float]:
     """SIGSTOP long past every lease, then SIGCONT: it goes on with work that is another's by now."""
-    yield from _zombie(arena, case, arena.fleet.some(arena.random))
+    yield from _zombie(arena, case, busy(arena))
 
 
 def zombie_publisher(arena: Arena, case: Case) -> Iterator[float]:
     """The same with the replica that publishes: it wakes in the middle of a transaction that is over."""
-    yield from _zombie(arena, case, _leader(arena, "publisher"))
+    yield from _zombie(arena, case, leader(arena, "publisher"))
 
 
 def kafka_stop(arena: Arena, case: Case) -> Iterator[float]:
@@ -128,19 +127,6 @@ def _outage(arena: Arena, case: Case, server: Server, number: signal.Signals) ->
     server.start()
     case.reached = server.service.pid != pid
     case.told = f"away for {time.monotonic() - case.began:.1f} s"
-
-
-def _leader(arena: Arena, name: str) -> Replica | None:
-    """Who leads now; None when nobody does for long, so that the disturbance counts as not reached."""
-    try:
-        return eventually(
-            lambda: arena.fleet.named(arena.store.eventually(lambda store: store.leader(name))),
-            LEADER_SECONDS,
-            f"a leader of {name}",
-            every=0.1,
-        )
-    except AssertionError:
-        return None
 
 
 DISTURBANCES: dict[str, Disturbance] = {

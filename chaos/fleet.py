@@ -5,7 +5,6 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 
 from tests.support.service import Service, Site
 
@@ -58,10 +57,6 @@ class Fleet:
     @property
     def running(self) -> list[Replica]:
         return [replica for replica in self.replicas if replica.running]
-
-    def some(self, random: Random) -> Replica | None:
-        """A running one, if there is any."""
-        return random.choice(self.running) if self.running else None
 
     def named(self, holder: str | None) -> Replica | None:
         """Whose process took this name in the store (host-pid-random)."""
