@@ -31,7 +31,7 @@ def test_every_mutation_stands_under_the_promises_that_it_breaks() -> None:
     told = {(number, name) for number, _, text in SECTIONS for name in re.findall(r"`([\w-]+)\.patch`", text)}
     broken = {
         (number, mutation.name)
-        for mutation in map(read, (PROJECT / "tests/mutations").glob("*.patch"))
+        for mutation in map(read, (PROJECT / "tests/mutations").rglob("*.patch"))
         for number in re.findall(r"\d", mutation.promise.partition(",")[0])
     }
     assert told == broken
