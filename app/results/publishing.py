@@ -160,8 +160,10 @@ class Publishing:
         self._refreshed_at = self._clock.monotonic()
 
     async def _rest(self) -> None:
-        """Let some more gather, then wait for a wake-up, for a second at most."""
+        """Let some more gather, note the position when nothing did, and wait for a wake-up."""
         await self._clock.sleep(GATHER_SECONDS)
+        if not self._woken.is_set() and self._noted != self._published:
+            await self._note()
         waker = asyncio.ensure_future(self._woken.wait())
         idle = self._idle if self._noted == self._published else NOTE_SECONDS
         sleeper = asyncio.ensure_future(self._clock.sleep(idle - GATHER_SECONDS))

@@ -7,6 +7,7 @@ import pytest
 
 from app.config.groups import KafkaConfig
 from app.simulator import Faults
+from tests.support.engine import publish_the_rest
 from tests.support.kafka import own_topics
 from tests.support.stack import Stack
 
@@ -34,6 +35,8 @@ async def servers(
     kafka = KafkaConfig(bootstrap_servers=(kafka_bootstrap_servers,), topic_prefix=topic_prefix, topic_partitions=6)
     running = Stack.on_servers(tmp_path, postgresql_database, kafka)
     yield running
+    if await running.anything_waits():
+        await publish_the_rest(running)
     await running.assert_each_review_published_once()
 
 

@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from contextlib import ExitStack
 
-import asyncpg
 import pytest
 
 from tests.support.service import JOBS, Service, Site, eventually, site, upstream, wait_for
@@ -20,15 +19,7 @@ WORLD = ("--accounts", "2", "--locations", "12", "--reviews", "120")
 
 def published(stack: Stack) -> bool:
     """Whether the publisher has nothing left to send."""
-
-    async def left() -> int:
-        connection = await asyncpg.connect(stack.settings["database_url"].get_secret_value())
-        try:
-            return int(await connection.fetchval("SELECT count(*) FROM outbox"))
-        finally:
-            await connection.close()
-
-    return asyncio.run(left()) == 0
+    return not asyncio.run(stack.anything_waits())
 
 
 def started(place: Site, *roles: str) -> list[Service]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -149,24 +149,9 @@ class Engine:
     async def job_is(self, job_id: str, status: JobStatus) -> Row:
         return await self.until(job_id, lambda job: job["status"] == status)
 
-    async def published(self) -> None:
-        """Until a consumer of reviews-raw can have everything that is stored."""
-        if self.state.publisher is not None:
-            changed = self.changes.rings()
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while await self.rows(outbox, outbox.c.id > 0):
-                    await _rung_or_later(changed)
-
     async def fetch(self, token: str = TOKEN) -> Row:
         """Submit a job and wait for its end."""
         return await self.job_ended(await self.submit(token))
-
-
-async def _rung_or_later(changed: asyncio.Event) -> None:
-    """For what no settlement tells of: look again soon."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(LOOK_SECONDS):
-            await changed.wait()
 
 
 @asynccontextmanager
@@ -193,11 +178,18 @@ async def running_engine(
             state.account_worker.google = state.location_worker.google = state.review_worker.google = impatient
         await start_background_tasks(state)
         yield engine
-        await engine.published()
     finally:
         await shutdown_background_tasks(state)
         if impatient is not None:
             await impatient.close()
+
+
+async def publish_the_rest(stack: Stack) -> None:
+    """What the flow's services had stored and not published when they stopped, as the next one would."""
+    async with running_engine(stack, "http://127.0.0.1:9", roles=("publisher",)) as engine:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await engine.rows(outbox, outbox.c.id > 0):
+                await engine.state.clock.sleep(LOOK_SECONDS)
 
 
 def truth(simulator: Simulator, token: str = "") -> list[tuple[str, str]]:
