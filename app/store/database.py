@@ -167,25 +167,33 @@ class HotStatement:
 _TOGETHER = "commits_together"
 _LONG = "takes_long"
 
+Place = tuple[str, int]
+"""The key of a unit of work, and its rank among those of its key."""
 
-def commits_together(key: Callable[..., str]) -> Callable[[Work], Work]:
+
+def _same_rank(*_: Any, **__: Any) -> int:
+    return 0
+
+
+def commits_together(key: Callable[..., str], rank: Callable[..., int] = _same_rank) -> Callable[[Work], Work]:
     """Marks work that runs so often, and waits so much for the same rows, that units of it best share a transaction.
 
-    `key` takes the arguments of the work. Units of one key fight for the same rows; units of several keys run in the
-    order of their keys, so that two processes that do so never wait for each other in a circle.
+    `key` and `rank` take the arguments of the work. Units of one key fight for the same rows. Those that share a
+    transaction run in the order of their keys and of their ranks in it, so that nobody who takes rows in this order
+    waits for them in a circle.
     """
 
     def mark(work: Work) -> Work:
-        vars(work)[_TOGETHER] = key
+        vars(work)[_TOGETHER] = lambda *args, **kwargs: (key(*args, **kwargs), rank(*args, **kwargs))
         return work
 
     return mark
 
 
-def key_of(work: Callable[..., Any]) -> Callable[..., str] | None:
+def place_of(work: Callable[..., Any]) -> Callable[..., Place] | None:
     """What `commits_together` said about the work."""
-    key: Callable[..., str] | None = getattr(work, _TOGETHER, None)
-    return key
+    place: Callable[..., Place] | None = getattr(work, _TOGETHER, None)
+    return place
 
 
 def takes_long(work: Work) -> Work:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from app.store.database import StoreUnavailableError, Transaction
+from app.store.database import Place, StoreUnavailableError, Transaction
 
 T = TypeVar("T")
 
@@ -24,10 +24,10 @@ UNITS_A_COMMIT = 16
 class _Unit:
     """One piece of work that waits for its commit, and where its answer goes."""
 
-    __slots__ = ("future", "key", "work")
+    __slots__ = ("future", "place", "work")
 
-    def __init__(self, key: str, work: Callable[[Transaction], Any]) -> None:
-        self.key = key
+    def __init__(self, place: Place, work: Callable[[Transaction], Any]) -> None:
+        self.place = place
         self.work = work
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -40,10 +40,10 @@ class Lanes:
         self._waiting: list[deque[_Unit]] = [deque() for _ in range(LANES)]
         self._running: dict[int, asyncio.Task[None]] = {}
 
-    async def run(self, key: str, work: Callable[[Transaction], T]) -> T:
-        """In the order of arrival among those of its key. Cancelled: it may still be committed."""
-        unit = _Unit(key, work)
-        lane = zlib.crc32(key.encode()) % LANES
+    async def run(self, place: Place, work: Callable[[Transaction], T]) -> T:
+        """In the order of arrival among those of its key and rank. Cancelled: it may still be committed."""
+        unit = _Unit(place, work)
+        lane = zlib.crc32(place[0].encode()) % LANES
         self._waiting[lane].append(unit)
         if lane not in self._running:
             self._running[lane] = asyncio.create_task(self._drive(lane), name=f"store-lane-{lane}")
@@ -69,12 +69,12 @@ class Lanes:
             self._waiting[lane].clear()
 
     def _next_group(self, waiting: deque[_Unit]) -> list[_Unit]:
-        """By key, and of one key in the order of arrival. Whoever was cancelled before it began is left out."""
+        """By key and rank, else in the order of arrival. Whoever was cancelled before it began is left out."""
         units = [waiting.popleft() for _ in range(min(len(waiting), UNITS_A_COMMIT))]
         wanted = [unit for unit in units if not unit.future.done()]
         if units and not wanted:
             return self._next_group(waiting)
-        return sorted(wanted, key=lambda unit: unit.key)
+        return sorted(wanted, key=lambda unit: unit.place)
 
     async def _commit(self, group: list[_Unit]) -> None:
         """All in one transaction; if that fails, each in its own, unless the store is away for all of them."""

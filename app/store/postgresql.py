@@ -13,7 +13,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import greenlet_spawn
 
-from app.store.database import StoreBusyError, StoreUnavailableError, Transaction, key_of, may_take_long
+from app.store.database import StoreBusyError, StoreUnavailableError, Transaction, may_take_long, place_of
 from app.store.lanes import Lanes
 from app.store.postgresql_errors import may_start_over, told
 from app.store.postgresql_transaction import transact
@@ -81,14 +81,14 @@ class PostgresDatabase:
             await engine.dispose()
 
     async def write(self, work: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        key = key_of(work)
-        if key is None:
+        place = place_of(work)
+        if place is None:
             return await self.read(work, *args, **kwargs)
         if self._engine is None:
             raise StoreUnavailableError("The store is closed.")
         try:
             async with asyncio.timeout(self._deadline):
-                return await self._lanes.run(key(*args, **kwargs), partial(_call, work, args, kwargs))
+                return await self._lanes.run(place(*args, **kwargs), partial(_call, work, args, kwargs))
         except TimeoutError as error:
             raise self._late() from error
 

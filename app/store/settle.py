@@ -57,7 +57,10 @@ _guard = HotStatement(
 )
 
 
-@commits_together(lambda settlement, _options: settlement.task.job_id)
+@commits_together(
+    lambda settlement, _options: settlement.task.job_id,
+    lambda settlement, _options: settlement.task.task_id,
+)
 def settle(transaction: Transaction, settlement: Settlement, options: SettleOptions) -> Settled:
     """Write the settlement, or nothing of it."""
     task = settlement.task

@@ -40,7 +40,7 @@ def _unit(answer: object) -> Callable[[Transaction], object]:
 
 async def _arrived(lanes: Lanes, *units: tuple[str, object]) -> "list[asyncio.Task[object]]":
     """They wait, in this order, all behind a first one."""
-    waiting = [asyncio.create_task(lanes.run(key, _unit(answer))) for key, answer in (("job", "first"), *units)]
+    waiting = [asyncio.create_task(lanes.run((key, 0), _unit(answer))) for key, answer in (("job", "first"), *units)]
     await asyncio.sleep(0)
     return waiting
 
@@ -95,7 +95,7 @@ async def test_whoever_gave_up_before_the_turn_came_is_left_out() -> None:
     lanes = Lanes(server.transact)
     waiting = await _arrived(lanes)
     await asyncio.sleep(0)
-    late = asyncio.create_task(lanes.run("job", _unit("late")))
+    late = asyncio.create_task(lanes.run(("job", 0), _unit("late")))
     await asyncio.sleep(0)
     late.cancel()
     await asyncio.gather(late, return_exceptions=True)
@@ -112,3 +112,15 @@ async def test_at_the_close_what_waits_hears_that_the_store_is_closed() -> None:
     for task in waiting:
         with pytest.raises(StoreUnavailableError, match="closed"):
             await task
+
+
+async def test_units_of_one_job_run_in_the_order_of_their_rank() -> None:
+    """A group takes the rows of tasks, and whoever takes many of them at once does so in the same order."""
+    server = Server()
+    lanes = Lanes(server.transact)
+    waiting = [asyncio.create_task(lanes.run(("job", rank), _unit(rank))) for rank in (0, 5, 3, 9, 1)]
+    await asyncio.sleep(0)
+    server.open.set()
+    await asyncio.gather(*waiting)
+    assert all(group == sorted(group) for group in server.committed)
+    assert max(len(group) for group in server.committed) > 1
