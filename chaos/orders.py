@@ -16,6 +16,7 @@ from tests.support.service import JOBS
 ANSWER_SECONDS = 5.0
 """A replica that is frozen answers never: the same POST then goes to another."""
 
+LAST_ANSWER_SECONDS = 120.0
 PAUSE_SECONDS = 0.2
 OPEN_JOBS = 6
 """So many are unfinished at any time: each disturbance finds work under way, and the run ends soon after the last."""
@@ -56,10 +57,12 @@ class Orders(threading.Thread):
                     ledger.flush()
                     self._wait_until_counted()
 
-    def end(self) -> None:
-        """Returns when the POST under way was answered: it must not be left in doubt."""
+    def end(self, seconds: float = LAST_ANSWER_SECONDS) -> None:
+        """Returns when the POST under way was answered, for it must not be left in doubt; remembers if it never is."""
         self._ending.set()
-        self.join(120)
+        self.join(seconds)
+        if self.is_alive():
+            self.refused.append(f"nothing within {seconds:.0f} s")
 
     @property
     def _open(self) -> int:

@@ -64,7 +64,7 @@ def run(plan: Plan, directory: Path, tell: Tell) -> Evidence:
         stack.callback(timeline.end)
         orders = Orders(arena.fleet, timeline, Random(f"{plan.seed} orders"), directory / "accepted.tsv")
         orders.start()
-        stack.callback(orders.end)
+        stack.callback(orders.end, 1.0)  # when the run breaks off, nobody judges it any more
         judge = Judge(arena.store, arena.google, records)
         conductor = Conductor(arena, timeline, records, tell)
         tell(f"{plan.replicas} replicas are ready after {time.monotonic() - began:.0f} s")
