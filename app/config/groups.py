@@ -24,7 +24,9 @@ class KafkaConfig(Group):
         description="Kafka's addresses (`host:port`). Set them to turn MOCK_KAFKA off",
     )
     consumer_group: str = Field(
-        default="review-fetcher-service", min_length=1, description="Consumer group of the workers"
+        default="review-fetcher-service",
+        min_length=1,
+        description="Begins the names of the consumer groups: each stage has one, and the publisher",
     )
     auto_offset_reset: Literal["earliest", "latest"] = Field(
         default="earliest", description="Where a consumer group without offsets starts to read"
@@ -42,7 +44,7 @@ class KafkaConfig(Group):
         default="",
         max_length=100,
         pattern=r"^[A-Za-z0-9._-]*$",
-        description="Begins the names of all topics, so that several installations can share a cluster",
+        description="Begins the names of all topics and groups, so that several installations can share a cluster",
     )
     security_protocol: Annotated[Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], Upper] = Field(
         default="PLAINTEXT", description="How Kafka is spoken to"
