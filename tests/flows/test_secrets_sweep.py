@@ -1,46 +1,94 @@
 """After a walk with refusals, retries, a kill and a new token, at the log level that tells most, no secret is left.
 
-Searched are every log line, every file of the data directory, every answer, the metrics, and the process's arguments.
+Searched are every log line, every file of the data directory, every answer, the metrics, the process's arguments; and
+with servers every row of PostgreSQL and every message on Kafka.
 """
 
+import asyncio
 import json
 import secrets
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
+import pytest
+
+from app.models.events import Topic
 from tests.support.service import JOBS, Answer, Service, Site, eventually, site
 from tests.support.simulator import control, simulator_process
+from tests.support.stack import Stack
 
 TELLING = 12
 """Characters: a beginning of a token as long as this is not told either."""
 
 
 def test_no_secret_is_left_anywhere(tmp_path: Path) -> None:
-    first, second, key = _token(), _token(), secrets.token_urlsafe(32)
-    with simulator_process("--faults", "flaky") as google, site(tmp_path, google, **_talkative(key)) as place:
-        control(google, "POST", "faults", {"fault": "expired_token", "api": "reviews", "after": 5, "times": 1})
-        service = _start(place, key)
-        told = [service.request("POST", JOBS, body) for body in _mistakes(first)]
-        job_id = service.submit(first)
-        eventually(lambda: service.job(job_id)["status"] == "needs_token", 30, "the refusal of the token")
-        service.kill()
-        found = dict(_files(place))
-        service = _start(place, key)
-        told.append(service.request("PUT", f"{JOBS}/{job_id}/token", {"access_token": second}))
-        assert service.job_ended(job_id)["status"] == "completed"
-        told += _everything_it_tells(service, job_id)
-        arguments = Path(f"/proc/{service.pid}/cmdline").read_bytes()
-        service.terminate()
-        found |= {f"{name} at the end": content for name, content in _files(place)}
-        found["answers"] = repr([(dict(answer.headers), answer.body) for answer in told]).encode()
-        assert {answer.status for answer in told} == {200, 404, 422}
-        for name in ("reviews.db-wal", "reviews.db at the end", "service-1.log", "service-2.log at the end", "answers"):
-            assert job_id.encode() in found[name], f"{name} is not what it should be, or not searched"
-        for name, content in (found | {"arguments": arguments}).items():
-            for secret in (first, second, key):
-                assert not [form for form in _forms(secret) if form in content], f"a secret is in {name}"
+    told = _Secrets(_token(), _token(), secrets.token_urlsafe(32))
+    with simulator_process("--faults", "flaky") as google, site(tmp_path, google, **_talkative(told.key)) as place:
+        job_id, found = _walk(place, google, told)
+        names = ("reviews.db-wal", "reviews.db at the end", "service-1.log", "service-2.log at the end", "answers")
+        _assert_searched_and_clean(found, names, job_id, told)
+
+
+@pytest.mark.postgresql
+@pytest.mark.kafka
+async def test_no_secret_is_left_on_the_servers(servers: Stack) -> None:
+    """Every row of PostgreSQL, and every message of every topic with its key and headers."""
+    told = _Secrets(_token(), _token(), secrets.token_urlsafe(32))
+
+    def walk() -> tuple[str, dict[str, bytes]]:
+        settings = servers.environment | _talkative(told.key)
+        with (
+            simulator_process("--faults", "flaky") as google,
+            site(servers.directory, google, **settings) as place,
+        ):
+            return _walk(place, google, told)
+
+    job_id, found = await asyncio.to_thread(walk)
+    found |= {"rows": await servers.all_rows()}
+    found |= {str(topic): await servers.all_messages(topic) for topic in Topic}
+    names = ("rows", Topic.FETCH_ACCOUNTS, Topic.FETCH_REVIEWS, Topic.REVIEWS_RAW, "service-1.log", "answers")
+    _assert_searched_and_clean(found, names, job_id, told)
+
+
+class _Secrets(NamedTuple):
+    """Two access tokens and an API key."""
+
+    first: str
+    second: str
+    key: str
+
+
+def _walk(place: Site, google: str, told: _Secrets) -> tuple[str, dict[str, bytes]]:
+    """A job that meets everything; and all that was written and answered meanwhile, by its name."""
+    control(google, "POST", "faults", {"fault": "expired_token", "api": "reviews", "after": 5, "times": 1})
+    service = _start(place, told.key)
+    answers = [service.request("POST", JOBS, body) for body in _mistakes(told.first)]
+    job_id = service.submit(told.first)
+    eventually(lambda: service.job(job_id)["status"] == "needs_token", 30, "the refusal of the token")
+    service.kill()
+    found = dict(_files(place))
+    service = _start(place, told.key)
+    answers.append(service.request("PUT", f"{JOBS}/{job_id}/token", {"access_token": told.second}))
+    assert service.job_ended(job_id)["status"] == "completed"
+    answers += _everything_it_tells(service, job_id)
+    found["arguments"] = Path(f"/proc/{service.pid}/cmdline").read_bytes()
+    service.terminate()
+    found |= {f"{name} at the end": content for name, content in _files(place)}
+    found["answers"] = repr([(dict(answer.headers), answer.body) for answer in answers]).encode()
+    assert {answer.status for answer in answers} == {200, 404, 422}
+    return job_id, found
+
+
+def _assert_searched_and_clean(found: Mapping[str, bytes], names: Sequence[str], job_id: str, told: _Secrets) -> None:
+    """In those of `names` the job must be found, or they are not what they should be."""
+    for name in names:
+        assert job_id.encode() in found[name], f"{name} is not what it should be, or not searched"
+    for name, content in found.items():
+        for secret in told:
+            assert not [form for form in _forms(secret) if form in content], f"a secret is in {name}"
 
 
 def test_the_sweep_knows_a_secret_in_every_form() -> None:

@@ -66,6 +66,21 @@ class Stack:
             assert not lost, f"{lost.total()} of {rows.total()} lost, among them {next(iter(lost))}"
             assert not surplus, f"{surplus.total()} doubled or invented, among them {next(iter(surplus))}"
 
+    async def all_rows(self) -> bytes:
+        """Every row of every table, as text; binary columns as they are."""
+        tables = await self._query("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        rows = [row for (table,) in tables for row in await self._query(f'SELECT * FROM "{table}"')]  # noqa: S608
+        cells = (cell for row in rows for cell in row.values())
+        return b"\n".join(cell if isinstance(cell, bytes) else str(cell).encode() for cell in cells)
+
+    async def all_messages(self, topic: Topic) -> bytes:
+        """Keys, values and headers of every message."""
+        assert self.kafka is not None
+        messages = await read(",".join(self.kafka.bootstrap_servers), self.kafka.topic_prefix + topic)
+        parts = [part or b"" for message in messages for part in (message.key(), message.value())]
+        headers = [repr(message.headers()).encode() for message in messages]
+        return b"\n".join(parts + headers)
+
     async def _records(self, kafka: KafkaConfig) -> Counter[Record]:
         messages = await read(",".join(kafka.bootstrap_servers), kafka.topic_prefix + Topic.REVIEWS_RAW)
         reviews = (json.loads(message.value() or b"")["message"] for message in messages)
