@@ -44,6 +44,9 @@ a quota a few pages of sixteen tasks can take minutes."""
 
 STORE_RETRY_SECONDS = 0.5
 
+GIVE_BACK_SECONDS = 2.0
+"""For the store to take back what is cut off at a stop."""
+
 log = structlog.get_logger(__name__)
 
 Page = TypeVar("Page")
@@ -236,9 +239,10 @@ class Worker(ABC, Generic[Page]):
         """Cut off: tried once, for a store that is away must not hold up the stop; the lease runs out by itself."""
         settlement = settlement_of(task, Snooze(self.clock.now()), Spent(), Situation(self.policy, self.clock.now()))
         try:
-            await self.tools.database.write(settle, settlement, self.options.settle)
-        except (StoreUnavailableError, JobEndedMeanwhileError) as error:
-            log.warning(Event.TASK_NOT_GIVEN_BACK, stage=self.stage, cause=str(error))
+            async with asyncio.timeout(GIVE_BACK_SECONDS):
+                await self.tools.database.write(settle, settlement, self.options.settle)
+        except (StoreUnavailableError, JobEndedMeanwhileError, TimeoutError) as error:
+            log.warning(Event.TASK_NOT_GIVEN_BACK, stage=self.stage, cause=str(error) or type(error).__name__)
 
     async def _step_and_settle(self, task: HeldTask, began: float) -> bool:
         """Whether there is another page to read with the task in hand, which was taken at `began`."""

@@ -8,6 +8,7 @@ class Event(StrEnum):
 
     SERVICE_STARTED = "service.started"
     SERVICE_STOPPED = "service.stopped"
+    SERVICE_CUT_OFF = "service.cut_off"
     STORE_OPENED = "store.opened"
     SIMULATOR_STARTED = "simulator.started"
     LOOP_DIED = "loop.died"

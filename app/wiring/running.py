@@ -14,8 +14,14 @@ from app.telemetry.events import Event
 from app.wiring.assembling import publish_until_fenced
 
 DRAIN_SECONDS = 15.0
-"""For pages in flight at a stop. Slow clients may take 3 s before, and a store that is away 6 s after it: an orderly
-stop ends within 25 s."""
+"""For pages in flight at a stop."""
+
+STOP_SECONDS = 20.0
+"""For all of a stop. Store and broker may be frozen: each has its own deadlines, and together they are too long. Slow
+clients may take 3 s before: an orderly stop ends within 25 s."""
+
+CUT_OFF_SECONDS = 1.0
+"""For what is cut off to end."""
 
 Body = Callable[[], Awaitable[None]]
 
@@ -64,14 +70,30 @@ def _led(leadership: Leadership | None, body: Body) -> Body:
 
 
 async def shutdown_background_tasks(state: AppState) -> None:
-    """Stop in reverse: accept nothing more, finish the pages in flight, give back what is held, close. Idempotent."""
+    """Stop in reverse: accept nothing more, finish the pages in flight, give back what is held, close. Idempotent.
+
+    What has not ended by then is cut off: what it held is free when its lease runs out.
+    """
+    stopping = asyncio.ensure_future(_stop_everything(state))
+    try:
+        await asyncio.wait((stopping,), timeout=STOP_SECONDS)
+    finally:
+        if not stopping.done():
+            log.warning(Event.SERVICE_CUT_OFF, seconds=STOP_SECONDS)
+            stopping.cancel()
+            await asyncio.wait((stopping,), timeout=CUT_OFF_SECONDS)
+    if stopping.done() and not stopping.cancelled():
+        stopping.result()
+    log.info(Event.SERVICE_STOPPED)
+
+
+async def _stop_everything(state: AppState) -> None:
     await state.committer.stop()
     await _stop_loops(state, "retry_loop", "housekeeping", "topics")
     workers = (state.account_worker, state.location_worker, state.review_worker)
     await asyncio.gather(*(worker.stop(DRAIN_SECONDS) for worker in workers))
     await _stop_loops(state, *(loop.name for loop in state.loops))
     await close_components(state)
-    log.info(Event.SERVICE_STOPPED)
 
 
 async def _stop_loops(state: AppState, *names: str) -> None:
