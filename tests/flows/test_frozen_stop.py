@@ -1,4 +1,4 @@
-"""SIGTERM while neither the database nor the broker answers: each has its deadlines, and the stop has one of its own."""
+"""SIGTERM while neither the database nor the broker answers: each wait ends in time, and the stop as a whole."""
 
 from contextlib import ExitStack
 from pathlib import Path
