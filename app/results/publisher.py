@@ -61,6 +61,12 @@ class ReviewPublisher:
 
         Nothing of Kafka's is touched before the first call, so a standby does no harm.
         """
+        try:
+            await self._publish()
+        finally:
+            self._problem = None  # it is for whoever leads now to tell
+
+    async def _publish(self) -> None:
         while True:
             producer = self._producer()
             publishing = Publishing(

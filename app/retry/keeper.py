@@ -17,7 +17,8 @@ log = structlog.get_logger(__name__)
 
 
 class TopicKeeper:
-    """One in each process. Once its topics are there, only the one that leads the scheduler goes on looking."""
+    """One in each process. Once its topics are there, only the one that leads the scheduler goes on looking, and who
+    has found a problem until it is mended."""
 
     def __init__(self, database: Database, broker: Broker, clock: Clock, leading: Callable[[], bool]) -> None:
         self._database = database
@@ -39,7 +40,7 @@ class TopicKeeper:
         """Until cancelled."""
         while True:
             await self._clock.sleep(KEEP_SECONDS if self._prepared else RETRY_SECONDS)
-            if self._prepared and not self._leading():
+            if self._prepared and self.problem is None and not self._leading():
                 continue
             try:
                 await self._look()
