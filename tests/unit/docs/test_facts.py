@@ -11,19 +11,27 @@ from app.api.application import create_api
 from app.api.auth import FRESH_SECONDS
 from app.api.body import READ_SECONDS
 from app.api.errors import ERRORS
+from app.broker.transactions import TRANSACTION_MILLISECONDS
 from app.config import Settings, load_settings, variables
 from app.crash import CrashPoint
 from app.ingest.committer import BATCH_SIZE
+from app.leadership import LEASE_SECONDS as LEADING_SECONDS
 from app.lifecycle import FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS
 from app.limits.permits import LONGEST_WAIT_SECONDS
 from app.pipeline.leases import EXTEND_SECONDS, LEASE_SECONDS
 from app.pipeline.reviews import SPARE_PAGES
 from app.pipeline.worker import MOST_CRASHES
+from app.results.publishing import BATCH_BYTES, BATCH_REVIEWS
+from app.retry.keeper import KEEP_SECONDS
+from app.store.lanes import UNITS_A_COMMIT as UNITS_A_LANE
 from app.store.release import MOST_JOBS, RELEASE_SECONDS
 from app.store.schema import tasks
+from app.store.signals import PAUSE_SECONDS
 from app.store.sqlite import UNITS_A_COMMIT
 from app.telemetry import names
 from app.wiring import DRAIN_SECONDS, WINDOW_PER_SLOT
+from app.wiring.assembling import UNWOKEN_SECONDS
+from app.wiring.values import SHARED_WINDOW_PER_SLOT
 
 PROJECT = Path(__file__).resolve().parents[3]
 PAGES = sorted([PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")])
@@ -99,6 +107,14 @@ def test_the_architecture_page_tells_the_fields_of_a_task() -> None:
         ("docs/architecture.md", f"in flight settle for at most {DRAIN_SECONDS:.0f} seconds"),
         ("docs/architecture.md", f"up to {BATCH_SIZE} jobs a transaction"),
         ("docs/architecture.md", f"({FIRST_BACKOFF_SECONDS:g} s doubling to {LONGEST_BACKOFF_SECONDS:g} s)"),
+        ("docs/architecture.md", f"by the database's time: {LEADING_SECONDS:.0f} seconds, renewed each second"),
+        ("docs/architecture.md", f"at most one for each topic and {1000 * PAUSE_SECONDS:.0f} ms"),
+        ("docs/architecture.md", f"ask the store every {UNWOKEN_SECONDS:.0f} seconds by themselves"),
+        ("docs/architecture.md", f"the scheduler's leader looks every {KEEP_SECONDS:.0f} seconds"),
+        ("docs/architecture.md", f"`{SHARED_WINDOW_PER_SLOT} × WORKER_CONCURRENCY` tasks of a stage"),
+        ("docs/architecture.md", f"up to {UNITS_A_LANE} pages a commit"),
+        ("docs/architecture.md", f"up to {BATCH_REVIEWS:,} reviews or {BATCH_BYTES // 2**20} MiB"),
+        ("docs/architecture.md", f"ends that after {TRANSACTION_MILLISECONDS // 1000}"),
         ("docs/decisions/0003-jobs-take-turns.md", f"`{WINDOW_PER_SLOT} × WORKER_CONCURRENCY` tasks of a stage"),
         ("docs/decisions/0003-jobs-take-turns.md", f"A pass looks at {MOST_JOBS} jobs"),
         ("docs/decisions/0010-one-file-one-writer.md", f"Up to {UNITS_A_COMMIT} units of work"),
