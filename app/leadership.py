@@ -43,24 +43,28 @@ class Leadership:
         """Whether the lease is this process's, as far as it can know."""
         return self._clock.monotonic() < self._until
 
-    async def run(self, body: Callable[[], Awaitable[None]]) -> None:
+    async def run(self, body: Callable[[], Awaitable[None]], cut_off: Callable[[], bool] = lambda: False) -> None:
         """Until cancelled: run `body` for as long as this process leads, from the beginning each time it comes to.
 
+        `cut_off`: whether the body has been without what it needs for so long that another shall try.
         Raises what the body raises, but for `SteppedDownError`; the place is free then for another.
         """
         while True:
             if await self._renew():
-                await self._lead(body)
+                await self._lead(body, cut_off)
                 await self._clock.sleep(RENEW_SECONDS)
             else:
                 await self._clock.sleep(await self._until_next_look())
 
-    async def _lead(self, body: Callable[[], Awaitable[None]]) -> None:
+    async def _lead(self, body: Callable[[], Awaitable[None]], cut_off: Callable[[], bool]) -> None:
         log.info(Event.LEADERSHIP_TAKEN, name=self._name)
         working = asyncio.ensure_future(body())
         try:
             while self.leading and not working.done():
                 await self._tick(working)
+                if not working.done() and cut_off():
+                    log.warning(Event.LEADERSHIP_LOST, name=self._name, cause="it is cut off: another may do better")
+                    break
                 if not working.done():
                     await self._renew()
         finally:

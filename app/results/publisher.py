@@ -7,6 +7,7 @@ import structlog
 
 from app.broker.base import BrokerUnavailableError
 from app.broker.connection import KafkaConnection, TopicLayout
+from app.broker.reach import Reach
 from app.broker.transactions import RefusedError, TransactionalProducer
 from app.clock import Clock
 from app.models.events import Topic
@@ -44,6 +45,7 @@ class ReviewPublisher:
         self._clock = clock
         self._prefix = topic_prefix
         self._idle = idle
+        self._reach = Reach(clock)
         self._woken = asyncio.Event()
         self._problem: str | None = None
 
@@ -51,6 +53,11 @@ class ReviewPublisher:
     def problem(self) -> str | None:
         """Why nothing is published until somebody does something, and what that is; None: all is well."""
         return self._problem
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether Kafka has not answered for so long that another process shall try."""
+        return self._reach.cut_off
 
     def wake(self) -> None:
         """Something was announced: look at once."""
@@ -61,6 +68,7 @@ class ReviewPublisher:
 
         Nothing of Kafka's is touched before the first call, so a standby does no harm.
         """
+        self._reach.succeeded()
         try:
             await self._publish()
         finally:
@@ -74,6 +82,7 @@ class ReviewPublisher:
                 producer,
                 self._clock,
                 woken=self._woken,
+                reach=self._reach,
                 going_on=self._going_on,
                 topic_prefix=self._prefix,
                 idle=self._idle,
@@ -83,6 +92,8 @@ class ReviewPublisher:
             except (RepublishNeededError, RefusedError) as error:
                 self._stop_for(str(error))
             except (StoreUnavailableError, BrokerUnavailableError) as error:
+                if isinstance(error, BrokerUnavailableError):
+                    self._reach.failed()
                 log.warning(Event.PUBLISHER_AWAY, cause=str(error))
             finally:
                 await producer.close()

@@ -10,6 +10,7 @@ from contextlib import suppress
 import structlog
 
 from app.broker.base import BrokerUnavailableError
+from app.broker.reach import Reach
 from app.broker.transactions import Reached, TransactionalProducer
 from app.clock import Clock
 from app.crash import CrashPoint, crash_point
@@ -58,6 +59,7 @@ class Publishing:
         clock: Clock,
         *,
         woken: asyncio.Event,
+        reach: Reach,
         going_on: Callable[[], None],
         topic_prefix: str,
         idle: float = IDLE_SECONDS,
@@ -66,6 +68,7 @@ class Publishing:
         self._producer = producer
         self._clock = clock
         self._woken = woken
+        self._reach = reach
         self._going_on = going_on
         self._prefix = topic_prefix
         self._idle = idle
@@ -79,6 +82,7 @@ class Publishing:
         """Until cancelled or something fails. What is on its way then arrives, or is found by the next start."""
         try:
             reached = await self._producer.start()
+            self._reach.succeeded()
             await self._begin(reached)
             while True:
                 more = await self._turn()

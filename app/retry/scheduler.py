@@ -10,6 +10,7 @@ from typing import NamedTuple
 import structlog
 
 from app.broker.base import Broker, BrokerUnavailableError
+from app.broker.reach import Reach
 from app.clock import Clock
 from app.limits.spent import SpentBudgets
 from app.models.job import Stage, Work
@@ -59,6 +60,7 @@ class RetryScheduler:
         self._window = window
         self._pause = pause
         self._idle = idle
+        self._reach = Reach(clock)
         self._in_doubt = False
         self._after = dict.fromkeys(Stage, "")
         self._began = dict.fromkeys(Stage, "")
@@ -66,6 +68,11 @@ class RetryScheduler:
         self._woken = asyncio.Event()
         self._reclaim_at = 0.0
         self._budgets_at = 0.0
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the broker has taken nothing for so long that another process shall try."""
+        return self._reach.cut_off
 
     def wake(self) -> None:
         """Something is due, or there is room in a window: look at once, and at every job."""
@@ -83,6 +90,7 @@ class RetryScheduler:
         What another released before may never have reached the broker: it is released anew.
         """
         self._in_doubt = True
+        self._reach.succeeded()
         while True:
             try:
                 due = await self.release_due()
@@ -136,7 +144,9 @@ class RetryScheduler:
     async def _publish(self, works: list[Work]) -> None:
         try:
             await self._broker.publish(works)
+            self._reach.succeeded()
         except BrokerUnavailableError:
+            self._reach.failed()
             await self._database.write(unrelease, works)
             self._in_doubt = False
             raise

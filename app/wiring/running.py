@@ -53,20 +53,22 @@ def _bodies(state: AppState) -> Iterator[tuple[str, Body]]:
     if "api" in roles:
         yield "producer_loop", state.committer.run
     if "scheduler" in roles:
-        yield "retry_loop", _led(state.leaders.scheduler, state.retry_scheduler.run)
+        scheduler = state.retry_scheduler
+        yield "retry_loop", _led(state.leaders.scheduler, scheduler.run, lambda: scheduler.cut_off)
         yield "housekeeping", state.housekeeping.run
     yield from (loop for role, loop in workers.items() if role in roles)
     if set(workers) & set(roles):
         yield "leases", state.leases.run
     if state.publisher is not None:
         yield "topics", state.topic_keeper.run
-    if state.publisher is not None and "publisher" in roles:
-        yield "publisher", _led(state.leaders.publisher, partial(publish_until_fenced, state.publisher))
+    if (publisher := state.publisher) is not None and "publisher" in roles:
+        body = partial(publish_until_fenced, publisher)
+        yield "publisher", _led(state.leaders.publisher, body, lambda: publisher.cut_off)
 
 
-def _led(leadership: Leadership | None, body: Body) -> Body:
+def _led(leadership: Leadership | None, body: Body, cut_off: Callable[[], bool]) -> Body:
     """Only while this process leads."""
-    return body if leadership is None else partial(leadership.run, body)
+    return body if leadership is None else partial(leadership.run, body, cut_off)
 
 
 async def shutdown_background_tasks(state: AppState) -> None:

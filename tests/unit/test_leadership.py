@@ -46,8 +46,9 @@ class Replica:
         self.leadership = Leadership(cast(Database, leases), "publisher", holder, leases.clock)
         self.working = False
         self.begun = 0
+        self.cut_off = False
         self.fate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.task = asyncio.create_task(self.leadership.run(self.body))
+        self.task = asyncio.create_task(self.leadership.run(self.body, lambda: self.cut_off))
 
     async def body(self) -> None:
         self.working = True
@@ -133,6 +134,19 @@ async def test_work_that_was_fenced_off_stands_by_again_and_is_no_death(case: Ca
     await case.clock.advance(1.0)
     assert len(case.leaders) == 1
     assert not first.task.done()
+
+
+async def test_a_leader_that_cannot_do_its_work_lets_another_try(case: Case) -> None:
+    (first,) = case.leaders
+    first.cut_off = True
+    await case.clock.advance(TAKEOVER_SECONDS / 2)
+    (second,) = case.leaders
+    assert second is not first
+    assert not first.task.done(), "it stands by"
+    second.cut_off = True
+    first.cut_off = False
+    await case.clock.advance(TAKEOVER_SECONDS)
+    assert case.leaders != [second]
 
 
 async def test_work_that_dies_is_told_to_the_loop_and_frees_the_place(case: Case) -> None:

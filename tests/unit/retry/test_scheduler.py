@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app.broker.base import BrokerUnavailableError
+from app.broker.reach import CUT_OFF_SECONDS
 from app.limits.permits import Api, Wait
 from app.limits.rules import Limits
 from app.limits.spent import SpentBudgets
@@ -76,6 +77,9 @@ class Case:
     async def released(self) -> list[Work]:
         await self.scheduler.release_due()
         return self.topic.taken()
+
+    def is_cut_off(self) -> bool:
+        return self.scheduler.cut_off
 
     async def job_with_locations(self, count: int) -> str:
         """A job whose locations wait to be read."""
@@ -302,6 +306,20 @@ async def test_a_broker_that_was_away_gets_all_of_it(case: Case) -> None:
         await case.clock.advance(1.0)
         await case.topic.arrived.wait()
     assert len(case.topic.taken()) == 2
+
+
+async def test_a_scheduler_that_is_cut_off_from_the_broker_says_so_until_it_takes_something(case: Case) -> None:
+    await case.job_with_locations(2)
+    case.topic.away = True
+    async with running(case):
+        await case.clock.asleep.wait()
+        assert not case.is_cut_off(), "a broker is restarted now and then"
+        await case.clock.advance(CUT_OFF_SECONDS)
+        assert case.is_cut_off()
+        case.topic.away = False
+        await case.clock.advance(1.0)
+        await case.topic.arrived.wait()
+        assert not case.is_cut_off()
 
 
 async def test_a_store_that_was_away_is_asked_again(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
