@@ -11,6 +11,7 @@ from app.api.application import create_api
 from app.api.auth import FRESH_SECONDS
 from app.api.body import READ_SECONDS
 from app.api.errors import ERRORS
+from app.broker.reach import CUT_OFF_SECONDS
 from app.broker.transactions import TRANSACTION_MILLISECONDS
 from app.config import Settings, load_settings, variables
 from app.crash import CrashPoint
@@ -115,6 +116,7 @@ def test_the_architecture_page_tells_the_fields_of_a_task() -> None:
         ("docs/architecture.md", f"up to {UNITS_A_LANE} pages a commit"),
         ("docs/architecture.md", f"up to {BATCH_REVIEWS:,} reviews or {BATCH_BYTES // 2**20} MiB"),
         ("docs/architecture.md", f"ends that after {TRANSACTION_MILLISECONDS // 1000}"),
+        ("docs/architecture.md", f"after {CUT_OFF_SECONDS:.0f} seconds it gives up its place"),
         ("docs/decisions/0003-jobs-take-turns.md", f"`{WINDOW_PER_SLOT} × WORKER_CONCURRENCY` tasks of a stage"),
         ("docs/decisions/0003-jobs-take-turns.md", f"A pass looks at {MOST_JOBS} jobs"),
         ("docs/decisions/0010-one-file-one-writer.md", f"Up to {UNITS_A_COMMIT} units of work"),
