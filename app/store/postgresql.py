@@ -30,8 +30,11 @@ STARTS = 5
 FIRST_PAUSE_SECONDS = 0.01
 CLOSE_SECONDS = 2.0
 
-_SESSION = {"application_name": "review-fetcher", "idle_in_transaction_session_timeout": "10s"}
-"""A process that is frozen within a transaction must not keep the rows of a job from all others for ever."""
+_SESSION = {"application_name": "review-fetcher", "idle_in_transaction_session_timeout": "10s", "jit": "off"}
+"""A process that is frozen within a transaction must not keep the rows of a job from all others for ever.
+
+Short statements on large tables look dear to a planner, and to compile them takes longer than to run them.
+"""
 
 _ALONE = 0x616C6F6E65
 """The key of the advisory lock that a lone service holds; it ends with the connection, and so with the process."""

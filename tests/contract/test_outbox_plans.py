@@ -1,0 +1,55 @@
+"""What the publisher reads of a location costs what it sends, however many reviews the location has."""
+
+from sqlalchemy import insert
+
+from app.store.database import Database, Transaction
+from app.store.outbox import read_batch
+from app.store.schema import locations, outbox, reviews
+from tests.support.store import plans
+
+SMALL_LOCATIONS = 400
+PAGE = 50
+PAGES = 40
+EVERYTHING = 1_000_000
+
+
+def _one_large_location_among_many(transaction: Transaction) -> None:
+    """Its pages lie between the reviews of the others."""
+    known = {"tenant": "default", "job_id": "job", "account": "accounts/1", "title": "", "state": "done"}
+    names = [known | {"no": no, "location": f"locations/{no}"} for no in range(SMALL_LOCATIONS + 1)]
+    transaction.connection.execute(insert(locations), names)
+    both = 2 * PAGE
+    rows = [
+        {
+            "seq": seq,
+            "location_no": _location_at(seq),
+            "tenant": "default",
+            "review_id": f"{seq}",
+            "name": "",
+            "raw": b"{}",
+        }
+        for seq in range(1, both * PAGES + 1)
+    ]
+    transaction.connection.execute(insert(reviews), rows)
+    pages = [
+        {"tenant": "default", "job_id": "job", "location_no": 0, "created_at": 1.0, "position": number + 1}
+        | {"first_seq": number * both + 1, "last_seq": (number + 1) * both, "review_count": PAGE}
+        for number in range(PAGES)
+    ]
+    transaction.connection.execute(insert(outbox), pages)
+
+
+def _location_at(seq: int) -> int:
+    return 0 if seq % 2 else 1 + seq % SMALL_LOCATIONS
+
+
+async def test_reviews_of_a_page_are_found_by_their_numbers(database: Database) -> None:
+    await database.write(_one_large_location_among_many)
+    batch = await database.read(read_batch, 0, EVERYTHING, EVERYTHING)
+    assert batch is not None
+    assert len(batch.reviews) == PAGES * PAGE
+    how = await database.write(plans, lambda transaction: read_batch(transaction, 0, EVERYTHING, EVERYTHING))
+    reading = next(plan for plan in how if "reviews" in plan)
+    assert "location_no_review_id" not in reading, "all reviews of the location, for each of its pages"
+    assert "Join" not in reading, "all reviews of all locations, for each batch"
+    assert "SCAN reviews" not in reading
