@@ -65,11 +65,15 @@ class DeadLetterTopic:
             self._postpone(poison, str(error))
 
     def serve(self) -> None:
-        """Learn what was delivered, and try again what was not."""
+        """Learn what was delivered, and try again what was not. Each stage's thread calls this, maybe at once."""
         self._publisher.serve()
-        if self._again and self._clock.monotonic() >= self._next_attempt:
+        if self._clock.monotonic() >= self._next_attempt:
             for _ in range(len(self._again)):
-                self.bury(self._again.popleft())
+                try:
+                    poison = self._again.popleft()
+                except IndexError:  # another thread was faster
+                    return
+                self.bury(poison)
 
     def flush(self) -> None:
         """Before the last commit of a consumer: what the topic has by then does not come again."""

@@ -93,6 +93,39 @@ async def test_poison_is_finished_only_when_the_dead_letter_topic_has_it() -> No
     assert publisher.sent[2].value == b"junk"
 
 
+class SharedPublisher(KafkaEventPublisher):
+    """In the middle of its first message of a second round, another thread serves the same dead letters."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(KafkaConnection("nobody"), clock, deadline=1.0)
+        self.taken = 0
+        self.away = True
+        self.meanwhile: Callable[[], None] | None = None
+
+    def send_soon(self, record: Record, delivered: kafka_publisher.Delivered) -> None:
+        if self.away:
+            raise BrokerUnavailableError("away")
+        self.taken += 1
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        delivered(None)
+
+
+async def test_two_threads_that_try_the_same_poison_again_share_it() -> None:
+    clock = ManualClock()
+    publisher = SharedPublisher(clock)
+    letters = DeadLetterTopic(publisher, "letters", clock)
+    done: list[int] = []
+    for offset in range(3):
+        message = Message(topic="fetch-reviews", partition=1, offset=offset, key=b"k", value=b"junk")
+        letters.bury(Poison(message, "no JSON", lambda: done.append(1)))
+    await clock.advance(RETRY_SECONDS)
+    publisher.away, publisher.meanwhile = False, letters.serve
+    letters.serve()
+    assert (publisher.taken, len(done)) == (3, 3)
+
+
 async def test_whoever_receives_learns_that_reading_ended_and_may_ask_again() -> None:
     clock = SystemClock()
     publisher = KafkaEventPublisher(KafkaConnection("nobody"), clock, deadline=1.0)
