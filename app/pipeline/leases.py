@@ -13,6 +13,9 @@ LEASE_SECONDS = 15.0
 EXTEND_SECONDS = LEASE_SECONDS / 3
 """Two extensions may fail before a lease runs out."""
 
+RETRY_SECONDS = 0.5
+"""While the store is away: who comes back first, holders or the scheduler, decides whether pages are read again."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -24,6 +27,7 @@ class LeaseKeeper:
         self._clock = clock
         self.holder = holder
         self._held: Counter[int] = Counter()
+        self._away = False
 
     def add(self, task_id: int) -> None:
         self._held[task_id] += 1
@@ -46,11 +50,18 @@ class LeaseKeeper:
 
     async def run(self) -> None:
         """Extends until cancelled. A store that is away is asked again: the version guards what runs out meanwhile."""
+        pause = EXTEND_SECONDS
         while True:
-            await self._clock.sleep(EXTEND_SECONDS)
-            if not self._held:
-                continue
-            try:
-                await self._database.write(extend, self.held, self.holder, LEASE_SECONDS)
-            except StoreUnavailableError as error:
+            await self._clock.sleep(pause)
+            pause = EXTEND_SECONDS if not self._held or await self._extend() else RETRY_SECONDS
+
+    async def _extend(self) -> bool:
+        try:
+            await self._database.write(extend, self.held, self.holder, LEASE_SECONDS)
+        except StoreUnavailableError as error:
+            if not self._away:
                 log.warning(Event.LEASES_NOT_EXTENDED, held=len(self._held), cause=str(error))
+            self._away = True
+        else:
+            self._away = False
+        return not self._away

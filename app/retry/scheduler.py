@@ -24,7 +24,8 @@ IDLE_SECONDS = 1.0
 """At least this often the store is asked, for what another process made due; wake-ups within this one come at once."""
 
 RECLAIM_SECONDS = 3.0
-"""How often expired leases are looked for."""
+"""How often expired leases are looked for; after an outage of the store the first time so late, because those who
+live and could not say so do so first."""
 
 BUDGETS_SECONDS = 0.25
 """How often the store is asked which budgets are spent: other processes' workers meet them. Each look costs one read;
@@ -91,11 +92,14 @@ class RetryScheduler:
         """
         self._in_doubt = True
         self._reach.succeeded()
+        self._reclaim_later()
         while True:
             try:
                 due = await self.release_due()
             except (StoreUnavailableError, BrokerUnavailableError) as error:
                 log.warning(Event.SCHEDULER_AWAY, cause=str(error))
+                if isinstance(error, StoreUnavailableError):
+                    self._reclaim_later()
                 await self._clock.sleep(STORE_RETRY_SECONDS)
                 continue
             if self._pause:
@@ -156,11 +160,13 @@ class RetryScheduler:
         if self._in_doubt and (count := await self._database.write(reclaim_released)):
             log.info(Event.TASKS_RECLAIMED, count=count, why="they may not have reached the broker")
 
+    def _reclaim_later(self) -> None:
+        self._reclaim_at = self._clock.monotonic() + RECLAIM_SECONDS
+
     async def _reclaim(self) -> None:
-        now = self._clock.monotonic()
-        if now < self._reclaim_at:
+        if self._clock.monotonic() < self._reclaim_at:
             return
-        self._reclaim_at = now + RECLAIM_SECONDS
+        self._reclaim_later()
         if count := await self._database.write(reclaim_expired):
             log.warning(Event.TASKS_RECLAIMED, count=count, why="their lease ran out")
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from app.pipeline.leases import EXTEND_SECONDS, LEASE_SECONDS, LeaseKeeper
+from app.pipeline.leases import EXTEND_SECONDS, LEASE_SECONDS, RETRY_SECONDS, LeaseKeeper
 from app.store.database import StoreUnavailableError
 from tests.support.clock import ManualClock
 
@@ -71,10 +71,13 @@ async def test_a_process_that_holds_nothing_asks_for_nothing(keeping: Keeping) -
     assert keeping.store.asked == []
 
 
-async def test_a_store_that_was_away_is_asked_again(keeping: Keeping) -> None:
+async def test_a_store_that_is_away_is_asked_again_soon_and_then_at_the_usual_pace(keeping: Keeping) -> None:
     keeping.keeper.add(1)
     keeping.store.away = True
-    await keeping.clock.advance(EXTEND_SECONDS)
-    keeping.store.away = False
-    await keeping.clock.advance(EXTEND_SECONDS)
+    await keeping.clock.advance(EXTEND_SECONDS + RETRY_SECONDS)
     assert len(keeping.store.asked) == 2
+    keeping.store.away = False
+    await keeping.clock.advance(RETRY_SECONDS)
+    assert len(keeping.store.asked) == 3
+    await keeping.clock.advance(EXTEND_SECONDS - 0.01)
+    assert len(keeping.store.asked) == 3

@@ -23,7 +23,7 @@ from app.store.release import QuotaWait, Window, release
 from app.store.schema import jobs, tasks
 from app.store.settle import settle
 from app.store.sqlite import SqliteDatabase
-from app.store.tasks import claim
+from app.store.tasks import claim, extend
 from tests.support.clock import ManualClock, settle_loop
 from tests.support.store import new_job, sqlite_database, take
 
@@ -370,6 +370,19 @@ async def test_what_a_dead_holder_had_is_released_again_when_its_lease_has_run_o
     await case.clock.advance(RECLAIM_SECONDS)
     (again,) = await case.released()
     assert (again.task_id, again.version) == (work.task_id, work.version + 3)
+
+
+async def test_who_lives_and_could_not_say_so_keeps_its_tasks_when_the_store_comes_back(case: Case) -> None:
+    await case.job_with_locations(1)
+    (work,) = await case.released()
+    await case.database.write(claim, [(work.task_id, work.version)], "alive", 15.0)
+    await case.clock.advance(60.0)
+    async with running(case):
+        await case.clock.asleep.wait()
+        assert await case.database.write(extend, [work.task_id], "alive", 15.0) == 1
+        await case.clock.advance(RECLAIM_SECONDS)
+        await settle_loop()
+    assert (await case.statuses())[-1] == TaskStatus.HELD
 
 
 @pytest.mark.parametrize("status", ["paused", "needs_token", "cancelled", "failed"])
