@@ -13,7 +13,7 @@ from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.util import await_only
 
 from app.store.database import Rows, Transaction, insert_of_arrays, insert_of_rows
-from app.store.postgresql_errors import LostConnectionError
+from app.store.postgresql_errors import LostConnectionError, cause_of
 
 T = TypeVar("T")
 
@@ -96,8 +96,10 @@ def _commit(driver: asyncpg.Connection) -> None:
 
 
 def _undo(connection: Connection, driver: asyncpg.Connection, error: BaseException) -> None:
+    # A server that takes no writes any more has been followed by another, which only a new connection finds.
+    usable = isinstance(error, Exception) and not isinstance(cause_of(error), asyncpg.ReadOnlySQLTransactionError)
     try:
-        if isinstance(error, Exception) and not driver.is_closed():
+        if usable and not driver.is_closed():
             await_only(driver.execute("ROLLBACK"))
             return
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):

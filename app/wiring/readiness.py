@@ -8,6 +8,7 @@ from app.broker.base import Broker
 from app.clock import Clock
 from app.lifecycle import Loop
 from app.store.database import Database
+from app.store.writable import prove_writable
 
 CHECK_SECONDS = 5.0
 """For the store and the broker each, side by side: red within 10 s of their going away."""
@@ -55,7 +56,7 @@ class ReadinessCheck:
 
     async def _write(self) -> None:
         """A store that can only be read cannot do the service's work, nor one that another service has taken."""
-        await self._database.write(lambda _transaction: None)
+        await self._database.write(prove_writable)
         await self._database.check()
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.util import await_only
 
 from app.store.database import StoreBusyError, StoreUnavailableError, Transaction, commits_together
 from app.store.postgresql import PostgresDatabase
+from app.store.writable import prove_writable
 from tests.support.own_postgresql import OwnPostgresql, running_postgresql
 from tests.support.services import ask
 
@@ -170,7 +171,21 @@ async def test_a_server_that_takes_no_writes_is_away_and_reads_go_on(
     await visitor.start()
     with pytest.raises(StoreUnavailableError, match="read-only"):
         await visitor.write(_note, 1)
+    with pytest.raises(StoreUnavailableError, match="only be read"):
+        await visitor.write(prove_writable)
     assert await visitor.read(_written, 1) == 0
+
+
+async def test_after_a_refused_write_another_connection_finds_the_server_that_takes_them(
+    store: PostgresDatabase, visitor: PostgresDatabase
+) -> None:
+    await store.write(_execute, "ALTER ROLE visitor SET default_transaction_read_only = on")
+    await visitor.start()
+    with pytest.raises(StoreUnavailableError, match="read-only"):
+        await visitor.write(_note, 1)
+    await store.write(_execute, "ALTER ROLE visitor RESET default_transaction_read_only")
+    await visitor.write(_note, 1)
+    await visitor.write(prove_writable)
 
 
 async def test_a_server_without_a_connection_left_is_away(store: PostgresDatabase, visitor: PostgresDatabase) -> None:
