@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -140,20 +140,27 @@ class Stall(NamedTuple):
 NO_STALL = Stall(0.0, 0.0)
 
 
-def worst_stall(samples: Sequence[Sample], received: Iterable[float], outages: Sequence[Span]) -> Stall:
-    """The longest time between a review's commit and its arrival, of those that met no outage of a server.
+def stalls(samples: Sequence[Sample], received: Iterable[float]) -> Iterator[Stall]:
+    """How long each review that has arrived was on its way.
 
-    The n-th review to arrive is taken for the n-th to be committed, which was after the last sample that holds less
-    than n: the answer is too long by one pause between samples at most. What was on its way during an outage, or in
-    the recovery that belongs to it, waited for the server and not for the publisher.
+    The n-th to arrive is taken for the n-th to be committed, which was after the last sample that holds less than n:
+    the answer is too long by one pause between samples at most.
     """
     totals = list(accumulate((sample.reviews for sample in samples), max))
-    worst = NO_STALL
     for number, moment in enumerate(sorted(received), start=1):
         before = bisect_left(totals, number) - 1
-        if before < 0:
-            continue
-        stall = Stall(samples[before].time, moment)
+        if before >= 0:
+            yield Stall(samples[before].time, moment)
+
+
+def worst_stall(found: Iterable[Stall], outages: Sequence[Span]) -> Stall:
+    """The longest, of those that met no outage of a server.
+
+    What was on its way during an outage, or in the recovery that belongs to it, waited for the server and not for the
+    publisher.
+    """
+    worst = NO_STALL
+    for stall in found:
         if stall.seconds > worst.seconds and not _met(stall, outages):
             worst = stall
     return worst

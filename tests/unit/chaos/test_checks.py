@@ -11,6 +11,7 @@ from chaos.checks import (
     follow_up,
     most_within,
     percentile,
+    stalls,
     unexplained,
     wasted_calls,
     worst_stall,
@@ -116,18 +117,18 @@ def samples(*reviews: int) -> list[Sample]:
 
 
 def test_a_review_that_reaches_the_reader_late_is_a_stall() -> None:
-    stall = worst_stall(samples(0, 2, 2, 2, 2), [1.5, 9.0], outages=[])
+    stall = worst_stall(stalls(samples(0, 2, 2, 2, 2), [1.5, 9.0]), outages=[])
     assert (stall.settled, stall.received, stall.seconds) == (0.0, 9.0, 9.0)
 
 
 def test_a_reader_that_keeps_pace_has_no_stall_beyond_the_pause_between_samples() -> None:
-    assert worst_stall(samples(0, 1, 2, 3), [1.0, 2.0, 3.0], outages=[]).seconds == 1.0
+    assert worst_stall(stalls(samples(0, 1, 2, 3), [1.0, 2.0, 3.0]), outages=[]).seconds == 1.0
 
 
 def test_what_waited_for_a_server_that_was_away_is_no_stall_of_the_publisher() -> None:
-    late = [1.5, 9.0]
-    assert worst_stall(samples(0, 2, 2, 2), late, outages=[(8.0, 8.5)]).received == 1.5
-    assert worst_stall(samples(0, 2, 2, 2), late, outages=[(9.5, 9.9)]).received == 9.0
+    late = list(stalls(samples(0, 2, 2, 2), [1.5, 9.0]))
+    assert worst_stall(late, outages=[(8.0, 8.5)]).received == 1.5
+    assert worst_stall(late, outages=[(9.5, 9.9)]).received == 9.0
 
 
 def test_a_percentile_is_one_of_the_values() -> None:
