@@ -11,6 +11,7 @@ from app.broker.reach import Reach
 from app.broker.transactions import RefusedError, TransactionalProducer
 from app.clock import Clock
 from app.models.events import Topic
+from app.results.portion import Portion
 from app.results.publishing import IDLE_SECONDS, Publishing
 from app.store.database import Database, StoreUnavailableError
 from app.store.published import RepublishNeededError
@@ -46,6 +47,7 @@ class ReviewPublisher:
         self._prefix = topic_prefix
         self._idle = idle
         self._reach = Reach(clock)
+        self._portion = Portion()
         self._woken = asyncio.Event()
         self._problem: str | None = None
 
@@ -83,6 +85,7 @@ class ReviewPublisher:
                 self._clock,
                 woken=self._woken,
                 reach=self._reach,
+                portion=self._portion,
                 going_on=self._going_on,
                 topic_prefix=self._prefix,
                 idle=self._idle,

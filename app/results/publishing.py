@@ -11,18 +11,15 @@ import structlog
 
 from app.broker.base import BrokerUnavailableError
 from app.broker.reach import Reach
-from app.broker.transactions import Reached, TransactionalProducer
+from app.broker.transactions import FencedError, Reached, TransactionalProducer
 from app.clock import Clock
 from app.crash import CrashPoint, crash_point
+from app.results.portion import Portion
 from app.results.records import records
 from app.store.database import Database, StoreUnavailableError
 from app.store.outbox import ROWS_A_READ, Batch, note_published, read_batch, stamp
 from app.store.published import go_on_after
 from app.telemetry.events import Event
-
-BATCH_REVIEWS = 10_000
-BATCH_BYTES = 16 * 2**20
-"""Of one transaction, and of Google's objects in it. A single page may exceed it."""
 
 IDLE_SECONDS = 1.0
 """At least this often the store is asked, for what other processes settled; a wake-up is answered at once."""
@@ -60,6 +57,7 @@ class Publishing:
         *,
         woken: asyncio.Event,
         reach: Reach,
+        portion: Portion,
         going_on: Callable[[], None],
         topic_prefix: str,
         idle: float = IDLE_SECONDS,
@@ -69,6 +67,7 @@ class Publishing:
         self._clock = clock
         self._woken = woken
         self._reach = reach
+        self._portion = portion
         self._going_on = going_on
         self._prefix = topic_prefix
         self._idle = idle
@@ -108,7 +107,7 @@ class Publishing:
             await self._arrived()
             self._going_on()
             return False
-        batch = await self._database.read(read_batch, self._sent, BATCH_REVIEWS, BATCH_BYTES)
+        batch = await self._database.read(read_batch, self._sent, self._portion.reviews, self._portion.bytes)
         await self._arrived()
         if batch is None:
             self._going_on()
@@ -122,7 +121,12 @@ class Publishing:
         return False
 
     async def _send(self, batch: Batch) -> None:
-        await self._producer.send(records(batch, self._prefix), batch.position)
+        try:
+            await self._producer.send(records(batch, self._prefix), batch.position)
+        except (BrokerUnavailableError, FencedError):
+            self._portion.failed()
+            raise
+        self._portion.arrived()
         self._published = batch.position
 
     async def _arrived(self) -> None:

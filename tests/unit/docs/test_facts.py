@@ -22,7 +22,7 @@ from app.limits.permits import LONGEST_WAIT_SECONDS
 from app.pipeline.leases import EXTEND_SECONDS, LEASE_SECONDS
 from app.pipeline.reviews import SPARE_PAGES
 from app.pipeline.worker import MOST_CRASHES
-from app.results.publishing import BATCH_BYTES, BATCH_REVIEWS
+from app.results.portion import BATCH_BYTES, BATCH_REVIEWS
 from app.retry.keeper import KEEP_SECONDS
 from app.store.lanes import UNITS_A_COMMIT as UNITS_A_LANE
 from app.store.release import MOST_JOBS, RELEASE_SECONDS
