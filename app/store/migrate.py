@@ -28,6 +28,8 @@ def migrate(transaction: Transaction) -> str:
     this code works on them: so a replica of the version before can start while others are upgraded.
     """
     if transaction.connection.dialect.name == "postgresql":
+        # The scripts are loaded between the statements, which may take a while.
+        transaction.connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         transaction.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     if not fits(transaction):
         config = _config()

@@ -30,8 +30,9 @@ STARTS = 5
 FIRST_PAUSE_SECONDS = 0.01
 CLOSE_SECONDS = 2.0
 
-_SESSION = {"application_name": "review-fetcher", "idle_in_transaction_session_timeout": "10s", "jit": "off"}
-"""A process that is frozen within a transaction must not keep the rows of a job from all others for ever.
+_SESSION = {"application_name": "review-fetcher", "idle_in_transaction_session_timeout": "3s", "jit": "off"}
+"""A process that is frozen within a transaction keeps rows from all others, the publisher's head among them: no longer
+than its leases of leadership.
 
 Short statements on large tables look dear to a planner, and to compile them takes longer than to run them.
 """

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.util import await_only
 
+from app.leadership import LEASE_SECONDS
 from app.store.database import StoreBusyError, StoreUnavailableError, Transaction, commits_together
 from app.store.postgresql import PostgresDatabase
 from app.store.writable import prove_writable
@@ -106,6 +107,32 @@ async def test_a_connection_that_ends_in_mid_transaction_starts_it_over(
     await store.write(cut_off_once)
     assert begun == 2
     assert await store.read(_written, 1) == 1
+
+
+async def test_rows_of_a_process_that_is_frozen_in_mid_transaction_are_free_when_another_may_lead(
+    store: PostgresDatabase, server: OwnPostgresql
+) -> None:
+    frozen, other = PostgresDatabase(server.url), PostgresDatabase(server.url)
+    taken = asyncio.Event()
+
+    def freeze(transaction: Transaction) -> None:
+        _note(transaction, 1)
+        taken.set()
+        await_only(asyncio.Event().wait())
+
+    try:
+        await frozen.start()
+        await other.start()
+        freezing = asyncio.create_task(frozen.write(freeze))
+        await taken.wait()
+        async with asyncio.timeout(LEASE_SECONDS + 2 * DEADLINE):
+            await other.write(_note, 1)
+        freezing.cancel()
+        await asyncio.gather(freezing, return_exceptions=True)
+        assert await other.read(_written, 1) == 1
+    finally:
+        await frozen.close()
+        await other.close()
 
 
 async def test_transactions_in_a_deadlock_both_succeed(store: PostgresDatabase, server: OwnPostgresql) -> None:
