@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import RLock
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -42,6 +43,7 @@ class KafkaEventPublisher:
         self._trouble = Trouble()
         self._producer: Producer | None = None
         self._broken = False
+        self._replacing = RLock()
 
     def send(self, records: Sequence[Record]) -> None:
         """Returns when the brokers have all of them, in their replicas; raises `BrokerUnavailableError` else.
@@ -106,11 +108,19 @@ class KafkaEventPublisher:
                 return
 
     def _usable(self) -> Producer:
-        """An idempotent producer that met a fatal error never sends again: another takes its place."""
-        if self._producer is None or self._broken:
-            self._broken = False
-            self._producer = Producer(self._settings, logger=client_log())
-        return self._producer
+        """An idempotent producer that met a fatal error never sends again: another takes its place.
+
+        What it still had is answered first: whoever waits for it would wait for ever.
+        """
+        with self._replacing:
+            if self._producer is not None and self._broken:
+                self._producer.purge()
+                self._producer.poll(0)
+                self._producer = None
+            if self._producer is None:
+                self._broken = False
+                self._producer = Producer(self._settings, logger=client_log())
+            return self._producer
 
     def _note_error(self, error: KafkaError) -> None:
         self._broken = self._broken or error.fatal()

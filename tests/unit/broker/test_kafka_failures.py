@@ -24,12 +24,12 @@ class FakeProducers:
     """Makes producers of which the first fails for good, as an idempotent producer does that lost its sequence."""
 
     def __init__(self) -> None:
-        self.made = 0
+        self.made: list[FakeProducer] = []
 
     def __call__(self, settings: Mapping[str, Any], logger: object) -> "FakeProducer":
-        self.made += 1
-        fatal = KafkaError(KafkaError._FATAL, "out of sequence", True) if self.made == 1 else None
-        return FakeProducer(settings["error_cb"], fatal)
+        fatal = None if self.made else KafkaError(KafkaError._FATAL, "out of sequence", True)
+        self.made.append(FakeProducer(settings["error_cb"], fatal))
+        return self.made[-1]
 
 
 class FakeProducer:
@@ -40,6 +40,9 @@ class FakeProducer:
 
     def produce(self, *_message: object, headers: object, on_delivery: Callable[..., None]) -> None:
         self._delivered.append(on_delivery)
+
+    def purge(self) -> None:
+        """What is answered by the next poll has failed."""
 
     def poll(self, _seconds: float) -> None:
         if self._fatal is not None:
@@ -56,7 +59,20 @@ def test_a_producer_that_failed_for_good_is_replaced(monkeypatch: pytest.MonkeyP
         publisher.send([RECORD])
     publisher.send([RECORD])
     publisher.send([RECORD])
-    assert producers.made == 2
+    assert len(producers.made) == 2
+
+
+def test_what_a_producer_had_when_it_failed_for_good_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    producers = FakeProducers()
+    monkeypatch.setattr(kafka_publisher, "Producer", producers)
+    publisher = KafkaEventPublisher(KafkaConnection("nobody"), SystemClock(), deadline=5.0)
+    answers: list[KafkaError | None] = []
+    publisher.send_soon(RECORD, answers.append)
+    publisher.serve()
+    producers.made[0].produce(headers={}, on_delivery=lambda error, _message: answers.append(error))
+    publisher.send_soon(RECORD, answers.append)
+    publisher.serve()
+    assert [error is None for error in answers] == [False, False, True]
 
 
 class FullPublisher(KafkaEventPublisher):
