@@ -37,7 +37,7 @@ def told(error: Exception) -> Exception:
         return error
     away = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, DBAPIError, OSError)
     if isinstance(cause, (*away, LostConnectionError)):
-        return StoreUnavailableError(f"PostgreSQL: {cause or type(cause).__name__}")
+        return StoreUnavailableError(f"PostgreSQL: {str(cause) or type(cause).__name__}")
     return error
 
 
