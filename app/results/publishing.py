@@ -18,7 +18,7 @@ from app.results.portion import Portion
 from app.results.records import records
 from app.store.database import Database, StoreUnavailableError
 from app.store.outbox import ROWS_A_READ, Batch, note_published, read_batch, stamp
-from app.store.published import go_on_after
+from app.store.published import end_decision, go_on_after
 from app.telemetry.events import Event
 
 IDLE_SECONDS = 1.0
@@ -160,6 +160,7 @@ class Publishing:
         """A topic that was made anew takes records as if nothing had happened."""
         if await self._producer.identity() != (reached.cluster_id, reached.topic_id):
             raise BrokerUnavailableError("the topic reviews-raw is not the same any more")
+        await self._database.write(end_decision, reached.cluster_id, reached.topic_id)
         self._looked_at = self._clock.monotonic()
 
     async def _refresh(self) -> None:

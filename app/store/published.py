@@ -57,3 +57,10 @@ def _accept(transaction: Transaction, head: Head, reached: int | None) -> Head:
 def accept_any_topic(transaction: Transaction) -> None:
     """An operator's decision, for the next `go_on_after`."""
     set_head(transaction, lock_head(transaction)._replace(cluster_id=ANY_TOPIC, topic_id=ANY_TOPIC))
+
+
+def end_decision(transaction: Transaction, cluster_id: str, topic_id: str) -> None:
+    """The topic that is being published to is still this one: what was decided meanwhile is not for a later one."""
+    head = lock_head(transaction)
+    if head.cluster_id == ANY_TOPIC:
+        set_head(transaction, head._replace(cluster_id=cluster_id, topic_id=topic_id))

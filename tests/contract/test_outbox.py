@@ -16,7 +16,7 @@ from app.store.database import Database, Transaction
 from app.store.migrate import migrate
 from app.store.outbox import Batch, Lag, lag, note_published, read_batch, read_head, stamp
 from app.store.postgresql import PostgresDatabase
-from app.store.published import RepublishNeededError, accept_any_topic, go_on_after
+from app.store.published import RepublishNeededError, accept_any_topic, end_decision, go_on_after
 from app.store.schema import outbox
 from app.store.settle import settle
 from tests.support.announcing import OPTIONS, held_locations, settle_page, stored_reviews, walk_all
@@ -227,6 +227,16 @@ async def test_another_topic_or_an_older_store_stops_until_somebody_decides(
 async def test_a_store_that_never_published_refuses_a_topic_that_has_positions(database: Database) -> None:
     with pytest.raises(RepublishNeededError, match="or is another one"):
         await database.write(go_on_after, "C", "T", 7)
+
+
+async def test_a_needless_decision_does_not_wait_for_the_next_topic(database: Database) -> None:
+    await _announced(database, 5, 0)
+    await database.write(go_on_after, "C", "T", 4)
+    await database.write(accept_any_topic)
+    await database.write(end_decision, "C", "T")
+    assert await database.write(go_on_after, "C", "T", 4) == 4
+    with pytest.raises(RepublishNeededError, match="made anew"):
+        await database.write(go_on_after, "C", "another", None)
 
 
 async def test_a_needless_decision_changes_nothing(database: Database) -> None:
