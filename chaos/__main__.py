@@ -75,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     about.add_argument("--seed", type=int, default=1, help="which disturbances, when, and which jobs")
     about.add_argument("--minutes", type=float, help="go on for so long; without it, each disturbance once")
     about.add_argument("--replicas", type=int, default=3)
+    about.add_argument("--jobs", type=int, default=6, help="unfinished at any time (default: %(default)s)")
     chosen = about.add_mutually_exclusive_group()
     chosen.add_argument("--only", nargs="+", metavar="NAME", help=f"of: {', '.join(KNOWN)}")
     chosen.add_argument("--script", type=Path, help="a file: each line a round, the names in it at the same time")
@@ -87,11 +88,11 @@ def plan_of(options: argparse.Namespace) -> Plan:
     seconds = 60.0 * (options.minutes or 0.0)
     if options.script:
         scripted = read_script(options.script)
-        return Plan(options.seed, options.replicas, scripted, len(scripted), 0.0)
+        return Plan(options.seed, options.replicas, options.jobs, scripted, len(scripted), 0.0)
     names = options.only or list(KNOWN)
     check(names)
     endless = by_seed(Random(f"{options.seed} rounds"), names)
-    return Plan(options.seed, options.replicas, endless, len(names), seconds)
+    return Plan(options.seed, options.replicas, options.jobs, endless, len(names), seconds)
 
 
 if __name__ == "__main__":

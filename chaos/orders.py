@@ -18,8 +18,6 @@ ANSWER_SECONDS = 5.0
 
 LAST_ANSWER_SECONDS = 120.0
 PAUSE_SECONDS = 0.2
-OPEN_JOBS = 6
-"""So many are unfinished at any time: each disturbance finds work under way, and the run ends soon after the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +29,12 @@ class Order:
 
 
 class Orders(threading.Thread):
-    """POSTs until `end`. A POST without an answer, or with 429 or 503, is repeated under its Idempotency-Key."""
+    """POSTs until `end`. A POST without an answer, or with 429 or 503, is repeated under its Idempotency-Key.
 
-    def __init__(self, fleet: Fleet, timeline: Timeline, random: Random, ledger: Path) -> None:
+    `open_jobs` are unfinished at any time: each disturbance finds work under way, and the run ends soon after the last.
+    """
+
+    def __init__(self, fleet: Fleet, timeline: Timeline, random: Random, ledger: Path, open_jobs: int) -> None:
         super().__init__(name="orders", daemon=True)
         self.accepted: list[Order] = []
         self.repeated = 0
@@ -42,12 +43,13 @@ class Orders(threading.Thread):
         self._timeline = timeline
         self._random = random
         self._ledger = ledger
+        self._open_jobs = open_jobs
         self._ending = threading.Event()
 
     def run(self) -> None:
         with self._ledger.open("a") as ledger:
             while not self._ending.is_set():
-                if self._open >= OPEN_JOBS:
+                if self._open >= self._open_jobs:
                     self._ending.wait(PAUSE_SECONDS)
                     continue
                 order = self._ordered(token_of(self._random, len(self.accepted) + 1))

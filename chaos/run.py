@@ -35,10 +35,14 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`rounds` may be endless: at least `least` of them are played, and more while `seconds` are not over."""
+    """`rounds` may be endless: at least `least` of them are played, and more while `seconds` are not over.
+
+    `jobs`: how many are unfinished at any time.
+    """
 
     seed: int
     replicas: int
+    jobs: int
     rounds: Iterable[Round]
     least: int
     seconds: float
@@ -62,7 +66,8 @@ def run(plan: Plan, directory: Path, tell: Tell) -> Evidence:
         timeline = Timeline(arena.store)
         timeline.start()
         stack.callback(timeline.end)
-        orders = Orders(arena.fleet, timeline, Random(f"{plan.seed} orders"), directory / "accepted.tsv")
+        customer = Random(f"{plan.seed} orders")
+        orders = Orders(arena.fleet, timeline, customer, directory / "accepted.tsv", plan.jobs)
         orders.start()
         stack.callback(orders.end, 1.0)  # when the run breaks off, nobody judges it any more
         judge = Judge(arena.store, arena.google, records)

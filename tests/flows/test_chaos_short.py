@@ -13,8 +13,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 SCRIPT = """
 duplicates kill-publisher
-poison connections
-terminate
+poison connections terminate
 """
 
 ROWS = (
@@ -43,7 +42,7 @@ def test_a_short_run_reaches_what_it_plans_and_finds_every_promise_kept(tmp_path
     script = tmp_path / "short.txt"
     script.write_text(SCRIPT)
     finished = subprocess.run(
-        [sys.executable, "-m", "chaos", "--seed", "7", "--script", str(script)],
+        [sys.executable, "-m", "chaos", "--seed", "7", "--jobs", "2", "--script", str(script)],
         cwd=PROJECT,
         env=os.environ | {"TMPDIR": str(tmp_path)},
         capture_output=True,

@@ -20,7 +20,7 @@ ACCEPTED = json.dumps({"job_id": "j-1"}).encode()
 @pytest.fixture
 def customer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Orders:
     monkeypatch.setattr(orders, "PAUSE_SECONDS", 0.0)
-    return Orders(cast(Fleet, None), cast(Timeline, None), Random(1), tmp_path / "accepted.tsv")
+    return Orders(cast(Fleet, None), cast(Timeline, None), Random(1), tmp_path / "accepted.tsv", open_jobs=1)
 
 
 def answering(customer: Orders, *answers: tuple[int, bytes]) -> list[tuple[str, str]]:
