@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 
 class Clock(Protocol):
@@ -36,3 +37,21 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+async def first_done(clock: Clock, seconds: float, futures: Iterable[asyncio.Future[Any]]) -> None:
+    """Until one of the futures is done, or so much time has passed by this clock. They go on, whatever they do."""
+    timer = asyncio.ensure_future(clock.sleep(max(0.0, seconds)))
+    try:
+        await asyncio.wait({timer, *futures}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        timer.cancel()
+
+
+async def until_set(clock: Clock, event: asyncio.Event, seconds: float) -> None:
+    """Until the event is set, or so much time has passed by this clock."""
+    waker = asyncio.ensure_future(event.wait())
+    try:
+        await first_done(clock, seconds, (waker,))
+    finally:
+        waker.cancel()

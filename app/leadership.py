@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from app.clock import Clock
+from app.clock import Clock, first_done
 from app.store.database import Database, StoreUnavailableError
 from app.store.leadership import free_in, lead, step_down
 from app.telemetry.events import Event
@@ -61,7 +61,7 @@ class Leadership:
         working = asyncio.ensure_future(body())
         try:
             while self.leading and not working.done():
-                await self._tick(working)
+                await first_done(self._clock, RENEW_SECONDS, (working,))
                 if not working.done() and cut_off():
                     log.warning(Event.LEADERSHIP_LOST, name=self._name, cause="it is cut off: another may do better")
                     break
@@ -73,14 +73,6 @@ class Leadership:
             if not isinstance(error, SteppedDownError):
                 raise error
             log.warning(Event.LEADERSHIP_LOST, name=self._name, cause=str(error))
-
-    async def _tick(self, working: "asyncio.Future[None]") -> None:
-        """Until the lease is to be renewed, or the body has ended."""
-        timer = asyncio.ensure_future(self._clock.sleep(RENEW_SECONDS))
-        try:
-            await asyncio.wait((timer, working), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            timer.cancel()
 
     async def _renew(self) -> bool:
         """Whether the store says that the lease is ours. While it is away, the lease goes on until it ends."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from app.clock import Clock, SystemClock
+from app.clock import Clock, SystemClock, first_done
 from app.crash import CrashPoint, crash_point
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.errors import BufferFullError, NotAnsweredError, StoppingError
@@ -95,9 +95,7 @@ class Committer:
 
     async def _turn(self) -> None:
         if self._under_way:
-            late = asyncio.ensure_future(self._clock.sleep(self._interval))
-            await asyncio.wait({late, *self._under_way}, return_when=asyncio.FIRST_COMPLETED)
-            late.cancel()
+            await first_done(self._clock, self._interval, self._under_way)
         while len(self._under_way) >= COMMITS_AT_ONCE:
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
 

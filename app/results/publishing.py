@@ -12,7 +12,7 @@ import structlog
 from app.broker.base import BrokerUnavailableError
 from app.broker.reach import Reach
 from app.broker.transactions import FencedError, Reached, TransactionalProducer
-from app.clock import Clock
+from app.clock import Clock, until_set
 from app.crash import CrashPoint, crash_point
 from app.results.portion import Portion
 from app.results.records import records
@@ -173,14 +173,8 @@ class Publishing:
         await self._clock.sleep(GATHER_SECONDS)
         if not self._woken.is_set() and self._noted != self._published:
             await self._note()
-        waker = asyncio.ensure_future(self._woken.wait())
         idle = self._idle if self._noted == self._published else NOTE_SECONDS
-        sleeper = asyncio.ensure_future(self._clock.sleep(idle - GATHER_SECONDS))
-        try:
-            await asyncio.wait((waker, sleeper), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waker.cancel()
-            sleeper.cancel()
+        await until_set(self._clock, self._woken, idle - GATHER_SECONDS)
 
     async def _finish(self) -> None:
         """The batch on its way has a while to arrive; then the store learns how far it went, if it can."""

@@ -11,7 +11,7 @@ import structlog
 
 from app.broker.base import Broker, BrokerUnavailableError
 from app.broker.reach import Reach
-from app.clock import Clock
+from app.clock import Clock, until_set
 from app.limits.spent import SpentBudgets
 from app.models.job import Stage, Work
 from app.store.budgets import read_budgets
@@ -172,13 +172,7 @@ class RetryScheduler:
 
     async def _rest(self, due: float | None) -> None:
         seconds = self._idle if due is None else min(self._idle, due - self._clock.now())
-        waker = asyncio.ensure_future(self._woken.wait())
-        sleeper = asyncio.ensure_future(self._clock.sleep(max(0.0, seconds)))
-        try:
-            await asyncio.wait((waker, sleeper), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waker.cancel()
-            sleeper.cancel()
+        await until_set(self._clock, self._woken, seconds)
 
 
 class _Place(NamedTuple):

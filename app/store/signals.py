@@ -13,7 +13,7 @@ import asyncpg
 import structlog
 from sqlalchemy.engine import make_url
 
-from app.clock import Clock
+from app.clock import Clock, until_set
 from app.telemetry.events import Event
 
 CHANNEL = "review_fetcher"
@@ -108,9 +108,7 @@ class Signals:
     async def _talk(self, connection: asyncpg.Connection) -> None:
         """Until the connection is lost."""
         while not connection.is_closed():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CHECK_SECONDS):
-                    await self._woken.wait()
+            await until_set(self._clock, self._woken, CHECK_SECONDS)
             self._woken.clear()
             await self._notify(connection)
             await self._clock.sleep(PAUSE_SECONDS)
