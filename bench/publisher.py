@@ -55,7 +55,7 @@ async def publish(database: PostgresDatabase, bootstrap_servers: str, prefix: st
     clock, connection, layout = SystemClock(), KafkaConnection(bootstrap_servers), TopicLayout()
     topics = KafkaTopics(connection, layout, clock, prefix=prefix, deadline=20.0)
     await asyncio.to_thread(topics.prepare)
-    publisher = ReviewPublisher(database, connection, "bench", clock, layout=layout, topic_prefix=prefix)
+    publisher = ReviewPublisher(database, connection, f"{prefix}bench", clock, layout=layout, topic_prefix=prefix)
     spent, began = cpu(), time.perf_counter()
     running = asyncio.create_task(publisher.run())
     committed = GroupOffset(bootstrap_servers, f"{prefix}bench-publisher", f"{prefix}reviews-raw")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -31,7 +32,7 @@ def settings(servers: str, **more: Any) -> dict[str, Any]:
     return common | {name.replace("_", "."): value for name, value in more.items()}
 
 
-class Stranger(threading.Thread):
+class Stranger(threading.Thread, ABC):
     """Works until `end`; what Kafka refuses meanwhile is tried again. `done` counts what it achieved."""
 
     def __init__(self, servers: str) -> None:
@@ -46,8 +47,9 @@ class Stranger(threading.Thread):
             with suppress(KafkaException):
                 self.work()
 
+    @abstractmethod
     def work(self) -> None:
-        raise NotImplementedError
+        """Returns when it is to end; begun again when Kafka refused something."""
 
     def end(self) -> None:
         self.ending.set()

@@ -39,7 +39,7 @@ class ReviewPublisher:
         idle: float = IDLE_SECONDS,
     ) -> None:
         """`deadline`: seconds for each exchange with Kafka; `idle`: until the store is asked unwoken."""
-        name = f"{topic_prefix}{consumer_group}-publisher"
+        name = f"{consumer_group}-publisher"
         topic = topic_prefix + Topic.REVIEWS_RAW
         self._producer = partial(TransactionalProducer, connection, name, topic, layout, clock, deadline=deadline)
         self._database = database

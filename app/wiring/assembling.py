@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from app.api.service import APIService, TokenCheck
 from app.api.services import ApiServices
-from app.broker.kafka import KafkaBroker
 from app.broker.transactions import FencedError
 from app.credentials import TokenSealer
 from app.google.client import GoogleAPIClient
@@ -41,6 +40,7 @@ from app.wiring.opening import Opened
 from app.wiring.readiness import ReadinessCheck
 from app.wiring.values import (
     authenticator,
+    consumer_group,
     kafka_connection,
     limits_of,
     policy_of,
@@ -65,15 +65,7 @@ def assemble(opened: Opened) -> AppState:
     quota = SharedQuota(StoredBudgets(database), limits, holder, clock)
     spent = SpentBudgets(clock, limits)
     leaders = _leaders(opened, holder)
-    scheduler = RetryScheduler(
-        database,
-        opened.broker,
-        clock,
-        spent,
-        window_of(settings),
-        pause=SCHEDULER_PAUSE_SECONDS if leaders.scheduler else 0.0,
-        idle=_idle(opened),
-    )
+    scheduler = _scheduler(opened, spent)
     publisher = _publisher(opened)
     wake = _waker("tasks", scheduler.wake, leaders.scheduler, opened.signals)
     announce = _waker("outbox", publisher.wake, leaders.publisher, opened.signals) if publisher else _nothing
@@ -95,26 +87,16 @@ def assemble(opened: Opened) -> AppState:
         options=worker_options(settings),
     )
     buffer: BoundedDequeBuffer[Arrival] = BoundedDequeBuffer(max_size=settings.deque.max_size)
-    committer = Committer(
-        buffer, database, committed=wake, interval=settings.deque.burst_check_interval_sec, clock=clock
-    )
+    interval = settings.deque.burst_check_interval_sec
+    committer = Committer(buffer, database, committed=wake, interval=interval, clock=clock)
     opened.metrics.watch_deque(deque_numbers(buffer))
     opened.metrics.watch_store(StoreNumbersReader(database, quota, clock))
     loops: list[Loop] = []
     keeper = TopicKeeper(database, opened.broker, clock, leaders.leads_scheduler)
-    check = _token_check(opened.google) if settings.validate_token_on_submit else None
     job_control = JobControl(database, wake, token_wait=settings.token_wait_sec)
-    services = ApiServices(
-        api_service=APIService(buffer, committer, sealer, job_control, check_token=check),
-        authenticator=authenticator(settings, database, clock),
-        progress=Progress(database),
-        export=Export(database),
-        dead_letters=DeadLetters(database, wake),
-        job_control=job_control,
-        quota=quota.snapshot,
-        readiness=ReadinessCheck(database, opened.broker, loops, clock, lambda: _problems(keeper, publisher)),
-        metrics_text=opened.metrics.scrape,
-    )
+    check = _token_check(opened.google) if settings.validate_token_on_submit else None
+    api_service = APIService(buffer, committer, sealer, job_control, check_token=check)
+    readiness = ReadinessCheck(database, opened.broker, loops, clock, lambda: _problems(keeper, publisher))
     return AppState(
         **opened._asdict(),
         quota=quota,
@@ -129,14 +111,47 @@ def assemble(opened: Opened) -> AppState:
         deque_buffer=buffer,
         committer=committer,
         housekeeping=Housekeeping(database, clock, settings.token_wait_sec, leaders.leads_scheduler),
-        services=services,
+        services=_services(opened, api_service, job_control=job_control, quota=quota, wake=wake, readiness=readiness),
         loops=loops,
+    )
+
+
+def _services(
+    opened: Opened,
+    api_service: APIService,
+    *,
+    job_control: JobControl,
+    quota: SharedQuota,
+    wake: Callable[[], None],
+    readiness: ReadinessCheck,
+) -> ApiServices:
+    """What the routes work with."""
+    database = opened.database
+    return ApiServices(
+        api_service=api_service,
+        authenticator=authenticator(opened.settings, database, opened.clock),
+        progress=Progress(database),
+        export=Export(database),
+        dead_letters=DeadLetters(database, wake),
+        job_control=job_control,
+        quota=quota.snapshot,
+        readiness=readiness,
+        metrics_text=opened.metrics.scrape,
+    )
+
+
+def _scheduler(opened: Opened, spent: SpentBudgets) -> RetryScheduler:
+    """A store that several processes share is asked in fewer passes."""
+    settings = opened.settings
+    pause = 0.0 if settings.mock_kafka else SCHEDULER_PAUSE_SECONDS
+    return RetryScheduler(
+        opened.database, opened.broker, opened.clock, spent, window_of(settings), pause=pause, idle=_idle(opened)
     )
 
 
 def _leaders(opened: Opened, holder: str) -> Leaders:
     """With a broker of its own a process is alone, and leads everything."""
-    if not isinstance(opened.broker, KafkaBroker):
+    if opened.settings.mock_kafka:
         return Leaders()
     return Leaders(
         scheduler=Leadership(opened.database, "scheduler", holder, opened.clock),
@@ -152,7 +167,7 @@ def _publisher(opened: Opened) -> ReviewPublisher | None:
     return ReviewPublisher(
         opened.database,
         kafka_connection(settings.kafka),
-        settings.kafka.consumer_group,
+        consumer_group(settings.kafka),
         opened.clock,
         layout=topic_layout(settings),
         topic_prefix=settings.kafka.topic_prefix,

@@ -24,7 +24,7 @@ from app.store.signals import Signals
 from app.store.sqlite import SqliteDatabase
 from app.telemetry.events import Event
 from app.telemetry.metrics import Metrics
-from app.wiring.values import SHARED_WINDOW_PER_SLOT, kafka_connection, topic_layout
+from app.wiring.values import SHARED_WINDOW_PER_SLOT, consumer_group, kafka_connection, topic_layout
 
 MOCK_PAGE_CACHE_BYTES = 8 * 2**20
 MOCK_LEDGER_CALLS = 100_000
@@ -107,7 +107,7 @@ def broker_of(settings: Settings, clock: Clock) -> KafkaBroker | InProcessBroker
         return InProcessBroker()
     return KafkaBroker(
         kafka_connection(settings.kafka),
-        settings.kafka.topic_prefix + settings.kafka.consumer_group,
+        consumer_group(settings.kafka),
         clock,
         layout=topic_layout(settings),
         topic_prefix=settings.kafka.topic_prefix,

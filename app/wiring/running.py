@@ -6,7 +6,6 @@ from functools import partial
 
 import structlog
 
-from app.broker.in_process import InProcessBroker
 from app.leadership import Leadership
 from app.lifecycle import Loop
 from app.state import AppState
@@ -33,9 +32,10 @@ async def start_background_tasks(state: AppState) -> None:
 
     Raises `TopicLayoutError` when the topics are not as they are set to be.
     """
-    await state.topic_keeper.prepare()
-    if isinstance(state.broker, InProcessBroker):
+    if state.settings.mock_kafka:
         await state.retry_scheduler.begin()
+    else:
+        await state.topic_keeper.prepare()
     for name, body in _bodies(state):
         loop = Loop(name, body, state.clock, restarted=state.metrics.loop_restarted)
         state.loops.append(loop)
@@ -59,11 +59,11 @@ def _bodies(state: AppState) -> Iterator[tuple[str, Body]]:
     yield from (loop for role, loop in workers.items() if role in roles)
     if set(workers) & set(roles):
         yield "leases", state.leases.run
-    if state.publisher is not None:
+    if (publisher := state.publisher) is not None:
         yield "topics", state.topic_keeper.run
-    if (publisher := state.publisher) is not None and "publisher" in roles:
-        body = partial(publish_until_fenced, publisher)
-        yield "publisher", _led(state.leaders.publisher, body, lambda: publisher.cut_off)
+        if "publisher" in roles:
+            body = partial(publish_until_fenced, publisher)
+            yield "publisher", _led(state.leaders.publisher, body, lambda: publisher.cut_off)
 
 
 def _led(leadership: Leadership | None, body: Body, cut_off: Callable[[], bool]) -> Body:

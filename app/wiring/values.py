@@ -53,6 +53,11 @@ def kafka_connection(kafka: KafkaConfig) -> KafkaConnection:
     )
 
 
+def consumer_group(kafka: KafkaConfig) -> str:
+    """What the names of all groups begin with, apart for each installation on the cluster."""
+    return kafka.topic_prefix + kafka.consumer_group
+
+
 def topic_layout(settings: Settings) -> TopicLayout:
     """A message holds the review as Google sent it, and what was read from it."""
     kafka = settings.kafka

@@ -45,7 +45,7 @@ class Site:
         return ReviewPublisher(
             self.store,
             KafkaConnection(self.bootstrap_servers),
-            GROUP,
+            self.prefix + GROUP,
             SystemClock(),
             layout=layout,
             topic_prefix=self.prefix,
