@@ -24,6 +24,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     and_,
+    false,
     literal_column,
     text,
 )
@@ -85,6 +86,7 @@ jobs = Table(
     _count("credential_version"),
     Column("google_project", Text),
     Column("token_expires_at", Double),
+    Column("token_refreshable", Boolean, nullable=False, server_default=false()),
     Column("waiting_reason", Text),
     Column("waiting_until", Double),
     Column("error_type", Text),
@@ -105,8 +107,12 @@ credentials = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("wipe_after", Double),
+    Column("sealed_grant", LargeBinary),
+    Column("refreshing_until", Double),
     Index("ix_credentials_wipe_after", "wipe_after"),
 )
+"""A job's access token, and with it what new ones are asked for by. `sealed` is empty until the first one came; one
+replica asks for a new one at a time, and has until `refreshing_until` for it."""
 
 idempotency_keys = Table(
     "idempotency_keys",
@@ -254,6 +260,7 @@ dead_letters = Table(
     Column("created_at", Double, nullable=False),
     _count("redrives"),
     Column("redriven_at", Double),
+    _count("earlier_redrives"),
     Index("ix_dead_letters_tenant_id", "tenant", "id"),
     Index("ix_dead_letters_job_id", "job_id"),
 )
@@ -263,6 +270,52 @@ _partial_index(
     dead_letters.c.stage,
     where=and_(dead_letters.c.redriven_at.is_(None), dead_letters.c.task_id.is_not(None)),
 )
+
+callbacks = Table(
+    "callbacks",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("sealed_url", LargeBinary, nullable=False),
+    Column("shown_url", Text, nullable=False),
+)
+"""Where a job's end is told. A URL may hold a secret: it is sealed, and shown without its query."""
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("tenant", Text, nullable=False),
+    Column("job_id", Text, nullable=False),
+    Column("message_id", Text, nullable=False, unique=True),
+    Column("event", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("status", Text, nullable=False),
+    _count("version"),
+    _count("attempts"),
+    Column("due_at", Double, nullable=False),
+    Column("answered", Integer),
+    Column("last_error", Text),
+    Column("created_at", Double, nullable=False),
+    Column("delivered_at", Double),
+    Index("ix_webhooks_job_id", "job_id"),
+)
+"""Messages about jobs to their callbacks: waiting (until `due_at`), delivered, or given up as failed."""
+
+_partial_index("ix_webhooks_due", webhooks.c.due_at, where=webhooks.c.status == literal_column("'waiting'"))
+
+activity = Table(
+    "activity",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("minute", Number, primary_key=True, autoincrement=False),
+    _count("reviews"),
+    _count("calls"),
+    _count("throttled"),
+)
+"""What was done in each minute (since 1970), by all replicas together, for charts. Written now and then, not by
+settles; kept for a day."""
 
 api_keys = Table(
     "api_keys",

@@ -1,0 +1,81 @@
+"""Grants that refresh tokens, callbacks and their messages, activity by the minute, redrives of dead work."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+works_with = "0001"
+"""Every table and column is new and has a default, or may be missing."""
+
+NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    op.add_column("jobs", sa.Column("token_refreshable", sa.Boolean(), server_default=sa.false(), nullable=False))
+    op.add_column("credentials", sa.Column("sealed_grant", sa.LargeBinary(), nullable=True))
+    op.add_column("credentials", sa.Column("refreshing_until", sa.Double(), nullable=True))
+    op.add_column("dead_letters", _count("earlier_redrives"))
+    _create_webhooks()
+    op.create_table(
+        "activity",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("minute", NUMBER, nullable=False),
+        _count("reviews"),
+        _count("calls"),
+        _count("throttled"),
+        sa.PrimaryKeyConstraint("tenant", "minute", name=op.f("pk_activity")),
+    )
+
+
+def _create_webhooks() -> None:
+    op.create_table(
+        "callbacks",
+        sa.Column("job_id", sa.Text(), nullable=False),
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("key_id", sa.Text(), nullable=False),
+        sa.Column("sealed_url", sa.LargeBinary(), nullable=False),
+        sa.Column("shown_url", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_callbacks")),
+    )
+    op.create_table(
+        "webhooks",
+        sa.Column("id", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("job_id", sa.Text(), nullable=False),
+        sa.Column("message_id", sa.Text(), nullable=False),
+        sa.Column("event", sa.Text(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        _count("version"),
+        _count("attempts"),
+        sa.Column("due_at", sa.Double(), nullable=False),
+        sa.Column("answered", sa.Integer(), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("delivered_at", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks")),
+        sa.UniqueConstraint("message_id", name=op.f("uq_webhooks_message_id")),
+    )
+    op.create_index("ix_webhooks_job_id", "webhooks", ["job_id"], unique=False)
+    waiting = sa.text("status = 'waiting'")
+    op.create_index(
+        "ix_webhooks_due", "webhooks", ["due_at"], unique=False, sqlite_where=waiting, postgresql_where=waiting
+    )
+
+
+def _count(name: str) -> "sa.Column[int]":
+    return sa.Column(name, NUMBER, server_default=sa.text("0"), nullable=False)
+
+
+def downgrade() -> None:
+    op.drop_table("activity")
+    op.drop_table("webhooks")
+    op.drop_table("callbacks")
+    op.drop_column("dead_letters", "earlier_redrives")
+    op.drop_column("credentials", "refreshing_until")
+    op.drop_column("credentials", "sealed_grant")
+    op.drop_column("jobs", "token_refreshable")
