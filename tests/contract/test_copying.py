@@ -26,7 +26,6 @@ from app.store.schema import (
     publisher_head,
     quota_budgets,
     reviews,
-    tasks,
     webhooks,
 )
 from app.store.settle import settle
