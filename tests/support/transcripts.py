@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,11 +110,12 @@ def make_checkout(directory: Path) -> Path:
 
 
 @contextmanager
-def running_server(directory: Path) -> Iterator[Server]:
+def running_server(directory: Path, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
     """The service as the pages start it, on a free port; ended in good order on leaving."""
     command = [*shlex.split(SERVE), "--port", "0"]
+    env = environment() | dict(settings or {})
     with subprocess.Popen(
-        command, cwd=directory, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command, cwd=directory, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         assert process.stdout is not None
         try:
