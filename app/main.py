@@ -1,8 +1,10 @@
 """`python -m uvicorn app.main:app`: the service."""
 
+import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,6 +17,8 @@ from app.startup import PlainStartupFailure
 from app.state import set_app_state
 from app.telemetry.logging import configure_logging
 from app.wiring import initialize_components, shutdown_background_tasks, start_background_tasks
+
+SignalHandler = Callable[[int, FrameType | None], None]
 
 GRACEFUL_SECONDS = 3
 """For requests under way at a stop; 15 s for pages in flight follow, and an orderly stop ends within 25 s."""
@@ -34,6 +38,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
         _bound_the_wait_for_clients()
         state = await initialize_components(chosen)
+        _end_at_a_signal(state.services.events.close)
         set_services(application, state.services)
         application.state.app_state = state
         set_app_state(state)
@@ -43,6 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
         finally:
             set_app_state(None)
+            state.services.events.close()
             await shutdown_background_tasks(state)
 
     application = create_api(version=chosen.version, lifespan=lifespan, serve_jobs="api" in chosen.roles)
@@ -55,9 +61,31 @@ def _bound_the_wait_for_clients() -> None:
 
     The application is never given its server; but the handler of SIGTERM is the server's own method.
     """
-    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    if isinstance(server, uvicorn.Server) and server.config.timeout_graceful_shutdown is None:
+    server = _server_behind(signal.getsignal(signal.SIGTERM))
+    if server is not None and server.config.timeout_graceful_shutdown is None:
         server.config.timeout_graceful_shutdown = GRACEFUL_SECONDS
+
+
+def _end_at_a_signal(close: Callable[[], None]) -> None:
+    """Uvicorn tells the application of a stop only when all its answers have ended, and some end only when told so."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+        if callable(before) and _server_behind(before) is not None:
+            signal.signal(number, _both(lambda: loop.call_soon_threadsafe(close), before))
+
+
+def _both(first: Callable[[], object], before: Callable[[int, FrameType | None], object]) -> SignalHandler:
+    def handle(number: int, frame: FrameType | None) -> None:
+        first()
+        before(number, frame)
+
+    return handle
+
+
+def _server_behind(handler: object) -> uvicorn.Server | None:
+    server = getattr(handler, "__self__", None)
+    return server if isinstance(server, uvicorn.Server) else None
 
 
 def _app() -> FastAPI:

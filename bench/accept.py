@@ -23,6 +23,7 @@ from app.api.auth import Authenticator
 from app.api.schemas import Readiness
 from app.api.service import APIService
 from app.api.services import ApiServices, set_services
+from app.clock import SystemClock
 from app.credentials import KEY_BYTES, SealingKey, TokenSealer
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
@@ -30,6 +31,7 @@ from app.limits.views import BudgetView
 from app.models.access import Scope
 from app.pipeline.control import JobControl
 from app.results.dead_letters import DeadLetters
+from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.progress import Progress
 from app.store.keys import create_key
@@ -118,10 +120,12 @@ async def _post(stream: tuple[asyncio.StreamReader, asyncio.StreamWriter], reque
 def _services(database: SqliteDatabase, buffer: BoundedDequeBuffer[Arrival], committer: Committer) -> ApiServices:
     control = JobControl(database, _nobody)
     sealer = TokenSealer([SealingKey("bench", b"k" * KEY_BYTES)])
+    progress = Progress(database)
     return ApiServices(
         api_service=APIService(buffer, committer, sealer, control),
         authenticator=Authenticator(database),
-        progress=Progress(database),
+        progress=progress,
+        events=JobEvents(progress, SystemClock()),
         export=Export(database),
         dead_letters=DeadLetters(database, _nobody),
         job_control=control,

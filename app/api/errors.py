@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from app.api.problems import Problem
 from app.ingest.errors import BufferFullError, NotAnsweredError, StoppingError
-from app.models.errors import BadCursorError, IllegalTransitionError, JobNotFoundError
+from app.models.errors import BadCursorError, IllegalTransitionError, JobNotFoundError, TooManyStreamsError
 from app.store.database import StoreUnavailableError
 
 
@@ -82,6 +82,7 @@ ERRORS: dict[type[Exception], Kind] = {
     BadCursorError: Kind("bad-cursor", 422, "Not a cursor of this listing"),
     IdempotencyKeyReusedError: Kind("idempotency-key-reused", 422, "The Idempotency-Key is taken"),
     BufferFullError: Kind("busy", 429, "Too many jobs are waiting", _SOON),
+    TooManyStreamsError: Kind("streams-busy", 503, "Too many streams", _LATER),
     StoppingError: Kind("stopping", 503, "The service is stopping", _LATER),
     NotAnsweredError: Kind("store-slow", 503, "The store does not answer", _LATER),
     StoreUnavailableError: Kind("store-unavailable", 503, "The store is away", _LATER),

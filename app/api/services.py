@@ -12,6 +12,7 @@ from app.api.service import APIService
 from app.limits.views import BudgetView
 from app.pipeline.control import JobControl
 from app.results.dead_letters import DeadLetters
+from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.progress import Progress
 
@@ -23,6 +24,7 @@ class ApiServices:
     api_service: APIService
     authenticator: Authenticator
     progress: Progress
+    events: JobEvents
     export: Export
     dead_letters: DeadLetters
     job_control: JobControl

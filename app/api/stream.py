@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 SEND_SECONDS = 60.0
@@ -14,6 +14,8 @@ SEND_SECONDS = 60.0
 class FileStream(StreamingResponse):
     """A streamed answer whose errors still become problems if they happen before the first part."""
 
+    send_seconds = SEND_SECONDS
+
     @classmethod
     async def of(cls, parts: AsyncIterator[bytes], media_type: str) -> "FileStream":
         first = await anext(parts, b"")
@@ -21,7 +23,7 @@ class FileStream(StreamingResponse):
 
     async def stream_response(self, send: Send) -> None:
         async def send_in_time(message: Message) -> None:
-            async with asyncio.timeout(SEND_SECONDS):
+            async with asyncio.timeout(self.send_seconds):
                 await send(message)
 
         # A stream that returns without its end is cut off by the server, so the client does not take it for whole.
@@ -33,6 +35,21 @@ class FileStream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             await _close(self.body_iterator)
+
+
+class EventStream(FileStream):
+    """Server-sent events: nothing on the way may keep them back, and who takes none is let go soon, to come back."""
+
+    media_type = "text/event-stream"
+    send_seconds = 20.0
+
+    def __init__(self, content: AsyncIterator[bytes], media_type: str = media_type) -> None:
+        super().__init__(content, media_type=media_type, headers={"X-Accel-Buffering": "no"})
+
+
+def event_stream(events: AsyncIterator[bytes] | None) -> Response:
+    """The stream; for None 204, which keeps a browser from coming back."""
+    return Response(status_code=204) if events is None else EventStream(events)
 
 
 async def _again(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -17,6 +17,11 @@ class BadCursorError(ValueError):
         super().__init__(BadCursorError.__doc__)
 
 
+class TooManyStreamsError(Exception):
+    """This process serves as many streams of events as it can, or is stopping. Come back after Retry-After seconds;
+    the last event's id goes on where this one would."""
+
+
 class IllegalTransitionError(Exception):
     """The state of the job does not allow this action. `possible` names the actions it does allow."""
 

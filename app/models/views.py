@@ -97,8 +97,27 @@ class Waiting(View):
 class TokenView(View):
     """What is known of a job's access token; never the token."""
 
-    expires_at: datetime
-    """When Google stops accepting it."""
+    expires_at: datetime | None
+    """When Google stops accepting it; null before Google has been asked."""
+    seconds_left: Count | None = None
+    """How long that is from now; 0 when it is over."""
+    refreshable: bool = False
+    """Whether the service gets new ones by itself, with a refresh token."""
+    warning: str | None = None
+    """What to do when the token ends before the job is estimated to."""
+
+
+class Estimate(View):
+    """When a job ends if all goes on as it does: from what is left, the quota, and the job's speed so far."""
+
+    finished_at: datetime
+    """The estimated end."""
+    seconds_left: Count
+    """How long that is from now."""
+    calls_left: Count
+    """Calls of Google's APIs that are left, as far as locations are known."""
+    limited_by: Literal["quota", "speed"]
+    """What makes it take so long: Google's quota, shared with other jobs, or how fast pages come."""
 
 
 class JobView(View):
@@ -123,7 +142,9 @@ class JobView(View):
     error: ProblemView | None
     """Why it failed, or why it needs a token."""
     token: TokenView | None = None
-    """Known once Google has been asked about the token."""
+    """Known once Google has been asked about the token, or when there is a refresh token."""
+    estimate: Estimate | None = None
+    """Null while nothing can be said: before the first pages, while the job is paused, and after its end."""
 
 
 class JobList(View):

@@ -1,25 +1,44 @@
 """The one read model of jobs: API, console and CLI show what it answers."""
 
+from collections.abc import Mapping, Sequence
+
 from app.models.job import JobStatus
 from app.models.views import JobList, JobView, LocationList
+from app.results.forecasts import Forecasts
 from app.store.database import Database
-from app.store.reads import list_jobs, list_locations, read_job
+from app.store.reads import list_jobs, list_locations, read_job, read_jobs
+
+JOBS_A_READ = 250
 
 
 class Progress:
-    """Jobs and locations as they stand, each answer from one short read."""
+    """Jobs and locations as they stand, each answer from one short read; with estimates where there are `forecasts`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, forecasts: Forecasts | None = None) -> None:
         self._database = database
+        self._forecasts = forecasts
 
     async def job(self, tenant: str, job_id: str) -> JobView:
         """Raises JobNotFoundError, also for another tenant's job."""
-        return await self._database.read(read_job, tenant, job_id)
+        job = await self._database.read(read_job, tenant, job_id)
+        return (await self._estimated([job]))[0]
+
+    async def many(self, which: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], JobView]:
+        """The jobs of these tenants and ids, as many as there are."""
+        found: dict[tuple[str, str], JobView] = {}
+        for start in range(0, len(which), JOBS_A_READ):
+            jobs = await self._database.read(read_jobs, which[start : start + JOBS_A_READ])
+            found |= zip(jobs, await self._estimated(list(jobs.values())), strict=True)
+        return found
 
     async def jobs(self, tenant: str, status: JobStatus | None, limit: int, cursor: str | None) -> JobList:
         """Newest first; `status` None: of every state. Raises BadCursorError."""
-        return await self._database.read(list_jobs, tenant, status, limit, cursor)
+        page = await self._database.read(list_jobs, tenant, status, limit, cursor)
+        return page.model_copy(update={"jobs": await self._estimated(page.jobs)})
 
     async def locations(self, tenant: str, job_id: str, limit: int, cursor: str | None) -> LocationList:
         """The job's locations by name. Raises JobNotFoundError, BadCursorError."""
         return await self._database.read(list_locations, tenant, job_id, limit, cursor)
+
+    async def _estimated(self, jobs: Sequence[JobView]) -> list[JobView]:
+        return list(jobs) if self._forecasts is None else await self._forecasts.add_to(jobs)

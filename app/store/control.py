@@ -11,6 +11,7 @@ from app.models.transitions import JobAction, require
 from app.models.views import JobView
 from app.store.database import Transaction
 from app.store.ends import end_job, wipe_token
+from app.store.loads import clock_anew
 from app.store.reads import read_job, require_storable
 from app.store.schema import credentials, jobs
 
@@ -33,7 +34,7 @@ def resume(transaction: Transaction, tenant: str, job_id: str) -> JobView:
     """To `processing`, or to `pending` when nothing was called yet."""
     job = _lock(transaction, tenant, job_id, JobAction.RESUME)
     status = JobStatus.PROCESSING if job["calls"] else JobStatus.PENDING
-    _change(transaction, job_id, status=status.value)
+    _change(transaction, job_id, status=status.value, **clock_anew(transaction))
     return read_job(transaction, tenant, job_id)
 
 
@@ -58,7 +59,8 @@ def replace_token(
     transaction.connection.execute(insert.on_conflict_do_update(index_elements=[credentials.c.job_id], set_=row))
     after = JobStatus.PROCESSING if status is JobStatus.NEEDS_TOKEN else status
     unknown = {"google_project": None, "token_expires_at": None}
-    _change(transaction, job_id, status=after.value, credential_version=version, **unknown, **_NO_ERROR)
+    clocked = clock_anew(transaction) if after is not status else {}
+    _change(transaction, job_id, status=after.value, credential_version=version, **unknown, **_NO_ERROR, **clocked)
     return read_job(transaction, tenant, job_id)
 
 

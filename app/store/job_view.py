@@ -33,8 +33,15 @@ def job_view(row: RowMapping, now: float) -> JobView:
         progress=_progress(row),
         waiting=waiting,
         error=error,
-        token=None if row["token_expires_at"] is None else TokenView(expires_at=moment(row["token_expires_at"])),
+        token=_token(row, now),
     )
+
+
+def _token(row: RowMapping, now: float) -> TokenView | None:
+    expires_at, refreshable = row["token_expires_at"], bool(row["token_refreshable"])
+    if expires_at is None:
+        return TokenView(expires_at=None, refreshable=True) if refreshable else None
+    return TokenView(expires_at=moment(expires_at), seconds_left=max(0, int(expires_at - now)), refreshable=refreshable)
 
 
 def moment(seconds: float) -> datetime:

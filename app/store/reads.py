@@ -3,7 +3,7 @@
 Every query names the tenant; another tenant's job is as unknown as none. Reviews are read in `review_pages` and `feed`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import ColumnElement, RowMapping, bindparam, false, func, select, tuple_
 
@@ -34,6 +34,17 @@ def read_job(transaction: Transaction, tenant: str, job_id: str) -> JobView:
     if row is None:
         raise JobNotFoundError
     return job_view(row, transaction.now)
+
+
+_several_jobs = select(jobs).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
+
+
+def read_jobs(transaction: Transaction, which: Collection[tuple[str, str]]) -> dict[tuple[str, str], JobView]:
+    """(tenant, job id) → the job as it stands, for those that there are."""
+    wanted = set(which)
+    rows = transaction.connection.execute(_several_jobs, {"ids": [job_id for _, job_id in wanted]}).mappings()
+    found = {(row["tenant"], row["id"]): row for row in rows}
+    return {key: job_view(row, transaction.now) for key, row in found.items() if key in wanted}
 
 
 def require_job(transaction: Transaction, tenant: str, job_id: str) -> None:

@@ -12,6 +12,7 @@ from app.models.job import JobStatus, LocationState, Problem, TaskStatus
 from app.models.transitions import TRANSITIONS, JobAction
 from app.models.views import RedriveRequest
 from app.store.database import Transaction
+from app.store.loads import clock_anew
 from app.store.reads import undriven
 from app.store.schema import credentials, dead_letters, jobs, locations, tasks
 
@@ -129,7 +130,7 @@ def _go_on(transaction: Transaction, job_id: str) -> None:
         .values(wipe_after=None)
     ).rowcount
     problem = Problem("token_expired", "The job's access token was wiped after the job ended. Give it a new one.")
-    values: dict[str, object] = {"status": JobStatus.PROCESSING.value, "finished_at": None}
+    values: dict[str, object] = {"status": JobStatus.PROCESSING.value, "finished_at": None, **clock_anew(transaction)}
     if not kept:
         values |= {
             "status": JobStatus.NEEDS_TOKEN.value,

@@ -23,6 +23,9 @@ class Event(StrEnum):
     JOB_NEEDS_TOKEN = "job.needs_token"  # noqa: S105 - an event
     JOB_GOT_TOKEN = "job.got_token"  # noqa: S105 - an event
 
+    EVENTS_STORE_AWAY = "events.store_away"
+    EVENTS_LOOK_FAILED = "events.look_failed"
+
     TASK_RETRIED = "task.retried"
     TASK_DEAD = "task.dead"
     TASK_BROKEN_OFF = "task.broken_off"

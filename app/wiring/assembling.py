@@ -15,6 +15,7 @@ from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
 from app.leadership import Leadership, SteppedDownError
 from app.lifecycle import Loop
+from app.limits.permits import Api
 from app.limits.quota import SharedQuota
 from app.limits.spent import SpentBudgets
 from app.observing import StoreNumbersReader, WalkObserver, deque_numbers
@@ -27,7 +28,9 @@ from app.pipeline.reviews import ReviewWorker
 from app.pipeline.tokens import SealedTokens
 from app.pipeline.worker import Tools
 from app.results.dead_letters import DeadLetters
+from app.results.events import JobEvents
 from app.results.export import Export
+from app.results.forecasts import Forecasts
 from app.results.housekeeping import Housekeeping
 from app.results.progress import Progress
 from app.results.publisher import ReviewPublisher
@@ -127,10 +130,13 @@ def _services(
 ) -> ApiServices:
     """What the routes work with."""
     database = opened.database
+    forecasts = Forecasts(database, limits_of(opened.settings)[Api.REVIEWS], quota.snapshot, opened.clock)
+    progress = Progress(database, forecasts)
     return ApiServices(
         api_service=api_service,
         authenticator=authenticator(opened.settings, database, opened.clock),
-        progress=Progress(database),
+        progress=progress,
+        events=JobEvents(progress, opened.clock),
         export=Export(database),
         dead_letters=DeadLetters(database, wake),
         job_control=job_control,

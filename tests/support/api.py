@@ -13,7 +13,7 @@ from app.api.auth import Authenticator, StaticKey
 from app.api.schemas import Readiness
 from app.api.service import APIService, TokenCheck
 from app.api.services import ApiServices, set_services
-from app.clock import Clock
+from app.clock import Clock, SystemClock
 from app.credentials import KEY_BYTES, SealingKey, TokenSealer
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
@@ -21,6 +21,7 @@ from app.limits.views import BudgetView, ShareView, WindowView
 from app.models.access import DEFAULT_TENANT, Scope
 from app.pipeline.control import JobControl
 from app.results.dead_letters import DeadLetters
+from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.progress import Progress
 from app.store.database import Database, Transaction
@@ -75,10 +76,12 @@ async def served_api(
     buffer = BoundedDequeBuffer[Arrival](buffer_size)
     committer = Committer(buffer, database, committed=_nobody)
     control = JobControl(database, _nobody)
+    progress = Progress(database)
     services = ApiServices(
         api_service=APIService(buffer, committer, SEALER, control, check_token=check_token),
         authenticator=Authenticator(database, static_keys=static_keys, open_on_loopback=open_on_loopback, clock=clock),
-        progress=Progress(database),
+        progress=progress,
+        events=JobEvents(progress, clock or SystemClock()),
         export=Export(database),
         dead_letters=DeadLetters(database, _nobody),
         job_control=control,

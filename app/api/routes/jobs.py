@@ -1,8 +1,9 @@
 """Jobs: list, look at, control. Taking them in is `submission`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Header, Query
+from starlette.responses import Response
 
 from app.api.auth import Operator, Reader
 from app.api.body import BODY_PROBLEMS, Body, JsonBody
@@ -10,6 +11,7 @@ from app.api.parameters import Cursor, JobId, Limit
 from app.api.problems import problem_responses
 from app.api.schemas import TokenReplacement
 from app.api.services import Services
+from app.api.stream import EventStream, event_stream
 from app.models.job import JobStatus
 from app.models.views import JobList, JobView, LocationList
 
@@ -30,6 +32,29 @@ async def list_jobs(
 async def get_job(caller: Reader, services: Services, job_id: JobId) -> JobView:
     """A job as it stands."""
     return await services.progress.job(caller.tenant, job_id)
+
+
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Events until the job has ended: `state`, `waiting`, `progress`, and `done` with the whole job.",
+        "content": {EventStream.media_type: {"schema": {"type": "string"}}},
+    },
+    204: {"description": "The job has ended, and the client has seen that: it need not come again."},
+}
+
+LastEvent = Annotated[str | None, Query(max_length=200, description="For clients that cannot set Last-Event-ID.")]
+
+
+@router.get("/{job_id}/events", response_class=Response, responses=_STREAM | problem_responses([404, 422]))
+async def follow_job(
+    caller: Reader,
+    services: Services,
+    job_id: JobId,
+    last_event_id: LastEvent = None,
+    last_event: Annotated[str | None, Header(alias="Last-Event-ID", max_length=200)] = None,
+) -> Response:
+    """What happens to a job, as server-sent events. With the id of the last event seen, what changed since."""
+    return event_stream(await services.events.follow(caller.tenant, job_id, last_event or last_event_id))
 
 
 @router.get("/{job_id}/locations", responses=problem_responses([404, 422]))

@@ -16,6 +16,8 @@ NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("token_refreshable", sa.Boolean(), server_default=sa.false(), nullable=False))
+    op.add_column("jobs", sa.Column("clocked_from", sa.Double(), nullable=True))
+    op.add_column("jobs", _count("clocked_calls"))
     op.add_column("credentials", sa.Column("sealed_grant", sa.LargeBinary(), nullable=True))
     op.add_column("credentials", sa.Column("refreshing_until", sa.Double(), nullable=True))
     op.add_column("dead_letters", _count("earlier_redrives"))
@@ -78,4 +80,5 @@ def downgrade() -> None:
     op.drop_column("dead_letters", "earlier_redrives")
     op.drop_column("credentials", "refreshing_until")
     op.drop_column("credentials", "sealed_grant")
-    op.drop_column("jobs", "token_refreshable")
+    for column in ("clocked_calls", "clocked_from", "token_refreshable"):
+        op.drop_column("jobs", column)
