@@ -13,7 +13,13 @@ from starlette.requests import ClientDisconnect
 
 from app.api.problems import Problem
 from app.ingest.errors import BufferFullError, NotAnsweredError, StoppingError
-from app.models.errors import BadCursorError, IllegalTransitionError, JobNotFoundError, TooManyStreamsError
+from app.models.errors import (
+    BadCursorError,
+    DeadLetterNotFoundError,
+    IllegalTransitionError,
+    JobNotFoundError,
+    TooManyStreamsError,
+)
 from app.store.database import StoreUnavailableError
 
 
@@ -74,6 +80,7 @@ ERRORS: dict[type[Exception], Kind] = {
     ScopeMissingError: Kind("scope-missing", 403, "The API key lacks a scope", quoted=True),
     TokenRefusedError: Kind("token-refused", 401, "Google refuses the access token", _CHALLENGE),
     JobNotFoundError: Kind("job-not-found", 404, "No such job"),
+    DeadLetterNotFoundError: Kind("dead-letter-not-found", 404, "No such dead letter"),
     IllegalTransitionError: Kind("illegal-transition", 409, "Not in this state", quoted=True),
     BodyTooSlowError: Kind("body-too-slow", 408, "The body came too slowly", _CLOSE),
     ClientDisconnect: Kind("body-cut", 400, "The body was cut", _CLOSE),
@@ -153,8 +160,9 @@ async def _http(request: Request, error: Exception) -> Problem:
 
 def _methods_at(request: Request) -> list[str]:
     """Of all routes with this path; the framework names those of the first."""
-    for path, operations in request.app.openapi()["paths"].items():
-        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), request.url.path):
+    paths = request.app.openapi()["paths"]
+    for path, operations in {request.url.path: paths.get(request.url.path, {}), **paths}.items():
+        if operations and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), request.url.path):
             return sorted(method.upper() for method in operations)
     return ["GET"]
 

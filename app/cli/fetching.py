@@ -225,7 +225,9 @@ async def _end(state: AppState, plan: Plan, job: JobView, *, interrupted: bool) 
 
 
 async def _tell_dead_letters(state: AppState, job: JobView) -> None:
-    letters = await state.services.dead_letters.page(DEFAULT_TENANT, None, job.job_id, MOST_LETTERS, None)
+    letters = await state.services.dead_letters.page(
+        DEFAULT_TENANT, DeadLetterFilter(job_id=job.job_id), MOST_LETTERS, None
+    )
     for letter in letters.items:
         what = letter.stage if letter.resource == letter.stage else f"{letter.stage} of {letter.resource}"
         say(f"Given up: {what}: {letter.detail}")

@@ -107,6 +107,12 @@ class Settings(BaseSettings):
         le=16_000_000,
         description="A longer review is dead-lettered, its page goes on, bytes",
     )
+    dlq_max_redrives: int = Field(
+        default=5,
+        ge=1,
+        le=1_000,
+        description="Redrives of a dead letter after which it is parked: left alone until a redrive includes it",
+    )
     crash_at: CrashAt = Field(
         default="", description="Kill the process at a named point, `name:n`. For crash tests, never in production"
     )

@@ -10,6 +10,13 @@ class JobNotFoundError(LookupError):
         super().__init__(JobNotFoundError.__doc__)
 
 
+class DeadLetterNotFoundError(LookupError):
+    """There is no dead letter with this id. Check the id; it is seen only by the tenant of its job."""
+
+    def __init__(self) -> None:
+        super().__init__(DeadLetterNotFoundError.__doc__)
+
+
 class BadCursorError(ValueError):
     """This cursor is not one of this listing. Start without a cursor, and pass `next_cursor` on unchanged."""
 

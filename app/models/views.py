@@ -238,7 +238,7 @@ class FeedPage(View):
 
 
 class DeadLetterView(View):
-    """A piece of work that was given up and was not tried again since."""
+    """A piece of work that was given up."""
 
     id: int
     """For a redrive."""
@@ -260,6 +260,10 @@ class DeadLetterView(View):
     """When it was given up."""
     redrives: Count
     """How often it was redriven before."""
+    parked: bool = False
+    """Whether that was `DLQ_MAX_REDRIVES` times: it is tried again only by a redrive that includes what is parked."""
+    redriven_at: datetime | None = None
+    """When it was tried again; null while nobody has."""
 
 
 class DeadLetterList(View):
@@ -269,22 +273,58 @@ class DeadLetterList(View):
     next_cursor: str | None
 
 
+class DeadLetterHistory(DeadLetterView):
+    """A dead letter, with how the same piece of work was given up before."""
+
+    earlier: list[DeadLetterView]
+    """The newest first."""
+
+
+class CauseView(View):
+    """The dead letters of one cause that were not tried again since."""
+
+    cause: str
+    """A machine's word."""
+    title: str
+    """The same in a few words."""
+    count: Count
+    """How many there are."""
+    parked: Count
+    """Of these: redriven so often that they are left out of a redrive."""
+    oldest: datetime
+    """When the first of them was given up."""
+    newest: datetime
+    """When the last of them was given up."""
+
+
+class CauseList(View):
+    """Dead letters by cause, the most frequent first."""
+
+    causes: list[CauseView]
+
+
 Number = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
 class DeadLetterFilter(View):
-    """Which dead letters: those of a cause, of a job, or both."""
+    """Which dead letters: those of a cause, of a job, of a stage, or what is named together."""
 
     model_config = ConfigDict(extra="forbid")
 
     cause: str | None = None
     job_id: str | None = None
+    stage: str | None = None
 
     @model_validator(mode="after")
     def _names_something(self) -> Self:
-        if self.cause is None and self.job_id is None:
-            raise ValueError("a filter names a cause, a job_id, or both")
+        if self.cause is None and self.job_id is None and self.stage is None:
+            raise ValueError("a filter names a cause, a job_id, a stage, or several of them")
         return self
+
+
+def filter_of(**named: str | None) -> DeadLetterFilter | None:
+    """The filter of what is named; None for nothing, which leaves nothing out."""
+    return DeadLetterFilter(**named) if any(value is not None for value in named.values()) else None
 
 
 class RedriveRequest(View):
@@ -295,11 +335,15 @@ class RedriveRequest(View):
     ids: Annotated[list[Number], Field(min_length=1, max_length=1000)] | None = None
     """Dead letters by their ids."""
     filter: DeadLetterFilter | None = None
-    """Dead letters by cause and job."""
+    """Dead letters by cause, job and stage."""
     all: Literal[True] | None = None
     """Every dead letter of the tenant."""
     dry_run: bool = False
     """Only count what matches."""
+    rate: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Letters a second: they become due one after another. Without it all are due at once."""
+    include_parked: bool = False
+    """Also those that were redriven `DLQ_MAX_REDRIVES` times already."""
 
     @model_validator(mode="after")
     def _names_one_way(self) -> Self:
@@ -314,4 +358,6 @@ class RedriveResult(View):
     matched: Count
     """Dead letters that the request names."""
     redriven: Count
-    """Of these: to be tried again. The others are of jobs that were cancelled or failed, or are too large reviews."""
+    """Of these: to be tried again. The others are parked, too large reviews, or of cancelled or failed jobs."""
+    parked: Count = 0
+    """Of those that match: left out, because they were redriven too often already."""

@@ -4,10 +4,17 @@ from collections.abc import Callable
 
 import structlog
 
-from app.models.views import DeadLetterList, RedriveRequest, RedriveResult
+from app.models.views import (
+    CauseList,
+    DeadLetterFilter,
+    DeadLetterHistory,
+    DeadLetterList,
+    RedriveRequest,
+    RedriveResult,
+)
 from app.store.database import Database
-from app.store.reads import list_dead_letters
-from app.store.redrive import match_dead_letters, redrive
+from app.store.letters import count_causes, list_dead_letters, read_dead_letter
+from app.store.redrive import MAX_REDRIVES, match_dead_letters, redrive
 from app.telemetry.events import Event
 
 log = structlog.get_logger(__name__)
@@ -17,31 +24,62 @@ LETTERS_A_COMMIT = 50
 
 
 class DeadLetters:
-    """The tenant's dead letters. `wake` tells the scheduler that there is work."""
+    """The tenant's dead letters. `wake` tells the scheduler that there is work.
 
-    def __init__(self, database: Database, wake: Callable[[], None]) -> None:
+    Work that was redriven `max_redrives` times and died again is parked: left alone until somebody insists.
+    """
+
+    def __init__(self, database: Database, wake: Callable[[], None], max_redrives: int = MAX_REDRIVES) -> None:
         self._database = database
         self._wake = wake
+        self._max_redrives = max_redrives
 
     async def page(
-        self, tenant: str, cause: str | None, job_id: str | None, limit: int, cursor: str | None
+        self,
+        tenant: str,
+        which: DeadLetterFilter | None,
+        limit: int,
+        cursor: str | None,
+        *,
+        parked: bool | None = None,
     ) -> DeadLetterList:
         """Newest first; those redriven are left out until they die again. Raises BadCursorError."""
-        return await self._database.read(list_dead_letters, tenant, cause, job_id, limit=limit, cursor=cursor)
+        return await self._database.read(
+            list_dead_letters,
+            tenant,
+            which,
+            parked=parked,
+            max_redrives=self._max_redrives,
+            limit=limit,
+            cursor=cursor,
+        )
+
+    async def one(self, tenant: str, letter_id: int) -> DeadLetterHistory:
+        """One letter and the earlier ones of the same work. Raises DeadLetterNotFoundError."""
+        return await self._database.read(read_dead_letter, tenant, letter_id, self._max_redrives)
+
+    async def causes(self, tenant: str, job_id: str | None = None) -> CauseList:
+        """How many there are of each cause, of the tenant or of one of its jobs."""
+        return await self._database.read(count_causes, tenant, job_id, self._max_redrives)
 
     async def redrive(self, tenant: str, request: RedriveRequest) -> RedriveResult:
         """Try again what the request names. A `dlq` job goes on; one whose token was wiped asks for a new one.
 
         Letters that are written meanwhile are not included: a task that dies at once again does not keep this going.
         """
-        matched = redriven = 0
+        matched = redriven = parked = 0
         newest: int | None = None
-        while ids := await self._database.read(match_dead_letters, tenant, request, newest, LETTERS_A_COMMIT):
-            newest = ids[-1]
-            matched += len(ids)
-            if not request.dry_run:
-                redriven += await self._database.write(redrive, tenant, ids)
+        while found := await self._database.read(
+            match_dead_letters, tenant, request, newest, LETTERS_A_COMMIT, max_redrives=self._max_redrives
+        ):
+            newest = found[-1].id
+            matched += len(found)
+            wanted = [letter.id for letter in found if request.include_parked or not letter.parked]
+            parked += len(found) - len(wanted)
+            if wanted and not request.dry_run:
+                interval = 1 / request.rate if request.rate else 0.0
+                redriven += await self._database.write(redrive, tenant, wanted, interval, redriven)
         if redriven:
             log.info(Event.DEAD_LETTERS_REDRIVEN, count=redriven)
             self._wake()
-        return RedriveResult(matched=matched, redriven=redriven)
+        return RedriveResult(matched=matched, redriven=redriven, parked=parked)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.models.job import HeldTask, Problem
 from app.models.settlement import Move, Settlement
@@ -21,8 +21,17 @@ def bury(transaction: Transaction, task: HeldTask, move: Move, *, announce: bool
         "detail": problem.detail,
         "attempts": move.attempt,
         "cursor": move.cursor,
+        "earlier_redrives": _redrives(transaction, task),
     }
     _insert(transaction, task, [letter], announce=announce)
+
+
+def _redrives(transaction: Transaction, task: HeldTask) -> int:
+    """How often this task was redriven: each of its earlier letters was, once."""
+    redriven = select(func.coalesce(func.sum(dead_letters.c.redrives), 0)).where(
+        dead_letters.c.job_id == task.job_id, dead_letters.c.task_id == task.task_id
+    )
+    return int(transaction.connection.execute(redriven).scalar_one())
 
 
 def bury_items(transaction: Transaction, settlement: Settlement, *, announce: bool) -> None:
@@ -42,6 +51,7 @@ def bury_items(transaction: Transaction, settlement: Settlement, *, announce: bo
             "detail": item.detail,
             "attempts": 1,
             "cursor": task.cursor,
+            "earlier_redrives": 0,
         }
         for item in given_up.values()
     ]

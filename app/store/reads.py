@@ -1,27 +1,26 @@
-"""What is shown of jobs, locations and dead letters: short reads, page by page, always behind a keyset cursor.
+"""What is shown of jobs and locations: short reads, page by page, always behind a keyset cursor.
 
-Every query names the tenant; another tenant's job is as unknown as none. Reviews are read in `review_pages` and `feed`.
+Every query names the tenant; another tenant's job is as unknown as none. Reviews are
+read in `review_pages` and `feed`, dead letters in `letters`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, RowMapping, bindparam, false, func, select, tuple_
+from sqlalchemy import ColumnElement, RowMapping, bindparam, select, tuple_
 
 from app.models.errors import JobNotFoundError
 from app.models.job import JobStatus
 from app.models.views import (
-    DeadLetterList,
-    DeadLetterView,
     JobList,
     JobView,
     LocationList,
     LocationView,
     Totals,
 )
-from app.store.cursors import DeadLettersCursor, JobsCursor, LocationsCursor, decode, decode_of_job, encode
+from app.store.cursors import JobsCursor, LocationsCursor, decode, decode_of_job, encode
 from app.store.database import Transaction
-from app.store.job_view import job_view, moment
-from app.store.schema import dead_letters, jobs, locations
+from app.store.job_view import job_view
+from app.store.schema import jobs, locations
 from app.store.texts import is_storable
 
 _one_job = select(jobs).where(jobs.c.id == bindparam("job"), jobs.c.tenant == bindparam("tenant"))
@@ -106,48 +105,3 @@ def _location_view(row: RowMapping) -> LocationView:
         cause=row["cause"],
         gap=row["gap"],
     )
-
-
-def undriven(tenant: str, cause: str | None, job_id: str | None) -> list[ColumnElement[bool]]:
-    """The conditions of a tenant's dead letters that were not redriven since they were written."""
-    which: list[ColumnElement[bool]] = [dead_letters.c.tenant == tenant, dead_letters.c.redriven_at.is_(None)]
-    for column, wanted in ((dead_letters.c.cause, cause), (dead_letters.c.job_id, job_id)):
-        if wanted is not None:
-            which.append(column == wanted if is_storable(wanted) else false())
-    return which
-
-
-def list_dead_letters(
-    transaction: Transaction, tenant: str, cause: str | None, job_id: str | None, *, limit: int, cursor: str | None
-) -> DeadLetterList:
-    """The tenant's dead letters, newest first, behind the cursor. Raises BadCursorError."""
-    which = undriven(tenant, cause, job_id)
-    if cursor is not None:
-        which.append(dead_letters.c.id < decode(cursor, DeadLettersCursor).before)
-    statement = select(dead_letters).where(*which).order_by(dead_letters.c.id.desc()).limit(limit + 1)
-    rows = transaction.connection.execute(statement).mappings().all()
-    last = rows[limit - 1] if len(rows) > limit else None
-    redrives = _redrives(transaction, rows[:limit])
-    return DeadLetterList(
-        items=[_dead_letter_view(row, redrives.get(row["task_id"], 0)) for row in rows[:limit]],
-        next_cursor=encode(DeadLettersCursor(last["id"])) if last else None,
-    )
-
-
-def _redrives(transaction: Transaction, letters: Sequence[RowMapping]) -> dict[int, int]:
-    """Task → how often it was redriven: a task that dies again writes a new letter, its earlier ones hold the count."""
-    statement = (
-        select(dead_letters.c.task_id, func.sum(dead_letters.c.redrives))
-        .where(
-            dead_letters.c.job_id.in_({row["job_id"] for row in letters}),
-            dead_letters.c.task_id.in_({row["task_id"] for row in letters if row["task_id"] is not None}),
-        )
-        .group_by(dead_letters.c.task_id)
-    )
-    return {task_id: int(count) for task_id, count in transaction.connection.execute(statement)}
-
-
-def _dead_letter_view(row: RowMapping, redrives: int) -> DeadLetterView:
-    columns = ("id", "job_id", "stage", "resource", "cause", "detail", "attempts", "cursor")
-    values = {name: row[name] for name in columns}
-    return DeadLetterView(created_at=moment(row["created_at"]), redrives=redrives, **values)

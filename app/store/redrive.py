@@ -5,49 +5,70 @@ Under the lock of the job, as whatever else brings a dead location back: whoever
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import NamedTuple
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import RowMapping, bindparam, select, update
 
 from app.models.job import JobStatus, LocationState, Problem, TaskStatus
 from app.models.transitions import TRANSITIONS, JobAction
 from app.models.views import RedriveRequest
 from app.store.database import Transaction
+from app.store.letters import is_parked, undriven
 from app.store.loads import clock_anew
-from app.store.reads import undriven
 from app.store.schema import credentials, dead_letters, jobs, locations, tasks
+
+MAX_REDRIVES = 5
+"""DLQ_MAX_REDRIVES, unless somebody says otherwise."""
+
+
+class Match(NamedTuple):
+    """A dead letter that a request names."""
+
+    id: int
+    parked: bool
 
 
 def match_dead_letters(
-    transaction: Transaction, tenant: str, request: RedriveRequest, before: int | None, limit: int
-) -> list[int]:
-    """The ids of at most `limit` dead letters that the request names, newest first, behind the id `before`."""
-    cause = request.filter.cause if request.filter else None
-    job_id = request.filter.job_id if request.filter else None
-    which = undriven(tenant, cause, job_id)
+    transaction: Transaction,
+    tenant: str,
+    request: RedriveRequest,
+    before: int | None,
+    limit: int,
+    *,
+    max_redrives: int = MAX_REDRIVES,
+) -> list[Match]:
+    """At most `limit` dead letters that the request names, newest first, behind the id `before`."""
+    which = undriven(tenant, request.filter)
     if request.ids is not None:
         which.append(dead_letters.c.id.in_(request.ids))
     if before is not None:
         which.append(dead_letters.c.id < before)
-    statement = select(dead_letters.c.id).where(*which).order_by(dead_letters.c.id.desc()).limit(limit)
-    return list(transaction.connection.execute(statement).scalars())
+    columns = select(dead_letters.c.id, is_parked(max_redrives).label("parked"))
+    statement = columns.where(*which).order_by(dead_letters.c.id.desc()).limit(limit)
+    return [Match(row[0], bool(row[1])) for row in transaction.connection.execute(statement)]
 
 
-def redrive(transaction: Transaction, tenant: str, ids: Sequence[int]) -> int:
+def redrive(transaction: Transaction, tenant: str, ids: Sequence[int], interval: float = 0.0, nth: int = 0) -> int:
     """Put the tasks of these letters back to waiting, at the page they stopped at; how many they were.
 
-    Left out are letters without a task, those redriven already, and those of jobs that cannot be left any more.
+    They become due `interval` seconds after each other, the first as the `nth` one. Left out are letters without a
+    task, those redriven already, and those of jobs that cannot be left any more.
     """
     statement = (
         select(dead_letters.c.id, dead_letters.c.job_id, dead_letters.c.task_id)
-        .where(*undriven(tenant, None, None), dead_letters.c.id.in_(ids), dead_letters.c.task_id.is_not(None))
+        .where(*undriven(tenant), dead_letters.c.id.in_(ids), dead_letters.c.task_id.is_not(None))
         .order_by(dead_letters.c.job_id, dead_letters.c.id)
     )
     letters = transaction.connection.execute(statement).mappings().all()
-    by_job = groupby(letters, key=lambda letter: str(letter["job_id"]))
-    return sum(_redrive_job(transaction, job_id, list(of_job)) for job_id, of_job in by_job)
+    done = 0
+    for job_id, of_job in groupby(letters, key=lambda letter: str(letter["job_id"])):
+        done += _redrive_job(transaction, job_id, list(of_job), interval, nth + done)
+    return done
 
 
-def _redrive_job(transaction: Transaction, job_id: str, letters: Sequence[RowMapping]) -> int:
+def _redrive_job(
+    transaction: Transaction, job_id: str, letters: Sequence[RowMapping], interval: float, nth: int
+) -> int:
     locked = select(jobs.c.status).where(jobs.c.id == job_id).with_for_update()
     status = JobStatus(transaction.connection.execute(locked).scalar_one())
     if status not in TRANSITIONS[JobAction.REDRIVE]:
@@ -55,7 +76,7 @@ def _redrive_job(transaction: Transaction, job_id: str, letters: Sequence[RowMap
     dead = _dead_tasks(transaction, [letter["task_id"] for letter in letters])
     if not dead:
         return 0
-    _wait_again(transaction, [task["id"] for task in dead])
+    _wait_again(transaction, [task["id"] for task in dead], interval, nth)
     _reopen_locations(transaction, [task["location_no"] for task in dead if task["location_no"] is not None])
     revived = {task["id"] for task in dead}
     _mark(transaction, [letter["id"] for letter in letters if letter["task_id"] in revived])
@@ -75,23 +96,29 @@ def _dead_tasks(transaction: Transaction, ids: Sequence[int]) -> Sequence[RowMap
     return transaction.connection.execute(statement).mappings().all()
 
 
-def _wait_again(transaction: Transaction, ids: Sequence[int]) -> None:
-    """With all attempts and restarts again."""
-    transaction.connection.execute(
-        update(tasks)
-        .where(tasks.c.id.in_(ids))
-        .values(
-            status=TaskStatus.WAITING.value,
-            version=tasks.c.version + 1,
-            attempt=0,
-            crashes=0,
-            restarts=0,
-            missing=0,
-            due_at=transaction.now,
-            holder=None,
-            lease_until=None,
-        )
+def _wait_again(transaction: Transaction, ids: Sequence[int], interval: float, nth: int) -> None:
+    """With all attempts and restarts again, one after another."""
+    due = [
+        {"dead_id": task_id, "due": transaction.now + (nth + number) * interval} for number, task_id in enumerate(ids)
+    ]
+    transaction.connection.execute(_revive, due)
+
+
+_revive = (
+    update(tasks)
+    .where(tasks.c.id == bindparam("dead_id"))
+    .values(
+        status=TaskStatus.WAITING.value,
+        version=tasks.c.version + 1,
+        attempt=0,
+        crashes=0,
+        restarts=0,
+        missing=0,
+        due_at=bindparam("due"),
+        holder=None,
+        lease_until=None,
     )
+)
 
 
 def _reopen_locations(transaction: Transaction, numbers: Sequence[int]) -> None:

@@ -273,6 +273,15 @@ _partial_index(
     where=and_(dead_letters.c.redriven_at.is_(None), dead_letters.c.task_id.is_not(None)),
 )
 
+_partial_index(
+    "ix_dead_letters_causes",
+    dead_letters.c.tenant,
+    dead_letters.c.cause,
+    dead_letters.c.earlier_redrives,
+    dead_letters.c.created_at,
+    where=dead_letters.c.redriven_at.is_(None),
+)
+
 callbacks = Table(
     "callbacks",
     metadata,

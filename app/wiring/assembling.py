@@ -138,7 +138,7 @@ def _services(
         progress=progress,
         events=JobEvents(progress, opened.clock),
         export=Export(database),
-        dead_letters=DeadLetters(database, wake),
+        dead_letters=DeadLetters(database, wake, opened.settings.dlq_max_redrives),
         job_control=job_control,
         quota=quota.snapshot,
         readiness=readiness,

@@ -262,7 +262,7 @@ async def test_what_was_redriven_is_not_redriven_again_until_it_dies_again(datab
     assert (await letters.redrive("default", EVERYTHING)).matched == 0
     (task,) = await take(database, Stage.REVIEWS)
     await _die(database, task)
-    (letter,) = (await letters.page("default", None, job.id, 10, None)).items
+    (letter,) = (await letters.page("default", DeadLetterFilter(job_id=job.id), 10, None)).items
     assert letter.redrives == 1
     assert (await letters.redrive("default", EVERYTHING)).redriven == 1
 
@@ -304,7 +304,7 @@ async def test_a_redrive_takes_what_its_filter_names_and_no_other_tenants(databa
     job = await given_up(database)
     letters = dead_letters(database)
     assert (await letters.redrive("other", EVERYTHING)).matched == 0
-    (letter,) = (await letters.page("default", None, None, 10, None)).items
+    (letter,) = (await letters.page("default", None, 10, None)).items
     assert (await letters.redrive("other", RedriveRequest(ids=[letter.id]))).matched == 0
     elsewhere = RedriveRequest(filter=DeadLetterFilter(cause="http_500", job_id=job.id))
     assert (await letters.redrive("default", elsewhere)).matched == 0

@@ -14,7 +14,7 @@ from sqlalchemy.util import await_only
 from app.models.errors import BadCursorError, JobNotFoundError
 from app.models.job import JobStatus, LocationState, Stage, TaskStatus
 from app.models.settlement import LocationEnd, Move, Settlement
-from app.models.views import FeedPage, ReviewList, ReviewView
+from app.models.views import DeadLetterFilter, FeedPage, ReviewList, ReviewView
 from app.pipeline.control import JobControl
 from app.results.dead_letters import DeadLetters
 from app.results.export import Export
@@ -101,8 +101,8 @@ async def test_text_that_no_row_can_hold_is_unknown_and_no_error(database: Datab
     with pytest.raises(JobNotFoundError):
         await JobControl(database, lambda: None).cancel("default", text)
     letters = DeadLetters(database, lambda: None)
-    assert (await letters.page("default", text, None, 10, None)).items == []
-    assert (await letters.page("default", None, text, 10, None)).items == []
+    assert (await letters.page("default", DeadLetterFilter(cause=text), 10, None)).items == []
+    assert (await letters.page("default", DeadLetterFilter(job_id=text), 10, None)).items == []
 
 
 async def test_a_job_that_waits_for_quota_says_until_when_and_no_longer(database: Database) -> None:
@@ -310,15 +310,15 @@ async def test_dead_letters_are_listed_newest_first_by_cause_and_job(database: D
 
     await database.write(rename)
     letters = DeadLetters(database, lambda: None)
-    first = await letters.page("default", "http_503", None, 2, None)
-    last = await letters.page("default", "http_503", None, 2, first.next_cursor)
+    first = await letters.page("default", DeadLetterFilter(cause="http_503"), 2, None)
+    last = await letters.page("default", DeadLetterFilter(cause="http_503"), 2, first.next_cursor)
     assert [letter.job_id for letter in first.items[1:] + last.items] == [jobs[2].id, jobs[1].id]
     assert last.next_cursor is None
-    (of_job,) = (await letters.page("default", None, jobs[0].id, 10, None)).items
+    (of_job,) = (await letters.page("default", DeadLetterFilter(job_id=jobs[0].id), 10, None)).items
     expected = ("http_500", "reviews", "locations/1", 4, "p2", 0)
     shown = (of_job.cause, of_job.stage, of_job.resource, of_job.attempts, of_job.cursor, of_job.redrives)
     assert shown == expected
-    assert (await letters.page("other", None, None, 10, None)).items == []
+    assert (await letters.page("other", None, 10, None)).items == []
 
 
 async def test_a_cursor_of_another_listing_or_job_is_refused(database: Database) -> None:
@@ -337,4 +337,4 @@ async def test_a_cursor_of_another_listing_or_job_is_refused(database: Database)
     with pytest.raises(BadCursorError):
         await export.feed("default", of_jobs, 1)
     with pytest.raises(BadCursorError):
-        await DeadLetters(database, lambda: None).page("default", None, None, 1, "%00")
+        await DeadLetters(database, lambda: None).page("default", None, 1, "%00")

@@ -122,7 +122,8 @@ async def test_a_dead_location_that_is_redriven_while_another_account_lists_it_i
     await _settle(store, _listed(first, [1]))
     (task,) = await take(store, Stage.REVIEWS)
     await _settle(store, _dead(task))
-    everything = await store.read(match_dead_letters, task.tenant, RedriveRequest(all=True), None, 10)
+    found = await store.read(match_dead_letters, task.tenant, RedriveRequest(all=True), None, 10)
+    everything = [letter.id for letter in found]
     async with held_rows(postgresql_database, "dead_letters") as connection:
         listing = asyncio.create_task(_settle(store, _listed(other, [1])))
         await until_somebody_waits(connection, 1)

@@ -7,11 +7,14 @@ from uuid import uuid4
 
 import pytest
 from fastapi import APIRouter
+from sqlalchemy import insert
 
 from app.api.application import create_api
 from app.api.auth import OPEN_ROUTES
 from app.models.access import DEFAULT_TENANT, Scope
+from app.store.database import Transaction
 from app.store.keys import prefix_of, revoke_key
+from app.store.schema import dead_letters
 from tests.support.api import TOKEN, ServedApi, served_api
 from tests.support.asgi import Answer
 from tests.support.store import sqlite_database
@@ -36,6 +39,8 @@ EXPECTED: dict[tuple[str, str], Scope | str] = {
     ("GET", "/api/v1/review-fetch/{job_id}/reviews"): Scope.READ,
     ("GET", "/api/v1/reviews/feed"): Scope.READ,
     ("GET", "/api/v1/dlq"): Scope.READ,
+    ("GET", "/api/v1/dlq/causes"): Scope.READ,
+    ("GET", "/api/v1/dlq/{letter_id}"): Scope.READ,
     ("POST", "/api/v1/review-fetch/{job_id}/pause"): Scope.OPERATE,
     ("POST", "/api/v1/review-fetch/{job_id}/resume"): Scope.OPERATE,
     ("POST", "/api/v1/review-fetch/{job_id}/cancel"): Scope.OPERATE,
@@ -48,6 +53,9 @@ DOCUMENT = create_api(version="0").openapi()
 ROUTES = sorted((method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods)
 
 BODIES: dict[str, Any] = {"/api/v1/dlq/redrive": {"all": True}}
+
+LETTER = 1
+"""The id of the only dead letter."""
 
 every_route = pytest.mark.parametrize(("method", "path"), ROUTES)
 guarded_route = pytest.mark.parametrize(
@@ -65,7 +73,7 @@ async def api(tmp_path: Path) -> AsyncIterator[ServedApi]:
 async def _call(api: ServedApi, method: str, path: str, key: str | None, job_id: str = "") -> Answer:
     body = BODIES.get(path, {"access_token": TOKEN}) if method in ("POST", "PUT") else None
     headers = {"x-request-id": "fixed"} | ({"x-api-key": key} if key else {})
-    target = path.replace("{job_id}", job_id or str(uuid4()))
+    target = path.replace("{job_id}", job_id or str(uuid4())).replace("{letter_id}", str(LETTER))
     return await api.client.request(method, target, json=body, headers=headers)
 
 
@@ -129,9 +137,27 @@ async def test_a_key_with_the_scope_is_let_in(api: ServedApi, method: str, path:
     job_id = await api.submit()
     if path.endswith("/events"):  # goes on for as long as its job
         await api.services.job_control.cancel(DEFAULT_TENANT, job_id)
+    if "{letter_id}" in path:
+        await api.database.write(_add_letter, job_id)
     for scopes in (_needed(method, path), [Scope.ADMIN]):
         answer = await _call(api, method, path, await api.key(*scopes), job_id)
         assert answer.status in (200, 202, 409), answer.text
+
+
+def _add_letter(transaction: Transaction, job_id: str) -> None:
+    told = {"stage": "reviews", "resource": "locations/1", "cause": "timeout", "detail": "-", "attempts": 4}
+    row = {"id": LETTER, "tenant": DEFAULT_TENANT, "job_id": job_id, "created_at": 1.0}
+    transaction.connection.execute(insert(dead_letters).values(row | told))
+
+
+async def test_the_dead_letter_of_another_tenant_is_answered_like_one_that_does_not_exist(api: ServedApi) -> None:
+    job_id, path = await api.submit(), "/api/v1/dlq/{letter_id}"
+    key = await api.key(Scope.READ, tenant="other")
+    unknown = await _call(api, "GET", path, key)
+    await api.database.write(_add_letter, job_id)
+    theirs = await _call(api, "GET", path, key)
+    assert (theirs.status, theirs.problem) == (404, "dead-letter-not-found")
+    assert (theirs.body, theirs.headers) == (unknown.body, unknown.headers)
 
 
 @pytest.mark.parametrize("path", OPEN_ROUTES)

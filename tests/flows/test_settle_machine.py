@@ -250,7 +250,7 @@ class SettleMachine(RuleBasedStateMachine):
         before, known = self.job(job_id), self.known[job_id]
         if action is JobAction.REDRIVE:
             found = self.write(match_dead_letters, TENANT, RedriveRequest(all=True), None, 100)
-            self.write(redrive, TENANT, found)
+            self.write(redrive, TENANT, [letter.id for letter in found])
             for other_id, other in self.known.items():
                 if other.end is not None and self.job(other_id)["status"] in OPEN:
                     assert other.end["status"] == JobStatus.DLQ

@@ -14,6 +14,15 @@ works_with = "0001"
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
+_COUNT_REDRIVES = """
+    UPDATE dead_letters SET earlier_redrives = (
+        SELECT count(*) FROM dead_letters AS earlier
+        WHERE earlier.job_id = dead_letters.job_id AND earlier.task_id = dead_letters.task_id
+        AND earlier.redriven_at IS NOT NULL AND earlier.id < dead_letters.id
+    ) WHERE task_id IS NOT NULL
+"""
+
+
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("token_refreshable", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column("jobs", sa.Column("clocked_from", sa.Double(), nullable=True))
@@ -21,6 +30,16 @@ def upgrade() -> None:
     op.add_column("credentials", sa.Column("sealed_grant", sa.LargeBinary(), nullable=True))
     op.add_column("credentials", sa.Column("refreshing_until", sa.Double(), nullable=True))
     op.add_column("dead_letters", _count("earlier_redrives"))
+    op.execute(_COUNT_REDRIVES)
+    undriven = sa.text("redriven_at IS NULL")
+    op.create_index(
+        "ix_dead_letters_causes",
+        "dead_letters",
+        ["tenant", "cause", "earlier_redrives", "created_at"],
+        unique=False,
+        sqlite_where=undriven,
+        postgresql_where=undriven,
+    )
     _create_webhooks()
     op.create_table(
         "activity",
@@ -77,6 +96,7 @@ def downgrade() -> None:
     op.drop_table("activity")
     op.drop_table("webhooks")
     op.drop_table("callbacks")
+    op.drop_index("ix_dead_letters_causes", table_name="dead_letters")
     op.drop_column("dead_letters", "earlier_redrives")
     op.drop_column("credentials", "refreshing_until")
     op.drop_column("credentials", "sealed_grant")

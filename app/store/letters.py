@@ -1,0 +1,126 @@
+"""Dead letters as they are shown: short reads, each by an index, always the tenant's own."""
+
+from sqlalchemy import ColumnElement, RowMapping, case, false, func, select
+
+from app.models.errors import DeadLetterNotFoundError
+from app.models.views import CauseList, CauseView, DeadLetterFilter, DeadLetterHistory, DeadLetterList, DeadLetterView
+from app.store.cursors import DeadLettersCursor, decode, encode
+from app.store.database import Transaction
+from app.store.job_view import moment
+from app.store.schema import dead_letters
+from app.store.texts import is_storable
+
+MOST_CAUSES = 100
+MOST_EARLIER = 100
+"""Of one piece of work; whoever redrives more often than that sees the newest."""
+
+
+def undriven(tenant: str, which: DeadLetterFilter | None = None) -> list[ColumnElement[bool]]:
+    """The conditions of a tenant's dead letters that were not redriven since they were written."""
+    conditions: list[ColumnElement[bool]] = [dead_letters.c.tenant == tenant, dead_letters.c.redriven_at.is_(None)]
+    wanted = which.model_dump(exclude_none=True) if which else {}
+    return conditions + [
+        dead_letters.c[name] == value if is_storable(value) else false() for name, value in wanted.items()
+    ]
+
+
+def is_parked(max_redrives: int) -> ColumnElement[bool]:
+    """Whether a letter's work has been redriven so often that it is left alone."""
+    return dead_letters.c.earlier_redrives >= max_redrives
+
+
+def list_dead_letters(
+    transaction: Transaction,
+    tenant: str,
+    which: DeadLetterFilter | None,
+    *,
+    parked: bool | None,
+    max_redrives: int,
+    limit: int,
+    cursor: str | None,
+) -> DeadLetterList:
+    """The tenant's dead letters, newest first, behind the cursor. `parked` None: both. Raises BadCursorError."""
+    conditions = undriven(tenant, which)
+    if parked is not None:
+        conditions.append(is_parked(max_redrives) if parked else ~is_parked(max_redrives))
+    if cursor is not None:
+        conditions.append(dead_letters.c.id < decode(cursor, DeadLettersCursor).before)
+    statement = select(dead_letters).where(*conditions).order_by(dead_letters.c.id.desc()).limit(limit + 1)
+    rows = transaction.connection.execute(statement).mappings().all()
+    last = rows[limit - 1] if len(rows) > limit else None
+    return DeadLetterList(
+        items=[_view(row, max_redrives) for row in rows[:limit]],
+        next_cursor=encode(DeadLettersCursor(last["id"])) if last else None,
+    )
+
+
+def read_dead_letter(transaction: Transaction, tenant: str, letter_id: int, max_redrives: int) -> DeadLetterHistory:
+    """One letter, redriven since or not, with the earlier ones of its task. Raises DeadLetterNotFoundError."""
+    this = select(dead_letters).where(dead_letters.c.id == letter_id, dead_letters.c.tenant == tenant)
+    row = transaction.connection.execute(this).mappings().one_or_none()
+    if row is None:
+        raise DeadLetterNotFoundError
+    of_task = (
+        select(dead_letters)
+        .where(
+            dead_letters.c.job_id == row["job_id"],
+            dead_letters.c.task_id == row["task_id"],
+            dead_letters.c.id < letter_id,
+        )
+        .order_by(dead_letters.c.id.desc())
+        .limit(MOST_EARLIER)
+    )
+    earlier = transaction.connection.execute(of_task).mappings().all()
+    return DeadLetterHistory(
+        **_view(row, max_redrives).model_dump(), earlier=[_view(one, max_redrives) for one in earlier]
+    )
+
+
+def count_causes(transaction: Transaction, tenant: str, job_id: str | None, max_redrives: int) -> CauseList:
+    """The tenant's dead letters by cause, from an index alone."""
+    which = None if job_id is None else DeadLetterFilter(job_id=job_id)
+    count = func.count()
+    statement = (
+        select(
+            dead_letters.c.cause,
+            count,
+            func.sum(case((is_parked(max_redrives), 1), else_=0)),
+            func.min(dead_letters.c.created_at),
+            func.max(dead_letters.c.created_at),
+        )
+        .where(*undriven(tenant, which))
+        .group_by(dead_letters.c.cause)
+        .order_by(count.desc(), dead_letters.c.cause)
+        .limit(MOST_CAUSES)
+    )
+    return CauseList(
+        causes=[
+            CauseView(
+                cause=cause,
+                title=title_of(cause),
+                count=number,
+                parked=parked,
+                oldest=moment(oldest),
+                newest=moment(newest),
+            )
+            for cause, number, parked, oldest, newest in transaction.connection.execute(statement)
+        ]
+    )
+
+
+def title_of(cause: str) -> str:
+    """A cause in a few words, from the machine's word for it."""
+    return cause.replace("_", " ").capitalize()
+
+
+_COPIED = "id job_id stage resource cause detail attempts cursor".split()
+
+
+def _view(row: RowMapping, max_redrives: int) -> DeadLetterView:
+    return DeadLetterView(
+        created_at=moment(row["created_at"]),
+        redrives=row["earlier_redrives"],
+        parked=row["earlier_redrives"] >= max_redrives,
+        redriven_at=None if row["redriven_at"] is None else moment(row["redriven_at"]),
+        **{name: row[name] for name in _COPIED},
+    )
