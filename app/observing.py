@@ -5,12 +5,14 @@ from collections.abc import Callable
 import structlog
 
 from app.clock import Clock
+from app.google.errors import ErrorKind, GoogleAPIError
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival
 from app.limits.permits import Api
 from app.limits.quota import SharedQuota
-from app.models.job import TaskStatus
+from app.models.job import HeldTask, TaskStatus
 from app.models.settlement import Move, Settled, Settlement
+from app.results.activity import ActivityLog
 from app.store.database import Database
 from app.store.measures import jobs_by_state, tasks_by_stage_and_state
 from app.store.outbox import lag
@@ -23,11 +25,14 @@ log = structlog.get_logger(__name__)
 class WalkObserver:
     """Counts calls and settlements, and says what matters of them: one line an event."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, activity: ActivityLog) -> None:
         self._metrics = metrics
+        self._activity = activity
 
-    def called(self, api: Api, outcome: str, seconds: float) -> None:
-        self._metrics.called(api, outcome, seconds)
+    def called(self, task: HeldTask, api: Api, error: GoogleAPIError | None, seconds: float) -> None:
+        self._metrics.called(api, "ok" if error is None else error.reason, seconds)
+        throttled = error is not None and error.kind is ErrorKind.THROTTLED
+        self._activity.add(task.tenant, calls=1, throttled=int(throttled))
 
     def settled(self, settlement: Settlement, settled: Settled, seconds: float) -> None:
         if settled.move is None:
@@ -35,6 +40,8 @@ class WalkObserver:
             return
         if settlement.page:
             self._metrics.settled(seconds, stored=settled.new_reviews, duplicates=settled.duplicates)
+        if settled.new_reviews:
+            self._activity.add(settlement.task.tenant, reviews=settled.new_reviews)
         if settled.first_review_after is not None:
             self._metrics.first_review(settled.first_review_after)
         self._tell_trouble(settlement, settled.move)

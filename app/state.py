@@ -16,6 +16,7 @@ from app.pipeline.accounts import AccountWorker
 from app.pipeline.leases import LeaseKeeper
 from app.pipeline.locations import LocationWorker
 from app.pipeline.reviews import ReviewWorker
+from app.results.activity import ActivityLog
 from app.results.housekeeping import Housekeeping
 from app.results.publisher import ReviewPublisher
 from app.retry.keeper import TopicKeeper
@@ -53,6 +54,7 @@ class AppState:
     google_base_url: str
     quota: SharedQuota
     leases: LeaseKeeper
+    activity: ActivityLog
     leaders: Leaders
     retry_scheduler: RetryScheduler
     topic_keeper: TopicKeeper

@@ -29,10 +29,12 @@ from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
 from app.limits.views import BudgetView
 from app.models.access import Scope
+from app.models.overview import SettingList
 from app.pipeline.control import JobControl
 from app.results.dead_letters import DeadLetters
 from app.results.events import JobEvents
 from app.results.export import Export
+from app.results.overview import Overviews
 from app.results.progress import Progress
 from app.store.keys import create_key
 from app.store.migrate import migrate
@@ -126,10 +128,12 @@ def _services(database: SqliteDatabase, buffer: BoundedDequeBuffer[Arrival], com
         authenticator=Authenticator(database),
         progress=progress,
         events=JobEvents(progress, SystemClock()),
+        overviews=Overviews(database, publishes=False),
         export=Export(database),
         dead_letters=DeadLetters(database, _nobody),
         job_control=control,
         quota=_no_quota,
+        settings=SettingList(settings=[]),
         readiness=_ready,
         metrics_text=_no_metrics,
     )

@@ -10,7 +10,7 @@ from app.api import errors
 from app.api.auth import OPEN_ROUTES
 from app.api.middleware import BodyLimit, RequestContext
 from app.api.problems import problem_responses
-from app.api.routes import dead_letters, jobs, operations, results, submission
+from app.api.routes import dead_letters, jobs, operations, overview, results, submission
 from app.api.schemas import ProblemDetails, ReviewFetchRequest, TokenReplacement, schema_of
 from app.models.views import RedriveRequest
 
@@ -31,7 +31,7 @@ class Api(FastAPI):
 def create_api(*, version: str, lifespan: Lifespan | None = None, serve_jobs: bool = True) -> Api:
     """The API without its services: hand them over by `set_services` before the first request.
 
-    Without `serve_jobs` it has the routes for operators alone: health, readiness, quota, metrics.
+    Without `serve_jobs` it has the routes for operators alone: health, readiness, quota, settings, metrics.
     """
     app = Api(
         title=TITLE,
@@ -45,7 +45,7 @@ def create_api(*, version: str, lifespan: Lifespan | None = None, serve_jobs: bo
     )
     if serve_jobs:
         submission.add_to(app)
-        for routes in (jobs, results, dead_letters):
+        for routes in (jobs, results, dead_letters, overview):
             app.include_router(routes.router)
     app.include_router(operations.router)
     errors.install(app)

@@ -10,25 +10,29 @@ from app.api.auth import Authenticator
 from app.api.schemas import Readiness
 from app.api.service import APIService
 from app.limits.views import BudgetView
+from app.models.overview import SettingList
 from app.pipeline.control import JobControl
 from app.results.dead_letters import DeadLetters
 from app.results.events import JobEvents
 from app.results.export import Export
+from app.results.overview import Overviews
 from app.results.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
 class ApiServices:
-    """One instance a process. `metrics_text` is the text format of Prometheus."""
+    """One instance a process. `settings`: those in force, in words. `metrics_text`: the text format of Prometheus."""
 
     api_service: APIService
     authenticator: Authenticator
     progress: Progress
     events: JobEvents
+    overviews: Overviews
     export: Export
     dead_letters: DeadLetters
     job_control: JobControl
     quota: Callable[[], Awaitable[Sequence[BudgetView]]]
+    settings: SettingList
     readiness: Callable[[], Awaitable[Readiness]]
     metrics_text: Callable[[], Awaitable[bytes]]
 

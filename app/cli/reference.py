@@ -9,23 +9,19 @@ from pathlib import Path
 from typing import Any, get_args
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import SecretStr
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.main import get_command
 
 from app.cli.entry import application
 from app.cli.events_reference import EVENTS, documents, topics_table
 from app.cli.exits import MEANINGS
-from app.config import Settings, Variable, variables
+from app.config import Settings, variables
+from app.config.shown import COMPUTED, default_of
 
 CONFIGURATION = Path("docs/configuration.md")
 COMMANDS = Path("docs/cli.md")
 EXAMPLE = Path(".env.example")
-
-COMPUTED = {"VERSION": "the installed one", "MOCK_GOOGLE_API": "see there", "MOCK_KAFKA": "see there"}
-"""Defaults that depend on something else."""
 
 
 def main() -> None:
@@ -60,20 +56,6 @@ def settings_table() -> str:
         shown = f"`{default}`" if default and variable.name not in COMPUTED else default
         rows.append(f"| {name} | {shown} | {values_of(variable.field)} | {variable.field.description} |")
     return "\n".join(rows) + "\n"
-
-
-def default_of(variable: Variable) -> str:
-    """As one would write it in the environment; empty for none."""
-    if variable.name in COMPUTED:
-        return COMPUTED[variable.name]
-    default = variable.field.default
-    if default is PydanticUndefined:
-        raise ValueError(f"{variable.name} needs a row in COMPUTED")
-    if isinstance(default, SecretStr):
-        return default.get_secret_value()
-    if isinstance(default, tuple):
-        return ",".join(default)
-    return str(default).lower() if isinstance(default, bool) else str(default)
 
 
 def values_of(field: FieldInfo) -> str:

@@ -67,7 +67,9 @@ class TokenUnreadableError(Exception):
 class Observer(Protocol):
     """Who counts what happens here."""
 
-    def called(self, api: Api, outcome: str, seconds: float) -> None: ...
+    def called(self, task: HeldTask, api: Api, error: GoogleAPIError | None, seconds: float) -> None:
+        """A call for this task was answered, by a page or by an error."""
+        ...
 
     def settled(self, settlement: Settlement, settled: Settled, seconds: float) -> None: ...
 
@@ -296,12 +298,12 @@ class Worker(ABC, Generic[Page]):
         try:
             page = await self.fetch(task, token)
         except GoogleAPIError as error:
-            self.tools.observer.called(self.api, error.reason, self.clock.monotonic() - began)
+            self.tools.observer.called(task, self.api, error, self.clock.monotonic() - began)
             return await self._failed(task, error, permit)
         except BaseException:
             self.tools.quota.released(permit)
             raise
-        self.tools.observer.called(self.api, "ok", self.clock.monotonic() - began)
+        self.tools.observer.called(task, self.api, None, self.clock.monotonic() - began)
         await self.tools.quota.succeeded(permit)
         crash_point(CrashPoint.PAGE_READ)
         return self.advance(task, page)

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from app.models.job import JobStatus
+from app.models.overview import AccountList
 from app.models.views import JobList, JobView, LocationList
 from app.results.forecasts import Forecasts
+from app.store.accounts import list_accounts
 from app.store.database import Database
 from app.store.reads import list_jobs, list_locations, read_job, read_jobs
 
@@ -39,6 +41,10 @@ class Progress:
     async def locations(self, tenant: str, job_id: str, limit: int, cursor: str | None) -> LocationList:
         """The job's locations by name. Raises JobNotFoundError, BadCursorError."""
         return await self._database.read(list_locations, tenant, job_id, limit, cursor)
+
+    async def accounts(self, tenant: str, job_id: str, limit: int, cursor: str | None) -> AccountList:
+        """The job's accounts by name. Raises JobNotFoundError, BadCursorError."""
+        return await self._database.read(list_accounts, tenant, job_id, limit, cursor)
 
     async def _estimated(self, jobs: Sequence[JobView]) -> list[JobView]:
         return list(jobs) if self._forecasts is None else await self._forecasts.add_to(jobs)

@@ -45,6 +45,12 @@ class LocationsCursor(JobCursor, frozen=True, array_like=True, tag="l"):
     location: str
 
 
+class AccountsCursor(JobCursor, frozen=True, array_like=True, tag="a"):
+    """Behind this account of the job."""
+
+    account: str
+
+
 class ReviewsCursor(JobCursor, frozen=True, array_like=True, tag="r"):
     """Behind this review of this location of the job."""
 

@@ -22,7 +22,7 @@ from app.models.views import (
 def job_view(row: RowMapping, now: float) -> JobView:
     """The job as of `now`, the database's time: a wait that is over is none."""
     waiting = _waiting(row, now)
-    error = _error(row)
+    error = error_of(row)
     return JobView(
         job_id=row["id"],
         status=row["status"],
@@ -70,7 +70,8 @@ def _waiting(row: RowMapping, now: float) -> Waiting | None:
     return Waiting(reason=row["waiting_reason"] or "waiting", until=moment(until))
 
 
-def _error(row: RowMapping) -> ProblemView | None:
+def error_of(row: RowMapping) -> ProblemView | None:
+    """Why the job failed, or needs a token."""
     if row["error_type"] is None:
         return None
     title = row["error_type"].replace("_", " ").capitalize()

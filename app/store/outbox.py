@@ -253,7 +253,7 @@ _waiting = (
 )
 _left = union_all(
     *(
-        select(outbox.c.review_count, outbox.c.created_at)
+        select(outbox.c.review_count, outbox.c.created_at, outbox.c.tenant)
         .where(which)
         .order_by(order)
         .limit(COUNTED_ROWS)
@@ -262,7 +262,9 @@ _left = union_all(
         for which, order in _waiting
     )
 ).subquery()
-_lag = HotStatement(select(func.coalesce(func.sum(_left.c.review_count), 0), func.min(_left.c.created_at)))
+_behind = select(func.coalesce(func.sum(_left.c.review_count), 0), func.min(_left.c.created_at))
+_lag = HotStatement(_behind)
+_lag_of = HotStatement(_behind.where(_left.c.tenant == bindparam("tenant")))
 
 
 def lag(transaction: Transaction) -> Lag:
@@ -270,5 +272,14 @@ def lag(transaction: Transaction) -> Lag:
 
     One statement: between two, rows that were not stamped yet would become rows that are.
     """
-    reviews_left, oldest = _lag.execute(transaction, {}).one()
+    return _told(transaction, _lag.execute(transaction, {}).one())
+
+
+def lag_of(transaction: Transaction, tenant: str) -> Lag:
+    """The tenant's part of it."""
+    return _told(transaction, _lag_of.execute(transaction, {"tenant": tenant}).one())
+
+
+def _told(transaction: Transaction, behind: Sequence[Any]) -> Lag:
+    reviews_left, oldest = behind
     return Lag(int(reviews_left), 0.0 if oldest is None else max(0.0, transaction.now - oldest))

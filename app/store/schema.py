@@ -324,6 +324,7 @@ activity = Table(
     _count("reviews"),
     _count("calls"),
     _count("throttled"),
+    Index("ix_activity_minute", "minute"),
 )
 """What was done in each minute (since 1970), by all replicas together, for charts. Written now and then, not by
 settles; kept for a day."""

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from sqlalchemy import delete, select, tuple_, update
 
 from app.models.job import JobStatus, Problem, Stage, TaskStatus
+from app.store.activity import purge_activity
 from app.store.database import Transaction
 from app.store.ends import fail_job
 from app.store.release import waiting_jobs
@@ -27,25 +28,28 @@ class Tidied(NamedTuple):
     jobs_failed: int
     tokens_wiped: int
     keys_purged: int
+    minutes_forgotten: int
     tasks_closed: int
     sweep_on: QueuePosition | None
 
     def is_full(self, limit: int) -> bool:
         """Whether there may be more of something than one call does."""
-        return limit in (self.jobs_failed, self.tokens_wiped, self.keys_purged, self.tasks_closed)
+        done = (self.jobs_failed, self.tokens_wiped, self.keys_purged, self.minutes_forgotten, self.tasks_closed)
+        return limit in done
 
 
 def tidy(transaction: Transaction, token_wait: float, limit: int, sweep_from: QueuePosition | None = None) -> Tidied:
-    """Fail jobs that waited `token_wait` seconds for a token in vain, wipe tokens and keys whose time is over, and
-    close the tasks that ended jobs have left in the queue.
+    """Fail jobs that waited `token_wait` seconds for a token in vain, wipe tokens, keys and activity whose time is
+    over, and close the tasks that ended jobs have left in the queue.
 
     Give `sweep_on` of the last answer as `sweep_from`, so that the whole queue is looked through turn by turn.
     """
     failed = _fail_tokenless(transaction, token_wait, limit)
     wiped = _wipe_tokens(transaction, limit)
     purged = _purge_keys(transaction, limit)
+    forgotten = purge_activity(transaction, limit)
     closed, sweep_on = _sweep(transaction, limit, sweep_from)
-    return Tidied(failed, wiped, purged, closed, sweep_on)
+    return Tidied(failed, wiped, purged, forgotten, closed, sweep_on)
 
 
 def _fail_tokenless(transaction: Transaction, token_wait: float, limit: int) -> int:

@@ -48,6 +48,7 @@ class Event(StrEnum):
     LEASES_NOT_EXTENDED = "leases.not_extended"
     SCHEDULER_AWAY = "scheduler.away"
     HOUSEKEEPING_STORE_AWAY = "housekeeping.store_away"
+    ACTIVITY_STORE_AWAY = "activity.store_away"
     SIGNALS_AWAY = "signals.away"
 
     TOPICS_NOT_SEEN = "topics.not_seen"

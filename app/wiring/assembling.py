@@ -8,6 +8,7 @@ from collections.abc import Callable
 from app.api.service import APIService, TokenCheck
 from app.api.services import ApiServices
 from app.broker.transactions import FencedError
+from app.config.shown import shown
 from app.credentials import TokenSealer
 from app.google.client import GoogleAPIClient
 from app.google.errors import ErrorKind, GoogleAPIError
@@ -27,11 +28,13 @@ from app.pipeline.owners import TokenOwners
 from app.pipeline.reviews import ReviewWorker
 from app.pipeline.tokens import SealedTokens
 from app.pipeline.worker import Tools
+from app.results.activity import ActivityLog
 from app.results.dead_letters import DeadLetters
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.forecasts import Forecasts
 from app.results.housekeeping import Housekeeping
+from app.results.overview import Overviews
 from app.results.progress import Progress
 from app.results.publisher import ReviewPublisher
 from app.retry.keeper import TopicKeeper
@@ -73,6 +76,7 @@ def assemble(opened: Opened) -> AppState:
     wake = _waker("tasks", scheduler.wake, leaders.scheduler, opened.signals)
     announce = _waker("outbox", publisher.wake, leaders.publisher, opened.signals) if publisher else _nothing
     sealer = TokenSealer(sealing_keys(settings))
+    activity = ActivityLog(database, clock)
     tools = Tools(
         database=database,
         broker=opened.broker,
@@ -86,7 +90,7 @@ def assemble(opened: Opened) -> AppState:
         clock=clock,
         wake=wake,
         announce=announce,
-        observer=WalkObserver(opened.metrics),
+        observer=WalkObserver(opened.metrics, activity),
         options=worker_options(settings),
     )
     buffer: BoundedDequeBuffer[Arrival] = BoundedDequeBuffer(max_size=settings.deque.max_size)
@@ -104,6 +108,7 @@ def assemble(opened: Opened) -> AppState:
         **opened._asdict(),
         quota=quota,
         leases=tools.leases,
+        activity=activity,
         leaders=leaders,
         retry_scheduler=scheduler,
         topic_keeper=keeper,
@@ -137,10 +142,12 @@ def _services(
         authenticator=authenticator(opened.settings, database, opened.clock),
         progress=progress,
         events=JobEvents(progress, opened.clock),
+        overviews=Overviews(database, publishes=not opened.settings.mock_kafka),
         export=Export(database),
         dead_letters=DeadLetters(database, wake, opened.settings.dlq_max_redrives),
         job_control=job_control,
         quota=quota.snapshot,
+        settings=shown(opened.settings),
         readiness=readiness,
         metrics_text=opened.metrics.scrape,
     )

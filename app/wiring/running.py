@@ -59,6 +59,7 @@ def _bodies(state: AppState) -> Iterator[tuple[str, Body]]:
     yield from (loop for role, loop in workers.items() if role in roles)
     if set(workers) & set(roles):
         yield "leases", state.leases.run
+        yield "activity", state.activity.run
     if (publisher := state.publisher) is not None:
         yield "topics", state.topic_keeper.run
         if "publisher" in roles:
@@ -95,6 +96,7 @@ async def _stop_everything(state: AppState) -> None:
     workers = (state.account_worker, state.location_worker, state.review_worker)
     await asyncio.gather(*(worker.stop(DRAIN_SECONDS) for worker in workers))
     await _stop_loops(state, *(loop.name for loop in state.loops))
+    await state.activity.close()
     await close_components(state)
 
 

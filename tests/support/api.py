@@ -14,6 +14,8 @@ from app.api.schemas import Readiness
 from app.api.service import APIService, TokenCheck
 from app.api.services import ApiServices, set_services
 from app.clock import Clock, SystemClock
+from app.config import Settings
+from app.config.shown import shown
 from app.credentials import KEY_BYTES, SealingKey, TokenSealer
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
@@ -23,6 +25,7 @@ from app.pipeline.control import JobControl
 from app.results.dead_letters import DeadLetters
 from app.results.events import JobEvents
 from app.results.export import Export
+from app.results.overview import Overviews
 from app.results.progress import Progress
 from app.store.database import Database, Transaction
 from app.store.keys import create_key
@@ -82,10 +85,12 @@ async def served_api(
         authenticator=Authenticator(database, static_keys=static_keys, open_on_loopback=open_on_loopback, clock=clock),
         progress=progress,
         events=JobEvents(progress, clock or SystemClock()),
+        overviews=Overviews(database, publishes=True),
         export=Export(database),
         dead_letters=DeadLetters(database, _nobody),
         job_control=control,
         quota=_quota,
+        settings=shown(Settings(_env_file=None)),  # type: ignore[call-arg] # pydantic-settings' own argument
         readiness=partial(_told, readiness or Readiness(ready=True, checks={"store": "ok"})),
         metrics_text=_metrics,
     )

@@ -16,9 +16,10 @@ from app.config import Settings
 from app.config.groups import RateLimitConfig, RetryConfig
 from app.google.client import GoogleAPIClient
 from app.google.endpoints import Endpoints
+from app.google.errors import GoogleAPIError
 from app.limits.permits import Api
 from app.models.access import DEFAULT_TENANT
-from app.models.job import ENDED, JobStatus
+from app.models.job import ENDED, HeldTask, JobStatus
 from app.models.settlement import Settled, Settlement
 from app.models.views import RedriveRequest, RedriveResult
 from app.pipeline.worker import Observer
@@ -54,8 +55,8 @@ class Changes:
     settlements: int = 0
     waiters: list[asyncio.Event] = field(default_factory=list)
 
-    def called(self, api: Api, outcome: str, seconds: float) -> None:
-        self.observer.called(api, outcome, seconds)
+    def called(self, task: HeldTask, api: Api, error: GoogleAPIError | None, seconds: float) -> None:
+        self.observer.called(task, api, error, seconds)
 
     def settled(self, settlement: Settlement, settled: Settled, seconds: float) -> None:
         self.observer.settled(settlement, settled, seconds)

@@ -13,6 +13,7 @@ from app.api.schemas import TokenReplacement
 from app.api.services import Services
 from app.api.stream import EventStream, event_stream
 from app.models.job import JobStatus
+from app.models.overview import AccountList
 from app.models.views import JobList, JobView, LocationList
 
 router = APIRouter(prefix="/api/v1/review-fetch", tags=["jobs"])
@@ -55,6 +56,14 @@ async def follow_job(
 ) -> Response:
     """What happens to a job, as server-sent events. With the id of the last event seen, what changed since."""
     return event_stream(await services.events.follow(caller.tenant, job_id, last_event or last_event_id))
+
+
+@router.get("/{job_id}/accounts", responses=problem_responses([404, 422]))
+async def list_accounts(
+    caller: Reader, services: Services, job_id: JobId, limit: Limit = 100, cursor: Cursor = None
+) -> AccountList:
+    """The accounts of a job: how far the listing of each is, and what its locations come to."""
+    return await services.progress.accounts(caller.tenant, job_id, limit, cursor)
 
 
 @router.get("/{job_id}/locations", responses=problem_responses([404, 422]))

@@ -10,6 +10,7 @@ from app.api.problems import problem_responses
 from app.api.reference import REFERENCE_POLICY, reference_page
 from app.api.schemas import HealthCheckResponse, Liveness, Readiness, ServiceInformation
 from app.api.services import Services
+from app.models.overview import SettingList
 from app.models.quota import QuotaReport
 
 router = APIRouter(tags=["operations"])
@@ -47,6 +48,12 @@ async def get_readiness(services: Services) -> Readiness:
 async def get_quota(_caller: Administrator, services: Services) -> QuotaReport:
     """What is left of Google's quota, for every Google project that any tenant's tokens belong to."""
     return QuotaReport.model_validate({"budgets": await services.quota()})
+
+
+@router.get("/api/v1/settings")
+async def get_settings(_caller: Administrator, services: Services) -> SettingList:
+    """The settings of the process that answers, as they are in force; of secrets only whether they are set."""
+    return services.settings
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -50,6 +50,7 @@ def upgrade() -> None:
         _count("throttled"),
         sa.PrimaryKeyConstraint("tenant", "minute", name=op.f("pk_activity")),
     )
+    op.create_index("ix_activity_minute", "activity", ["minute"], unique=False)
 
 
 def _create_webhooks() -> None:
