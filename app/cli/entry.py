@@ -12,10 +12,12 @@ from app.cli.fetch import fetch
 from app.cli.jobs import application as jobs
 from app.cli.keys import application as keys
 from app.cli.migrate_data import migrate_data
+from app.cli.overview import overview
 from app.cli.quota import quota
 from app.cli.republish import republish
 from app.cli.screen import say_error
 from app.cli.serve import serve
+from app.cli.settings import settings
 from app.cli.simulate import simulate
 from app.cli.store import migrate, version
 
@@ -38,10 +40,12 @@ application.command("demo")(demo)
 application.command("simulate")(simulate)
 application.add_typer(jobs, name="jobs")
 application.add_typer(keys, name="keys")
+application.command("overview")(overview)
 application.command("quota")(quota)
 application.command("migrate")(migrate)
 application.command("migrate-data")(migrate_data)
 application.command("republish")(republish)
+application.command("settings")(settings)
 application.command("doctor")(doctor)
 application.command("version")(version)
 

@@ -7,10 +7,12 @@ from typing import Any, Self
 import aiohttp
 
 from app.cli.exits import CommandError, UsageError
+from app.models.overview import Overview
 from app.models.quota import QuotaReport
 from app.models.views import JobList, JobView, LocationList
 
 JOBS = "/api/v1/review-fetch"
+OVERVIEW = "/api/v1/overview"
 QUOTA = "/api/v1/quota"
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
 
@@ -46,6 +48,9 @@ class Service:
     async def locations(self, job_id: str, limit: int) -> LocationList:
         answer = await self._json("GET", f"{JOBS}/{job_id}/locations", params={"limit": str(limit)})
         return LocationList.model_validate(answer)
+
+    async def overview(self) -> Overview:
+        return Overview.model_validate(await self._json("GET", OVERVIEW))
 
     async def quota(self) -> QuotaReport:
         return QuotaReport.model_validate(await self._json("GET", QUOTA))
