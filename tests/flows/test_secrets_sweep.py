@@ -135,7 +135,8 @@ def _mistakes(token: str) -> list[object]:
 def _everything_it_tells(service: Service, job_id: str) -> list[Answer]:
     job = f"{JOBS}/{job_id}"
     reviews = [f"{job}/reviews?format={name}" for name in ("json", "ndjson", "csv")]
-    views = [JOBS, job, f"{job}/locations", *reviews, "/api/v1/reviews/feed", "/api/v1/dlq", "/api/v1/quota"]
+    views = [JOBS, job, f"{job}/accounts", f"{job}/locations", *reviews, "/api/v1/reviews/feed", "/api/v1/dlq"]
+    views += ["/api/v1/overview", "/api/v1/quota", "/api/v1/settings"]
     return [
         service.get(path) for path in (*views, "/api/v1/health", "/readyz", "/metrics", "/openapi.json", "/nothing")
     ]
