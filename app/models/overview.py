@@ -22,7 +22,7 @@ class ActivityMinute(View):
 
 
 class OldestWaiting(View):
-    """The work that could be done now and has waited longest."""
+    """The work of running jobs that is due and has waited longest: for a worker, or for quota (`waiting_jobs`)."""
 
     job_id: str
     stage: Stage
@@ -30,7 +30,7 @@ class OldestWaiting(View):
     resource: str
     """Of what, e.g. `locations/{id}`."""
     since: datetime
-    """When it could have been done first."""
+    """When it became due."""
     seconds: float
     """How long ago that is."""
 
@@ -59,7 +59,7 @@ class Unpublished(View):
     """Reviews that are stored and not on the topic `reviews-raw` yet."""
 
     reviews: Count
-    """How many; no more are counted than some minutes of publishing take."""
+    """How many. Beyond a million, of all tenants together, no more are counted."""
     seconds: float
     """For how long the first of them has been stored."""
 
@@ -74,7 +74,7 @@ class Overview(View):
     reviews_per_minute: float
     """Reviews stored in a minute, over the last 5 full ones."""
     oldest_waiting: OldestWaiting | None
-    """Null while nothing waits for a worker. Looked for in the running jobs that were submitted first."""
+    """Null while nothing is due. Looked for in the running jobs that were submitted first."""
     waiting_jobs: list[WaitingJob]
     """Up to 10 jobs that wait, mostly for Google's quota, among the running ones that were submitted first."""
     needs_token: list[TokenlessJob]

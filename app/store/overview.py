@@ -55,7 +55,7 @@ def tokenless_jobs_of(transaction: Transaction, tenant: str) -> list[RowMapping]
 
 
 def oldest_waiting_of(transaction: Transaction, tenant: str) -> Waits | None:
-    """The task of a running job that has been due longest. None: nothing waits for a worker."""
+    """The task of a running job that has been due longest. None: nothing is due."""
     oldest = transaction.connection.execute(_oldest, {"tenant": tenant, "now": transaction.now}).one_or_none()
     if oldest is None:
         return None
