@@ -48,6 +48,7 @@ def facts_of(found: "Overview") -> list[tuple[str, object]]:
         ("last hour", bars([minute.reviews for minute in found.activity]).strip() or "no reviews"),
         ("calls", f"{calls:,} in the last hour, {throttled:,} of them throttled"),
         ("oldest waiting", waits and f"{waits.seconds:,.0f} s: {waits.stage} of {waits.resource}, job {waits.job_id}"),
+        ("dead letters", ", ".join(f"{one.count:,} {one.cause}" for one in found.dead_letters) or None),
         ("not published", found.unpublished and f"{found.unpublished.reviews:,} reviews"),
     ]
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Literal
 
 from app.models.job import JobStatus, Stage
-from app.models.views import Count, ProblemView, View
+from app.models.views import CauseView, Count, ProblemView, View
 
 
 class ActivityMinute(View):
@@ -79,6 +79,8 @@ class Overview(View):
     """Up to 10 jobs that wait, mostly for Google's quota, among the running ones that were submitted first."""
     needs_token: list[TokenlessJob]
     """Up to 10 jobs that wait for a token, those submitted last."""
+    dead_letters: list[CauseView]
+    """Dead letters by cause, the most frequent first."""
     unpublished: Unpublished | None
     """Null without Kafka."""
     generated_at: datetime

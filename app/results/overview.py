@@ -6,26 +6,29 @@ from app.models.overview import ActivityMinute, OldestWaiting, Overview, Tokenle
 from app.store.activity import MINUTE, Activity, read_activity
 from app.store.database import Database, Transaction
 from app.store.job_view import error_of, moment
+from app.store.letters import count_causes
 from app.store.outbox import lag_of
 from app.store.overview import jobs_by_state_of, oldest_waiting_of, tokenless_jobs_of, waiting_jobs_of
+from app.store.redrive import MAX_REDRIVES
 
 MINUTES_SHOWN = 60
 MINUTES_AVERAGED = 5
 
 
 class Overviews:
-    """`publishes`: whether reviews go to a topic."""
+    """`publishes`: whether reviews go to a topic. `max_redrives`: after how many dead work is parked."""
 
-    def __init__(self, database: Database, *, publishes: bool) -> None:
+    def __init__(self, database: Database, *, publishes: bool, max_redrives: int = MAX_REDRIVES) -> None:
         self._database = database
         self._publishes = publishes
+        self._max_redrives = max_redrives
 
     async def of(self, tenant: str) -> Overview:
         """As of now, from one short read."""
-        return await self._database.read(_read, tenant, self._publishes)
+        return await self._database.read(_read, tenant, self._publishes, self._max_redrives)
 
 
-def _read(transaction: Transaction, tenant: str, publishes: bool) -> Overview:
+def _read(transaction: Transaction, tenant: str, publishes: bool, max_redrives: int) -> Overview:
     activity = _activity(transaction, tenant)
     full = activity[-1 - MINUTES_AVERAGED : -1]
     return Overview(
@@ -35,6 +38,7 @@ def _read(transaction: Transaction, tenant: str, publishes: bool) -> Overview:
         oldest_waiting=_oldest_waiting(transaction, tenant),
         waiting_jobs=[_waiting_job(row) for row in waiting_jobs_of(transaction, tenant)],
         needs_token=[_tokenless_job(row) for row in tokenless_jobs_of(transaction, tenant)],
+        dead_letters=count_causes(transaction, tenant, None, max_redrives).causes,
         unpublished=_unpublished(transaction, tenant) if publishes else None,
         generated_at=moment(transaction.now),
     )

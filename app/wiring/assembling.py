@@ -142,7 +142,9 @@ def _services(
         authenticator=authenticator(opened.settings, database, opened.clock),
         progress=progress,
         events=JobEvents(progress, opened.clock),
-        overviews=Overviews(database, publishes=not opened.settings.mock_kafka),
+        overviews=Overviews(
+            database, publishes=not opened.settings.mock_kafka, max_redrives=opened.settings.dlq_max_redrives
+        ),
         export=Export(database),
         dead_letters=DeadLetters(database, wake, opened.settings.dlq_max_redrives),
         job_control=job_control,

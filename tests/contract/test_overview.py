@@ -15,7 +15,7 @@ from app.store.control import pause
 from app.store.database import Database, Transaction
 from app.store.overview import JOBS_LOOKED_AT, jobs_by_state_of, oldest_waiting_of, tokenless_jobs_of, waiting_jobs_of
 from app.store.schema import jobs, outbox, tasks
-from tests.support.jobs import in_state, settle_one, walked_to_reviews
+from tests.support.jobs import given_up, in_state, settle_one, walked_to_reviews
 from tests.support.store import new_job, plans, take
 
 QUIET = {"reviews": 0, "calls": 0, "throttled": 0}
@@ -193,3 +193,10 @@ async def test_nothing_of_it_reads_all_tasks_or_all_jobs(database: Database) -> 
     assert "ix_tasks_waiting" in first
     assert "ix_tasks_waiting" in second
     assert "Seq Scan" not in first + second
+
+
+async def test_dead_letters_are_counted_by_cause(database: Database) -> None:
+    await given_up(database)
+    (cause,) = (await Overviews(database, publishes=False).of("default")).dead_letters
+    assert (cause.cause, cause.count, cause.parked) == ("http_503", 1, 0)
+    assert (await Overviews(database, publishes=False).of("other")).dead_letters == []
