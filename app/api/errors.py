@@ -20,6 +20,7 @@ from app.models.errors import (
     JobNotFoundError,
     TooManyStreamsError,
 )
+from app.results.parquet import ParquetMissingError
 from app.store.database import StoreUnavailableError
 
 
@@ -88,6 +89,7 @@ ERRORS: dict[type[Exception], Kind] = {
     NotJsonError: Kind("not-json", 415, "The body is not JSON", _CLOSE),
     BadCursorError: Kind("bad-cursor", 422, "Not a cursor of this listing"),
     IdempotencyKeyReusedError: Kind("idempotency-key-reused", 422, "The Idempotency-Key is taken"),
+    ParquetMissingError: Kind("parquet-missing", 501, "Parquet is not installed"),
     BufferFullError: Kind("busy", 429, "Too many jobs are waiting", _SOON),
     TooManyStreamsError: Kind("streams-busy", 503, "Too many streams", _LATER),
     StoppingError: Kind("stopping", 503, "The service is stopping", _LATER),

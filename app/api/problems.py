@@ -46,6 +46,7 @@ _DESCRIPTIONS = {
     422: "The request is not understood; `errors` says where.",
     429: "Too many jobs wait to be accepted.",
     500: "A fault of the service.",
+    501: "The service is installed without what this takes; `detail` names it.",
     503: "The service cannot do this just now.",
 }
 

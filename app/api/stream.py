@@ -17,9 +17,11 @@ class FileStream(StreamingResponse):
     send_seconds = SEND_SECONDS
 
     @classmethod
-    async def of(cls, parts: AsyncIterator[bytes], media_type: str) -> "FileStream":
+    async def of(cls, parts: AsyncIterator[bytes], media_type: str, *, file_name: str) -> "FileStream":
+        """`file_name`: what a browser saves it as; of letters, digits, `-`, `_` and `.` alone, so without quoting."""
         first = await anext(parts, b"")
-        return cls(_again(first, parts), media_type=media_type)
+        saved_as = {"content-disposition": f'attachment; filename="{file_name}"'}
+        return cls(_again(first, parts), media_type=media_type, headers=saved_as)
 
     async def stream_response(self, send: Send) -> None:
         async def send_in_time(message: Message) -> None:

@@ -1,13 +1,16 @@
-"""A job's reviews as JSON pages, NDJSON and CSV, and the feed of all jobs: read page by page, nothing kept open."""
+"""A job's reviews as JSON pages and files, and the feed of all jobs: read page by page, nothing kept open."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from app.models.review_filter import EVERYTHING, ReviewFilter
 from app.results import lines
-from app.store.cursors import FeedCursor, ReviewsCursor, decode, decode_of_job, encode
+from app.results.parquet import new_parquet_file
+from app.results.review_cursors import cursor_at, position_of
+from app.store.cursors import FeedCursor, decode, encode
 from app.store.database import Database
 from app.store.feed import read_feed
 from app.store.reads import require_job
-from app.store.review_pages import ReviewRow, read_reviews
+from app.store.review_pages import Position, ReviewRow, read_reviews
 
 ROWS_A_READ = 1000
 """A read transaction of some ten milliseconds, after which the database is free to tidy up behind it."""
@@ -19,22 +22,32 @@ class Export:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def page(self, tenant: str, job_id: str, limit: int, cursor: str | None) -> bytes:
-        """A `ReviewList` as JSON, of at most `limit` reviews. Raises JobNotFoundError, BadCursorError."""
-        await self._database.read(require_job, tenant, job_id)
-        after = None if cursor is None else decode_of_job(cursor, ReviewsCursor, job_id)
-        page = await self._database.read(read_reviews, job_id, limit, after)
-        return lines.json_page(page.reviews, next_cursor=page.last and encode(page.last))
+    async def page(
+        self, tenant: str, job_id: str, limit: int, cursor: str | None, wanted: ReviewFilter = EVERYTHING
+    ) -> bytes:
+        """A `ReviewList` as JSON, of at most `limit` reviews. Raises JobNotFoundError, BadCursorError.
 
-    async def ndjson(self, tenant: str, job_id: str) -> AsyncIterator[bytes]:
-        """All reviews that the job has, one JSON object a line. Raises JobNotFoundError before the first chunk."""
+        With a filter it may have fewer, or none, although there are more: `next_cursor` tells.
+        """
         await self._database.read(require_job, tenant, job_id)
-        return self._chunks(job_id, b"", lines.ndjson)
+        after = position_of(cursor, job_id, wanted)
+        page = await self._database.read(read_reviews, job_id, limit, after, wanted)
+        return lines.json_page(page.reviews, next_cursor=page.last and cursor_at(page.last, job_id, wanted))
 
-    async def csv(self, tenant: str, job_id: str) -> AsyncIterator[bytes]:
-        """All reviews that the job has as CSV (RFC 4180) under a header. Raises JobNotFoundError before the first."""
+    async def ndjson(self, tenant: str, job_id: str, wanted: ReviewFilter = EVERYTHING) -> AsyncIterator[bytes]:
+        """The job's reviews, one JSON object a line. Raises JobNotFoundError before the first chunk."""
         await self._database.read(require_job, tenant, job_id)
-        return self._chunks(job_id, lines.csv_header(), lines.csv)
+        return self._chunks(job_id, wanted, b"", lines.ndjson)
+
+    async def csv(self, tenant: str, job_id: str, wanted: ReviewFilter = EVERYTHING) -> AsyncIterator[bytes]:
+        """The job's reviews as CSV (RFC 4180) under a header. Raises JobNotFoundError before the first chunk."""
+        await self._database.read(require_job, tenant, job_id)
+        return self._chunks(job_id, wanted, lines.csv_header(), lines.csv)
+
+    async def parquet(self, tenant: str, job_id: str, wanted: ReviewFilter = EVERYTHING) -> AsyncIterator[bytes]:
+        """The job's reviews as one Parquet file. Raises JobNotFoundError and ParquetMissingError before the first."""
+        await self._database.read(require_job, tenant, job_id)
+        return (await new_parquet_file()).parts(self._pages(job_id, wanted))
 
     async def feed(self, tenant: str, after: str | None, limit: int) -> bytes:
         """A `FeedPage` as JSON, of at most `limit` reviews of all the tenant's jobs. Raises BadCursorError."""
@@ -43,16 +56,20 @@ class Export:
         return lines.json_page(page.reviews, next_cursor=encode(page.last), more=page.more)
 
     async def _chunks(
-        self, job_id: str, head: bytes, render: Callable[[Sequence[ReviewRow]], bytes]
+        self, job_id: str, wanted: ReviewFilter, head: bytes, render: Callable[[Sequence[ReviewRow]], bytes]
     ) -> AsyncIterator[bytes]:
-        """One chunk a read; the rows of the next are asked for when the reader has taken this one."""
+        """One chunk a read, an empty one where nothing was found: the answer begins, however rare what is sought."""
         if head:
             yield head
-        after: ReviewsCursor | None = None
+        async for rows in self._pages(job_id, wanted):
+            yield render(rows)
+
+    async def _pages(self, job_id: str, wanted: ReviewFilter) -> AsyncIterator[Sequence[ReviewRow]]:
+        """The rows of the next read are asked for when the reader has taken these."""
+        after: Position | None = None
         while True:
-            page = await self._database.read(read_reviews, job_id, ROWS_A_READ, after)
-            if page.reviews:
-                yield render(page.reviews)
+            page = await self._database.read(read_reviews, job_id, ROWS_A_READ, after, wanted)
+            yield page.reviews
             if page.last is None:
                 return
             after = page.last

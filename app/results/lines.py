@@ -61,11 +61,12 @@ def _csv(rows: Sequence[Sequence[object]]) -> bytes:
 
 
 def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet calculate (OWASP, CSV injection)."""
+_FORMULA = re.compile(r"""[\s\x00-\x1f"\u200b-\u200f\u2060\ufeff]*[=+\-@＝＋－＠﹦﹢﹣﹫]|[\t\r\n]""")
+"""What makes a spreadsheet calculate (OWASP, CSV injection): also in its wide and small forms, which some make plain,
+and behind what some drop: spaces, control characters, quotes, characters without a width."""
 
 
 def _line(row: ReviewRow) -> ReviewLine:

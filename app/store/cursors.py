@@ -58,6 +58,15 @@ class ReviewsCursor(JobCursor, frozen=True, array_like=True, tag="r"):
     review_id: str
 
 
+class FilteredReviewsCursor(JobCursor, frozen=True, array_like=True, tag="s"):
+    """Behind this review of this location of the job; without a review, behind all of the location. `wanted`: the
+    digest of the filter."""
+
+    wanted: str
+    location: str
+    review_id: str | None
+
+
 class DeadLettersCursor(Cursor, frozen=True, array_like=True, tag="d"):
     """Behind this dead letter."""
 

@@ -1,6 +1,5 @@
 """Reviews: of one job as pages or files, and of all jobs as a feed."""
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -9,6 +8,7 @@ from starlette.responses import Response
 from app.api.auth import Reader
 from app.api.parameters import Cursor, JobId, Limit
 from app.api.problems import problem_responses
+from app.api.review_query import ReviewFormat, ReviewQuery
 from app.api.services import Services
 from app.api.stream import FileStream
 from app.models.views import FeedPage, ReviewList
@@ -16,44 +16,37 @@ from app.models.views import FeedPage, ReviewList
 router = APIRouter(prefix="/api/v1", tags=["reviews"])
 
 
-class ReviewFormat(StrEnum):
-    """Pages of JSON; or all reviews at once, one object a line, or as a table without `raw`."""
-
-    JSON = "json"
-    NDJSON = "ndjson"
-    CSV = "csv"
-
-
-Format = Annotated[ReviewFormat, Query(alias="format", description="json gives pages, ndjson and csv everything.")]
-
 _FILES: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {
             "application/x-ndjson": {"schema": {"type": "string", "description": "One review a line."}},
             "text/csv": {"schema": {"type": "string", "description": "One review a row, after a row of names."}},
+            "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
         }
     }
 }
 
 
 @router.get(
-    "/review-fetch/{job_id}/reviews", response_model=ReviewList, responses=_FILES | problem_responses([404, 422])
+    "/review-fetch/{job_id}/reviews",
+    response_model=ReviewList,
+    responses=_FILES | problem_responses([404, 422, 501]),
 )
 async def list_reviews(
-    caller: Reader,
-    services: Services,
-    job_id: JobId,
-    *,
-    wanted: Format = ReviewFormat.JSON,
-    limit: Limit = 100,
-    cursor: Cursor = None,
+    caller: Reader, services: Services, job_id: JobId, query: Annotated[ReviewQuery, Query()]
 ) -> Response:
-    """The reviews of a job."""
-    if wanted is ReviewFormat.NDJSON:
-        return await FileStream.of(await services.export.ndjson(caller.tenant, job_id), "application/x-ndjson")
-    if wanted is ReviewFormat.CSV:
-        return await FileStream.of(await services.export.csv(caller.tenant, job_id), "text/csv; charset=utf-8")
-    return _json(await services.export.page(caller.tenant, job_id, limit, cursor))
+    """The reviews of a job: a page of JSON, or all of them as a file."""
+    export, tenant = services.export, caller.tenant
+    match query.format:
+        case ReviewFormat.JSON:
+            return _json(await export.page(tenant, job_id, query.limit, query.cursor, query))
+        case ReviewFormat.NDJSON:
+            parts, media_type = await export.ndjson(tenant, job_id, query), "application/x-ndjson"
+        case ReviewFormat.CSV:
+            parts, media_type = await export.csv(tenant, job_id, query), "text/csv; charset=utf-8"
+        case ReviewFormat.PARQUET:
+            parts, media_type = await export.parquet(tenant, job_id, query), "application/vnd.apache.parquet"
+    return await FileStream.of(parts, media_type, file_name=f"reviews-{job_id}.{query.format}")
 
 
 @router.get("/reviews/feed", response_model=FeedPage, responses=problem_responses([422]))

@@ -50,7 +50,7 @@ async def _run(answer: FileStream, *, hang_after: int = 99) -> Messages:
 
 async def test_every_part_is_sent_and_then_the_end() -> None:
     parts = Parts(b"one", b"two")
-    sent = await _run(await FileStream.of(parts(), "text/csv"))
+    sent = await _run(await FileStream.of(parts(), "text/csv", file_name="reviews.csv"))
     assert [message.get("body") for message in sent[1:]] == [b"one", b"two", b""]
     assert [message["more_body"] for message in sent[1:]] == [True, True, False]
     assert parts.closed
@@ -58,18 +58,18 @@ async def test_every_part_is_sent_and_then_the_end() -> None:
 
 async def test_an_error_before_the_first_part_is_raised_before_anything_is_sent() -> None:
     with pytest.raises(LookupError):
-        await FileStream.of(Parts(LookupError())(), "text/csv")
+        await FileStream.of(Parts(LookupError())(), "text/csv", file_name="reviews.csv")
 
 
 async def test_a_client_that_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "SEND_SECONDS", 0.01)
     parts = Parts(b"one", b"two", b"three", b"four")
-    sent = await _run(await FileStream.of(parts(), "text/csv"), hang_after=2)
+    sent = await _run(await FileStream.of(parts(), "text/csv", file_name="reviews.csv"), hang_after=2)
     assert [message.get("more_body") for message in sent] == [None, True]
     assert parts.asked == 2
     assert parts.closed
 
 
 async def test_an_empty_file_is_whole() -> None:
-    sent = await _run(await FileStream.of(Parts()(), "text/csv"))
+    sent = await _run(await FileStream.of(Parts()(), "text/csv", file_name="reviews.csv"))
     assert sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
