@@ -182,6 +182,8 @@ class LocationView(View):
     """Why it is unavailable or dead, or was not read to its end; a machine's word."""
     gap: int | None
     """`totals.total` minus `fetched` where the two still differ at the end; null where they do not."""
+    gap_reason: str | None
+    """Why not everything is there, in a sentence for people; null where everything is, or the location still waits."""
 
 
 class LocationList(View):

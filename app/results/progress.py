@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from app.models.job import JobStatus
+from app.models.locations import ALL_LOCATIONS, LocationFilter, Reconciliation
 from app.models.overview import AccountList
 from app.models.views import JobList, JobView, LocationList
 from app.results.forecasts import Forecasts
 from app.store.accounts import list_accounts
 from app.store.database import Database
-from app.store.reads import list_jobs, list_locations, read_job, read_jobs
+from app.store.location_reads import list_locations, reconcile
+from app.store.reads import list_jobs, read_job, read_jobs
 
 JOBS_A_READ = 250
 
@@ -38,9 +40,15 @@ class Progress:
         page = await self._database.read(list_jobs, tenant, status, limit, cursor)
         return page.model_copy(update={"jobs": await self._estimated(page.jobs)})
 
-    async def locations(self, tenant: str, job_id: str, limit: int, cursor: str | None) -> LocationList:
-        """The job's locations by name. Raises JobNotFoundError, BadCursorError."""
-        return await self._database.read(list_locations, tenant, job_id, limit, cursor)
+    async def locations(
+        self, tenant: str, job_id: str, limit: int, cursor: str | None, wanted: LocationFilter = ALL_LOCATIONS
+    ) -> LocationList:
+        """The job's wanted locations by name. Raises JobNotFoundError, BadCursorError."""
+        return await self._database.read(list_locations, tenant, job_id, limit=limit, cursor=cursor, wanted=wanted)
+
+    async def reconciliation(self, tenant: str, job_id: str) -> Reconciliation:
+        """What the job fetched against what Google counts. Raises JobNotFoundError."""
+        return await self._database.read(reconcile, tenant, job_id)
 
     async def accounts(self, tenant: str, job_id: str, limit: int, cursor: str | None) -> AccountList:
         """The job's accounts by name. Raises JobNotFoundError, BadCursorError."""

@@ -1,26 +1,20 @@
-"""What is shown of jobs and locations: short reads, page by page, always behind a keyset cursor.
+"""What is shown of jobs: short reads, page by page, always behind a keyset cursor.
 
-Every query names the tenant; another tenant's job is as unknown as none. Reviews are
-read in `review_pages` and `feed`, dead letters in `letters`.
+Every query names the tenant; another tenant's job is as unknown as none. Locations are read in `location_reads`,
+reviews in `review_pages` and `feed`, dead letters in `letters`.
 """
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, RowMapping, bindparam, select, tuple_
+from sqlalchemy import ColumnElement, bindparam, select, tuple_
 
 from app.models.errors import JobNotFoundError
 from app.models.job import JobStatus
-from app.models.views import (
-    JobList,
-    JobView,
-    LocationList,
-    LocationView,
-    Totals,
-)
-from app.store.cursors import JobsCursor, LocationsCursor, decode, decode_of_job, encode
+from app.models.views import JobList, JobView
+from app.store.cursors import JobsCursor, decode, encode
 from app.store.database import Transaction
 from app.store.job_view import job_view
-from app.store.schema import jobs, locations
+from app.store.schema import jobs
 from app.store.texts import is_storable
 
 _one_job = select(jobs).where(jobs.c.id == bindparam("job"), jobs.c.tenant == bindparam("tenant"))
@@ -76,32 +70,4 @@ def list_jobs(
     return JobList(
         jobs=[job_view(row, transaction.now) for row in rows[:limit]],
         next_cursor=encode(JobsCursor(last["created_at"], last["id"])) if last else None,
-    )
-
-
-def list_locations(transaction: Transaction, tenant: str, job_id: str, limit: int, cursor: str | None) -> LocationList:
-    """The job's locations by name, behind the cursor. Raises JobNotFoundError, BadCursorError."""
-    require_job(transaction, tenant, job_id)
-    which: list[ColumnElement[bool]] = [locations.c.job_id == job_id]
-    if cursor is not None:
-        which.append(locations.c.location > decode_of_job(cursor, LocationsCursor, job_id).location)
-    statement = select(locations).where(*which).order_by(locations.c.location).limit(limit + 1)
-    rows = transaction.connection.execute(statement).mappings().all()
-    last = rows[limit - 1] if len(rows) > limit else None
-    return LocationList(
-        locations=[_location_view(row) for row in rows[:limit]],
-        next_cursor=encode(LocationsCursor(job_id, last["location"])) if last else None,
-    )
-
-
-def _location_view(row: RowMapping) -> LocationView:
-    return LocationView(
-        account=row["account"],
-        location=row["location"],
-        title=row["title"],
-        totals=Totals(total=row["total"], average=row["average"]),
-        fetched=row["fetched"],
-        state=row["state"],
-        cause=row["cause"],
-        gap=row["gap"],
     )

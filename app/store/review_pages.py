@@ -69,7 +69,7 @@ class _Place(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """What one query brought, how many reviews it went over, and where it ended."""
+    """What one query brought, how many reviews it went over at most, and where it ended."""
 
     rows: list[ReviewRow]
     looked_at: int
@@ -183,7 +183,8 @@ class _Reader:
         piece = self._wanted_piece if self._conditions else self._whole_piece
         while True:
             found, end = piece({"number": place.no, "after": after, "rows": self._rows})
-            yield _Look(list(self._wanted_of(place, found)), self._rows, Position(place.location, end))
+            looked_at = min(self._rows, place.fetched)
+            yield _Look(list(self._wanted_of(place, found)), looked_at, Position(place.location, end))
             if end is None:
                 return
             after = end

@@ -171,6 +171,7 @@ async def test_locations_show_googles_totals_beside_what_was_fetched(database: D
         "state": "done",
         "cause": "changed_while_reading",
         "gap": 1,
+        "gap_reason": "Google counts 3 reviews, 2 were fetched: the list ended early (changed_while_reading).",
     }
     last = await progress.locations("default", job.id, 2, first.next_cursor)
     assert ([place.location for place in last.locations], last.next_cursor) == (["locations/3"], None)

@@ -39,6 +39,7 @@ EXPECTED: dict[tuple[str, str], Scope | str] = {
     ("GET", "/api/v1/review-fetch/{job_id}/events"): Scope.READ,
     ("GET", "/api/v1/review-fetch/{job_id}/accounts"): Scope.READ,
     ("GET", "/api/v1/review-fetch/{job_id}/locations"): Scope.READ,
+    ("GET", "/api/v1/review-fetch/{job_id}/reconciliation"): Scope.READ,
     ("GET", "/api/v1/review-fetch/{job_id}/reviews"): Scope.READ,
     ("GET", "/api/v1/reviews/feed"): Scope.READ,
     ("GET", "/api/v1/dlq"): Scope.READ,

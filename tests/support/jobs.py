@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.models.job import HeldTask, JobStatus, LocationState, Problem, Stage, TaskStatus
-from app.models.review import Account, Location
+from app.models.review import Account, Location, Review
 from app.models.settlement import LocationEnd, Move, Settled, Settlement, SettleOptions
 from app.store import control
 from app.store.database import Database
@@ -50,9 +50,15 @@ async def walked_to_reviews(
 
 async def finished(database: Database, found: Mapping[str, Sequence[str]], tenant: str = "default") -> str:
     """A completed job with these reviews, location → review ids; its id."""
+    return await finished_with(
+        database, {place: [review(review_id) for review_id in ids] for place, ids in found.items()}, tenant
+    )
+
+
+async def finished_with(database: Database, found: Mapping[str, list[Review]], tenant: str = "default") -> str:
+    """A completed job with these reviews, by location; its id."""
     job = await walked_to_reviews(database, tuple(found), tenant)
-    for place, ids in found.items():
-        page = [review(review_id) for review_id in ids]
+    for place, page in found.items():
         end = LocationEnd(LocationState.DONE)
         await settle_one(
             database,

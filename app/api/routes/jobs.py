@@ -9,10 +9,12 @@ from app.api.auth import Operator, Reader
 from app.api.body import BODY_PROBLEMS, Body, JsonBody
 from app.api.parameters import Cursor, JobId, Limit
 from app.api.problems import problem_responses
+from app.api.queries import LocationQuery
 from app.api.schemas import TokenReplacement
 from app.api.services import Services
 from app.api.stream import EventStream, event_stream
 from app.models.job import JobStatus
+from app.models.locations import Reconciliation
 from app.models.overview import AccountList
 from app.models.views import JobList, JobView, LocationList
 
@@ -68,10 +70,16 @@ async def list_accounts(
 
 @router.get("/{job_id}/locations", responses=problem_responses([404, 422]))
 async def list_locations(
-    caller: Reader, services: Services, job_id: JobId, limit: Limit = 100, cursor: Cursor = None
+    caller: Reader, services: Services, job_id: JobId, query: Annotated[LocationQuery, Query()]
 ) -> LocationList:
-    """The locations of a job: what Google says of each, and what was fetched."""
-    return await services.progress.locations(caller.tenant, job_id, limit, cursor)
+    """The locations of a job: what Google says of each, what was fetched, and why something is missing."""
+    return await services.progress.locations(caller.tenant, job_id, query.limit, query.cursor, query)
+
+
+@router.get("/{job_id}/reconciliation", responses=problem_responses([404, 422]))
+async def reconcile_job(caller: Reader, services: Services, job_id: JobId) -> Reconciliation:
+    """What a job fetched against what Google counts, over all its locations."""
+    return await services.progress.reconciliation(caller.tenant, job_id)
 
 
 @router.post("/{job_id}/cancel", responses=problem_responses([404, 409, 422]))

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from app.api.auth import Reader
 from app.api.parameters import Cursor, JobId, Limit
 from app.api.problems import problem_responses
-from app.api.review_query import ReviewFormat, ReviewQuery
+from app.api.queries import ReviewFormat, ReviewQuery
 from app.api.services import Services
 from app.api.stream import FileStream
 from app.models.views import FeedPage, ReviewList

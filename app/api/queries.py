@@ -1,11 +1,23 @@
-"""The parameters of a job's reviews: which ones, in which form, and which page."""
+"""The parameters of listings that can be filtered. An unknown one is refused: it would be one without effect."""
 
 from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from app.models.locations import LocationFilter
 from app.models.review_filter import ReviewFilter
+
+PageLimit = Annotated[int, Field(ge=1, le=1000, description="Items on a page.")]
+PageCursor = Annotated[str, Field(max_length=1024)]
+
+
+class LocationQuery(LocationFilter):
+    """Which locations of a job, and which page of them."""
+
+    limit: PageLimit = 100
+    cursor: PageCursor | None = None
+    """`next_cursor` of the page before, with the same filter."""
 
 
 class ReviewFormat(StrEnum):
@@ -18,14 +30,12 @@ class ReviewFormat(StrEnum):
 
 
 class ReviewQuery(ReviewFilter):
-    """A filter, and how to hand out what it lets through. An unknown parameter is refused: it would be one without
-    effect."""
+    """Which reviews of a job, in which form, and which page of them."""
 
     format: ReviewFormat = ReviewFormat.JSON
     """`json` gives pages; `ndjson`, `csv` and `parquet` give everything as a file."""
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
-    """Reviews on a page."""
-    cursor: Annotated[str, Field(max_length=1024)] | None = None
+    limit: PageLimit = 100
+    cursor: PageCursor | None = None
     """`next_cursor` of the page before, with the same filter."""
 
     @model_validator(mode="after")
