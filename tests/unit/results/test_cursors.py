@@ -12,6 +12,7 @@ from app.store.cursors import (
     Cursor,
     DeadLettersCursor,
     FeedCursor,
+    FilteredReviewsCursor,
     JobsCursor,
     LocationsCursor,
     ReviewsCursor,
@@ -20,7 +21,14 @@ from app.store.cursors import (
     encode,
 )
 
-KINDS: list[type[Cursor]] = [JobsCursor, LocationsCursor, ReviewsCursor, DeadLettersCursor, FeedCursor]
+KINDS: list[type[Cursor]] = [
+    JobsCursor,
+    LocationsCursor,
+    ReviewsCursor,
+    FilteredReviewsCursor,
+    DeadLettersCursor,
+    FeedCursor,
+]
 
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)
 numbers = st.integers(0, 2**63 - 1)
@@ -28,6 +36,7 @@ cursors = st.one_of(
     st.builds(JobsCursor, st.floats(allow_nan=False, allow_infinity=False), words),
     st.builds(LocationsCursor, words, words),
     st.builds(ReviewsCursor, words, words, words),
+    st.builds(FilteredReviewsCursor, words, words, words, st.none() | words),
     st.builds(DeadLettersCursor, numbers),
     st.builds(FeedCursor, numbers, numbers, numbers, numbers),
 )

@@ -78,10 +78,43 @@ def test_a_json_page_is_one_document() -> None:
     assert (len(page["reviews"]), page["reviews"][0]["raw"], page["next_cursor"]) == (2, {"a": 1}, None)
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
-def test_a_cell_that_would_be_a_formula_is_text(start: str) -> None:
-    (cells,) = read_csv(lines.csv([row(comment=f"{start}HYPERLINK()")]))
-    assert cells[lines.COLUMNS.index("comment")] == f"'{start}HYPERLINK()"
+SIGNS = [*"=+-@", *"＝＋－＠", *"﹦﹢﹣﹫"]
+DROPPED = ["", " ", "\n", "\r\n", '"', '""', " \t ", "\u00a0", "\u3000", "\ufeff", "\u200b", "\x01"]
+
+
+@pytest.mark.parametrize("before", DROPPED, ids=ascii)
+@pytest.mark.parametrize("sign", SIGNS)
+def test_a_cell_that_would_be_a_formula_is_text(sign: str, before: str) -> None:
+    comment = f"{before}{sign}cmd|' /C calc'!A0"
+    assert written_comment(comment) == f"'{comment}"
+
+
+@pytest.mark.parametrize("comment", ["\tcmd", "\rcmd", "\ncmd", "=", "\t"], ids=ascii)
+def test_a_cell_that_begins_with_a_break_is_text(comment: str) -> None:
+    assert written_comment(comment) == f"'{comment}"
+
+
+@pytest.mark.parametrize(
+    "comment",
+    ["Good = cheap", "1+1", "５つ星", "'quoted'", '"quoted" - nice', " spaces", "—dash", "*", "", "a\n=b", "🙂 = 🙂"],
+    ids=ascii,
+)
+def test_what_no_spreadsheet_calculates_stays_as_it_is(comment: str) -> None:
+    assert written_comment(comment) == comment
+
+
+def test_numbers_stay_numbers() -> None:
+    (cells,) = read_csv(lines.csv([row()]))
+    assert cells[lines.COLUMNS.index("rating")] == "5"
+
+
+def written_comment(comment: str) -> str:
+    (cells,) = read_csv(lines.csv([row(comment=comment)]))
+    return cells[lines.COLUMNS.index("comment")]
+
+
+def test_csv_begins_with_its_first_name_and_no_mark() -> None:
+    assert lines.csv_header().startswith(b"job_id,account,")
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40))
