@@ -1,6 +1,7 @@
 """A job's reviews as JSON pages and files, and the feed of all jobs: read page by page, nothing kept open."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 
 from app.models.review_filter import EVERYTHING, ReviewFilter
 from app.results import lines
@@ -61,10 +62,11 @@ class Export:
         """One chunk a read, an empty one where nothing was found: the answer begins, however rare what is sought."""
         if head:
             yield head
-        async for rows in self._pages(job_id, wanted):
-            yield render(rows)
+        async with aclosing(self._pages(job_id, wanted)) as pages:
+            async for rows in pages:
+                yield render(rows)
 
-    async def _pages(self, job_id: str, wanted: ReviewFilter) -> AsyncIterator[Sequence[ReviewRow]]:
+    async def _pages(self, job_id: str, wanted: ReviewFilter) -> AsyncGenerator[Sequence[ReviewRow], None]:
         """The rows of the next read are asked for when the reader has taken these."""
         after: Position | None = None
         while True:

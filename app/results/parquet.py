@@ -1,12 +1,15 @@
 """Reviews as a Parquet file, row group by row group: what is in memory is one group, however long the file.
 
-pyarrow is an extra: it is imported when the first file is asked for. It works in threads, one step at a time.
+pyarrow is an extra: it is imported when the first file is asked for. It works in a thread, one step at a time.
 """
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from functools import partial
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from app.models.instants import instant_of
 from app.store.review_pages import ReviewRow
@@ -14,10 +17,13 @@ from app.store.review_pages import ReviewRow
 if TYPE_CHECKING:
     import pyarrow
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 ROWS_A_GROUP = 10_000
 """Readers skip and divide a file by its groups. Each adds 2 kB to the file's end, which is written from memory."""
 
-BYTES_A_GROUP = 16 * 1024 * 1024
+BYTES_A_GROUP = 4 * 1024 * 1024
 """Of Google's objects; a group ends behind them, however few its rows."""
 
 REPEATING = ("job_id", "account", "location", "rating")
@@ -25,6 +31,10 @@ REPEATING = ("job_id", "account", "location", "rating")
 
 COMPARED = ("account", "location", "review_id", "rating", "create_time", "update_time")
 """Columns of which each group tells its smallest and its largest value, so that readers can pass it over."""
+
+
+_thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
+"""One for all files: each thread that writes keeps memory of its own, which adds up to more than the files need."""
 
 
 class ParquetMissingError(Exception):
@@ -37,7 +47,11 @@ class ParquetMissingError(Exception):
 
 async def new_parquet_file() -> "ParquetFile":
     """An empty file. Raises ParquetMissingError. The first import of pyarrow takes a second."""
-    return await asyncio.to_thread(ParquetFile)
+    return await _in_thread(ParquetFile)
+
+
+async def _in_thread(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    return await asyncio.get_running_loop().run_in_executor(_thread, partial(step, *args, **kwargs))
 
 
 class ParquetFile:
@@ -57,17 +71,18 @@ class ParquetFile:
             self._written, self._schema, use_dictionary=list(REPEATING), write_statistics=list(COMPARED)
         )
 
-    async def parts(self, pages: AsyncIterator[Sequence[ReviewRow]]) -> AsyncIterator[bytes]:
-        """The file's bytes while the pages come; it is whole with the last of them."""
+    async def parts(self, pages: AsyncGenerator[Sequence[ReviewRow], None]) -> AsyncIterator[bytes]:
+        """The file's bytes while the pages come; it is whole with the last of them. Closes `pages`."""
         yield self._written.take()
         rows = size = 0
-        async for page in pages:
-            await asyncio.to_thread(self._add, page)
-            rows, size = rows + len(page), size + sum(len(row.raw) for row in page)
-            if rows >= ROWS_A_GROUP or size >= BYTES_A_GROUP:
-                yield await asyncio.to_thread(self._end_group)
-                rows = size = 0
-        yield await asyncio.to_thread(self._end)
+        async with aclosing(pages):
+            async for page in pages:
+                await _in_thread(self._add, page)
+                rows, size = rows + len(page), size + sum(len(row.raw) for row in page)
+                if rows >= ROWS_A_GROUP or size >= BYTES_A_GROUP:
+                    yield await _in_thread(self._end_group)
+                    rows = size = 0
+        yield await _in_thread(self._end)
 
     def _add(self, rows: Sequence[ReviewRow]) -> None:
         """Arrow's own memory holds a page in a fraction of what Python's objects take."""
