@@ -11,7 +11,7 @@ RUN UV_NO_INSTALL_PROJECT=1 python scripts/create_environment.py --runtime
 # Then the service itself. What installed it is not needed to run it.
 COPY README.md ./
 COPY app app
-RUN .venv/bin/uv sync --locked --no-dev --no-editable \
+RUN .venv/bin/uv sync --locked --no-dev --extra parquet --no-editable \
     && .venv/bin/python -m pip uninstall --yes --quiet uv pip setuptools
 
 FROM python:3.11-slim-bookworm

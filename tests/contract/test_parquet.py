@@ -142,7 +142,7 @@ async def test_the_three_files_tell_the_same(database: Database) -> None:
 async def test_without_pyarrow_it_is_said_what_to_install(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = await finished_with(database, FOUND)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ParquetMissingError, match=r"review-fetcher\[parquet\]"):
+    with pytest.raises(ParquetMissingError, match="pip install"):
         await Export(database).parquet("default", job_id)
     with pytest.raises(JobNotFoundError):
         await Export(database).parquet("other", job_id)

@@ -161,7 +161,7 @@ async def test_without_pyarrow_parquet_is_a_problem_that_says_what_to_install(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     answer = await results.ask(("format", "parquet"))
     assert (answer.status, answer.problem) == (501, "parquet-missing")
-    assert 'pip install "review-fetcher[parquet]"' in answer.json()["detail"]
+    assert 'pip install "pyarrow>=22"' in answer.json()["detail"]
     assert (await results.ask(("format", "csv"))).status == 200
 
 
