@@ -69,7 +69,7 @@ def _location_view(row: RowMapping) -> LocationView:
 
 def _gap_reason(row: RowMapping) -> str | None:
     if row["state"] == LocationState.DEAD:
-        return f"Given up ({row['cause']}). GET /api/v1/dlq?job_id={row['job_id']} tells more; a redrive goes on there."
+        return f"Given up ({row['cause']}): see /api/v1/dlq?job_id={row['job_id']}. A redrive goes on where it stopped."
     if row["state"] == LocationState.UNAVAILABLE:
         return _UNAVAILABLE.get(row["cause"], f"Google does not give its reviews ({row['cause']}).")
     if row["gap"] is None:
@@ -92,8 +92,8 @@ _CUT = {
 }
 
 _FEWER = (
-    "it changed while it was read, also at the second look, or Google's own count is not exact. A review over "
-    "MAX_REVIEW_BYTES is among the dead letters."
+    "it changed while it was read, also at the second look, or Google's own count is not exact. If a review was over "
+    "MAX_REVIEW_BYTES, it is among the dead letters."
 )
 
 _MORE = "reviews were taken back while it was read, or Google's own count is not exact."

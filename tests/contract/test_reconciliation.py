@@ -145,7 +145,7 @@ async def test_a_location_that_was_given_up_leads_to_its_dead_letter(database: D
     job = await given_up(database)
     (place,) = (await Progress(database).locations("default", job.id, 10, None, LocationFilter(gaps=True))).locations
     assert place.gap_reason == (
-        f"Given up (http_503). GET /api/v1/dlq?job_id={job.id} tells more; a redrive goes on there."
+        f"Given up (http_503): see /api/v1/dlq?job_id={job.id}. A redrive goes on where it stopped."
     )
     assert (await Progress(database).reconciliation("default", job.id)).dead == 1
 
