@@ -54,6 +54,9 @@ class LocationState(StrEnum):
     DEAD = "dead"
 
 
+NO_TOKEN_YET = "no access token yet"  # noqa: S105 - a reason
+"""How the reason of a wait begins that is not for Google's quota."""
+
 DEFAULT_PROJECT = "default"
 """Whose quota a token spends when Google does not tell."""
 

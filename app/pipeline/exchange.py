@@ -14,7 +14,7 @@ from app.google.errors import ErrorKind, GoogleAPIError
 from app.google.pages import FreshToken
 from app.limits.cooldown import LONGEST_SECONDS
 from app.models.grant import RefreshGrant
-from app.models.job import Problem
+from app.models.job import NO_TOKEN_YET, Problem
 from app.pipeline.refusals import problem_of
 from app.retry.policy import ExponentialBackoffPolicy
 from app.store.database import Database, StoreUnavailableError
@@ -145,7 +145,7 @@ class TokenExchange:
         if without is not None and without >= self._token_wait:
             detail = f"No access token for {without:,.0f} s: Google's token endpoint does not give one. {error.message}"
             return Problem("token_not_renewed", f"{detail} Send a new one to go on.", error.status)
-        return Later(seconds, f"no access token yet; {error.message}")
+        return Later(seconds, f"{NO_TOKEN_YET}; {error.message}")
 
     async def _refused(self, subject: Subject, problem: Problem) -> Renewed:
         """For good; but what lives of the present token is used up first."""
