@@ -285,7 +285,8 @@ class Worker(ABC, Generic[Page]):
         owner, asked = await self.tools.owners.of(task, token)
         spent.calls += int(asked)
         task.project = spent.project = owner.project
-        task.token_expires_at = spent.token_expires_at = owner.token_expires_at
+        spent.token_expires_at = owner.token_expires_at
+        task.token_expires_at = owner.token_expires_at or task.token_expires_at
 
     async def _permit(self, task: HeldTask) -> Permit | Wait:
         """Leave for one call, checked once more as the last thing before it is used."""
