@@ -23,7 +23,7 @@ from app.store.refresh import (
 from app.store.release import Window, release
 from app.store.schema import credentials, jobs
 from app.store.submit import NewJob, submit
-from tests.support.store import new_job, take
+from tests.support.store import job_with_tasks, new_job, plans, take
 
 FRESH = NewToken("key-2", b"fresh", b"grant-2", 3600.0)
 
@@ -197,6 +197,23 @@ async def test_without_a_token_nothing_of_the_job_is_released_until_there_is_one
     assert await released(database) == 1, other
     await database.write(end_refresh, job_id, 1, FRESH)
     assert await released(database) == 1
+
+
+async def test_ten_thousand_open_tasks_cost_a_renewal_no_more_statements(database: Database) -> None:
+    job_id = await job_with_tasks(database, waiting=10_000)
+    await JobControl(database, lambda: None).replace_token("default", job_id, "key-1", b"", b"grant")
+
+    def renew(transaction: Transaction) -> None:
+        assert isinstance(begin_refresh(transaction, job_id, 2, refused=False, lease=30.0), RefreshLease)
+        for stage in Stage:
+            assert release(transaction, stage, Window(100, 100)).works == []
+        assert end_refresh(transaction, job_id, 2, FRESH) is not None
+
+    def and_release(transaction: Transaction) -> None:
+        assert len(release(transaction, Stage.REVIEWS, Window(100, 100)).works) == 100
+
+    assert len(await database.write(plans, renew)) <= 8 + 3 * 4
+    await database.write(and_release)
 
 
 async def test_while_the_old_token_lives_the_job_goes_on(database: Database) -> None:
