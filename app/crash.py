@@ -13,6 +13,7 @@ class CrashPoint(StrEnum):
 
     BEFORE_JOB_COMMIT = "before-job-commit"
     AFTER_JOB_COMMIT = "after-job-commit"
+    TOKEN_RENEWED = "token-renewed"  # noqa: S105 - a point
     PAGE_READ = "page-read"
     SETTLED = "settled"
     FAN_OUT = "fan-out"

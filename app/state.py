@@ -15,6 +15,7 @@ from app.limits.quota import SharedQuota
 from app.pipeline.accounts import AccountWorker
 from app.pipeline.leases import LeaseKeeper
 from app.pipeline.locations import LocationWorker
+from app.pipeline.refreshing import TokenRefresher
 from app.pipeline.reviews import ReviewWorker
 from app.results.activity import ActivityLog
 from app.results.housekeeping import Housekeeping
@@ -53,6 +54,7 @@ class AppState:
     google: GoogleAPIClient
     google_base_url: str
     quota: SharedQuota
+    refresher: TokenRefresher
     leases: LeaseKeeper
     activity: ActivityLog
     leaders: Leaders

@@ -74,7 +74,7 @@ class Wasted(NamedTuple):
 
 
 def brought_a_page(call: Call) -> bool:
-    return call["status"] == 200 and call["outcome"] not in SPOILT and call["api"] != "tokeninfo"
+    return call["status"] == 200 and call["outcome"] not in SPOILT and call["api"] not in ("tokeninfo", "token")
 
 
 def wasted_calls(calls: Iterable[Call]) -> list[Wasted]:

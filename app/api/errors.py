@@ -34,7 +34,7 @@ class ScopeMissingError(Exception):
 
 
 class TokenRefusedError(Exception):
-    """Google does not accept this access token. Get a new one and submit again."""
+    """Google does not accept this access token, or gives none for this grant. Get a new one and submit again."""
 
 
 class IdempotencyKeyReusedError(Exception):

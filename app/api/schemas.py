@@ -2,14 +2,19 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
+
+from app.models.grant import RefreshGrant
 
 SHORTEST_TOKEN = 10
 LONGEST_TOKEN = 8 * 1024
 """Google says that access tokens have up to 2,048 bytes, and that this may change."""
+
+LONGEST_GRANT_PART = 2 * 1024
+"""Google says that refresh tokens have up to 512 bytes; ids and secrets of clients have less than 100."""
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 
@@ -38,16 +43,88 @@ AccessToken = Annotated[
 ]
 
 
+def _usable_part(given: SecretStr) -> SecretStr:
+    """As `_usable_token`, for a part of a grant."""
+    part = given.get_secret_value().strip()
+    if len(part) > LONGEST_GRANT_PART or not _VISIBLE_ASCII.fullmatch(part):
+        raise PydanticCustomError(
+            "grant_part", "this has 1 to {longest} visible ASCII characters, no spaces", {"longest": LONGEST_GRANT_PART}
+        )
+    return SecretStr(part)
+
+
+_PART_PATTERN = {"pattern": rf"^\s*[\x21-\x7e]{{1,{LONGEST_GRANT_PART}}}\s*$"}
+
+RefreshToken = Annotated[
+    SecretStr,
+    AfterValidator(_usable_part),
+    Field(
+        description="A Google OAuth 2.0 refresh token. New access tokens are asked for by it.",
+        json_schema_extra=_PART_PATTERN,
+    ),
+]
+ClientId = Annotated[
+    SecretStr,
+    AfterValidator(_usable_part),
+    Field(description="The OAuth client that the refresh token was issued to.", json_schema_extra=_PART_PATTERN),
+]
+ClientSecret = Annotated[
+    SecretStr,
+    AfterValidator(_usable_part),
+    Field(description="The secret of that OAuth client.", json_schema_extra=_PART_PATTERN),
+]
+
+_NOT_GIVEN = SecretStr("")
+_GRANT = ("refresh_token", "client_id", "client_secret")
+
+
+def _alternatives(schema: dict[str, Any]) -> None:
+    """A token, or a grant, or both; of a grant all parts. What is left out has no value that could be sent instead."""
+    for field in schema["properties"].values():
+        field.pop("default", None)
+    schema["anyOf"] = [{"required": ["access_token"]}, {"required": list(_GRANT)}]
+    schema["dependentRequired"] = {name: [other for other in _GRANT if other != name] for name in _GRANT}
+
+
 class ReviewFetchRequest(BaseModel):
-    """Fetch every review of every location of every account that this access token may see."""
+    """Fetch every review of every location of every account that this access token may see.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    With a grant (`refresh_token`, `client_id` and `client_secret`) access tokens are renewed for as long as the job
+    takes; without an access token the first one is asked for too.
+    """
 
-    access_token: AccessToken
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_alternatives)
+
+    access_token: AccessToken = _NOT_GIVEN
+    refresh_token: RefreshToken = _NOT_GIVEN
+    client_id: ClientId = _NOT_GIVEN
+    client_secret: ClientSecret = _NOT_GIVEN
+
+    @model_validator(mode="after")
+    def _require_a_token_or_a_grant(self) -> Self:
+        given = [name for name in _GRANT if getattr(self, name).get_secret_value()]
+        if given and len(given) < len(_GRANT):
+            raise PydanticCustomError(
+                "grant_incomplete", "refresh_token, client_id and client_secret come together, or not at all"
+            )
+        if not given and not self.access_token.get_secret_value():
+            raise PydanticCustomError(
+                "no_token", "send an access_token, or refresh_token, client_id and client_secret, or all of them"
+            )
+        return self
+
+    @property
+    def grant(self) -> RefreshGrant | None:
+        """What access tokens are asked for by, if it was given."""
+        parts = [getattr(self, name).get_secret_value() for name in _GRANT]
+        return RefreshGrant(*parts) if all(parts) else None
 
 
 class TokenReplacement(ReviewFetchRequest):
-    """A new access token for a job, for the same Google user."""
+    """A new access token for a job, for the same Google user; or a grant, which replaces the one that the job had.
+
+    An access token alone leaves a job its grant.
+    """
 
 
 class ReviewFetchResponse(BaseModel):

@@ -11,10 +11,11 @@ from app.api.schemas import (
     ReviewFetchResponse,
     TokenReplacement,
 )
-from app.credentials import TokenSealer
+from app.credentials import Purpose, TokenSealer
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
 from app.models.access import DEFAULT_TENANT
+from app.models.grant import RefreshGrant
 from app.models.views import JobView
 from app.pipeline.control import JobControl
 from app.store.submit import NewJob
@@ -24,9 +25,12 @@ DEGRADED_PERCENT = 90.0
 TokenCheck = Callable[[str], Awaitable[bool]]
 """Asks Google about a token. False only if Google refuses it; what cannot be asked just now counts as accepted."""
 
+GrantCheck = Callable[[RefreshGrant], Awaitable[str | None]]
+"""Asks Google for an access token. None only if Google refuses; empty when it cannot be asked just now."""
+
 
 class APIService:
-    """Behind the routes. Without `check_token` (VALIDATE_TOKEN_ON_SUBMIT=false) a submission never calls Google."""
+    """Behind the routes. Without the checks (VALIDATE_TOKEN_ON_SUBMIT=false) a submission never calls Google."""
 
     def __init__(
         self,
@@ -36,12 +40,14 @@ class APIService:
         job_control: JobControl,
         *,
         check_token: TokenCheck | None = None,
+        check_grant: GrantCheck | None = None,
     ) -> None:
         self.deque_buffer = deque_buffer
         self._committer = committer
         self._sealer = sealer
         self._job_control = job_control
         self._check_token = check_token
+        self._check_grant = check_grant
 
     async def validate_access_token(self, token: str) -> bool:
         """Whether the token is worth a job: long enough and, if that is switched on, not refused by Google."""
@@ -62,19 +68,23 @@ class APIService:
         `body` is the request as it came: a key that comes back with another one raises `IdempotencyKeyReusedError`.
         Also raises `TokenRefusedError` and what `Committer.accept` raises.
         """
-        token = request.access_token.get_secret_value()
-        if not await self.validate_access_token(token):
-            raise TokenRefusedError
-        submitted = await self._committer.accept(self._new_job(token, tenant, idempotency_key, body))
+        token = await self._checked(request)
+        job_id = str(uuid.uuid4())
+        body_hash = self._sealer.body_hash(body) if idempotency_key else ""
+        key_id, sealed, sealed_grant = self._sealed(tenant, job_id, token, request.grant)
+        submitted = await self._committer.accept(
+            NewJob(job_id, tenant, key_id, sealed, idempotency_key, body_hash, sealed_grant)
+        )
         if submitted.conflict:
             raise IdempotencyKeyReusedError
         path = f"/api/v1/review-fetch/{submitted.job_id}"
         return ReviewFetchResponse(job_id=submitted.job_id, message=f"The job is queued. Follow it at {path}.")
 
     async def replace_token(self, request: TokenReplacement, tenant: str, job_id: str) -> JobView:
-        """Give a job a new token. Raises what the job control raises."""
-        sealed = self._sealer.seal(tenant, job_id, request.access_token.get_secret_value())
-        return await self._job_control.replace_token(tenant, job_id, sealed.key_id, sealed.data)
+        """Give a job a new token, or a grant to ask for one by. Raises what the job control raises."""
+        token = request.access_token.get_secret_value()
+        key_id, sealed, sealed_grant = self._sealed(tenant, job_id, token, request.grant)
+        return await self._job_control.replace_token(tenant, job_id, key_id, sealed, sealed_grant)
 
     async def get_health(self) -> HealthCheckResponse:
         """How full the buffer of waiting jobs is."""
@@ -83,8 +93,23 @@ class APIService:
             status="healthy" if load < DEGRADED_PERCENT else "degraded", memory_used_percent=round(load, 2)
         )
 
-    def _new_job(self, token: str, tenant: str, idempotency_key: str | None, body: bytes) -> NewJob:
-        job_id = str(uuid.uuid4())
+    async def _checked(self, request: ReviewFetchRequest) -> str:
+        """The access token to begin with; empty: one is asked for by the grant. Raises `TokenRefusedError`."""
+        token, grant = request.access_token.get_secret_value(), request.grant
+        if token and await self.validate_access_token(token):
+            return token
+        fresh = await self._asked_for(grant) if grant is not None else None
+        if fresh is None:
+            raise TokenRefusedError
+        return fresh
+
+    async def _asked_for(self, grant: RefreshGrant) -> str | None:
+        return "" if self._check_grant is None else await self._check_grant(grant)
+
+    def _sealed(
+        self, tenant: str, job_id: str, token: str, grant: RefreshGrant | None
+    ) -> tuple[str, bytes, bytes | None]:
+        """The id of the newest key, and what it seals: the token (nothing where there is none) and the grant."""
         sealed = self._sealer.seal(tenant, job_id, token)
-        body_hash = self._sealer.body_hash(body) if idempotency_key else ""
-        return NewJob(job_id, tenant, sealed.key_id, sealed.data, idempotency_key, body_hash)
+        text = None if grant is None else self._sealer.seal(tenant, job_id, grant.to_text(), Purpose.GRANT).data
+        return sealed.key_id, sealed.data if token else b"", text

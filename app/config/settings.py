@@ -96,10 +96,12 @@ class Settings(BaseSettings):
         default=3600,
         ge=0,
         le=2_592_000,
-        description="How long a job waits for a new access token before it fails, seconds",
+        description="How long a job waits for a new access token before it fails, seconds; with a refresh token also "
+        "how long it tries to get one before it asks for another",
     )
     validate_token_on_submit: bool = Field(
-        default=False, description="Ask Google about the token before 202; a refused one gets 401"
+        default=False,
+        description="Ask Google about the token, or by the refresh token, before 202; a refused one gets 401",
     )
     max_review_bytes: int = Field(
         default=900_000,

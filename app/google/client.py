@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -14,10 +15,11 @@ from app.clock import Clock, SystemClock
 from app.google.body import read_error, read_page
 from app.google.endpoints import Endpoints
 from app.google.errors import ErrorKind, GoogleAPIError, Refusal, refusal_error
-from app.google.listing import decode_accounts, decode_locations, decode_token_info
-from app.google.pages import AccountsPage, LocationsPage, ReviewsPage, TokenInfo
+from app.google.listing import decode_accounts, decode_fresh_token, decode_locations, decode_token_info
+from app.google.pages import AccountsPage, FreshToken, LocationsPage, ReviewsPage, TokenInfo
 from app.google.transport import FAILURES, send_once, transport_error
 from app.google.wire import decode_reviews
+from app.models.grant import RefreshGrant
 
 
 def _query(**parameters: str | int) -> str:
@@ -53,10 +55,10 @@ class GoogleAPIClient:
     """Google Business Profile over HTTP. A call fails as `GoogleAPIError` alone and ends within `deadline` seconds.
 
     Names are `accounts/{id}` and `locations/{id}`. The token travels in the Authorization header alone (tokeninfo:
-    also in the form it is asked by), to the host that was asked and to no other: redirects are not followed, and
-    neither proxies nor `.netrc` of the environment are used. At most `connections` calls are on the wire at once:
-    callers run fewer, so that nobody's deadline passes in a queue. Pages over `max_page_bytes`, packed or unpacked,
-    are refused while they are read.
+    also in the form it is asked by; a grant: in its form alone), to the host that was asked and to no other: redirects
+    are not followed, and neither proxies nor `.netrc` of the environment are used. At most `connections` calls are on
+    the wire at once: callers run fewer, so that nobody's deadline passes in a queue. Pages over `max_page_bytes`,
+    packed or unpacked, are refused while they are read.
     """
 
     def __init__(
@@ -115,6 +117,13 @@ class GoogleAPIClient:
         form = urlencode({"access_token": token}, errors="replace").encode()
         return decode_token_info(await self._send("POST", self._endpoints.token_info_url(), token, form=form))
 
+    async def refresh(self, grant: RefreshGrant) -> FreshToken:
+        """The token endpoint (RFC 6749, 6): a new access token. It spends no quota of the Business Profile APIs."""
+        secrets = (grant.refresh_token, grant.client_secret, grant.client_id)
+        fields = {"grant_type": "refresh_token", **asdict(grant)}
+        form = urlencode(fields, errors="replace").encode()
+        return decode_fresh_token(await self._send("POST", self._endpoints.token_url(), "", form=form, secrets=secrets))
+
     async def reachable(self) -> list[HostCheck]:
         """Each host of the endpoints, once: does it answer anything? Nothing secret is sent."""
         return list(await asyncio.gather(*(self._check(base) for base in self._endpoints.bases())))
@@ -126,10 +135,18 @@ class GoogleAPIClient:
         return await self._send("GET", f"{url}?{query}&pageToken={marker}", token, page_token=True)
 
     async def _send(
-        self, method: str, url: str, token: str, *, form: bytes | None = None, page_token: bool = False
+        self,
+        method: str,
+        url: str,
+        token: str,
+        *,
+        form: bytes | None = None,
+        page_token: bool = False,
+        secrets: tuple[str, ...] = (),
     ) -> bytes:
-        """The body of a 200; a `GoogleAPIError` for everything else."""
-        headers = {"Authorization": _bearer(token)} | (_FORM if form else {})
+        """The body of a 200; a `GoogleAPIError` for everything else. `secrets`: what the form holds of them."""
+        headers = {} if secrets else {"Authorization": _bearer(token)}
+        headers |= _FORM if form else {}
         # `encoded`: the URL goes out exactly as built, with no ".." resolved and nothing decoded.
         target = URL(url, encoded=True)
         try:
@@ -140,7 +157,7 @@ class GoogleAPIClient:
                 if answer.status == 200:
                     return await read_page(answer, self._max_page_bytes)
                 waits = answer.headers.get("Retry-After")
-                refusal = Refusal(answer.status, await read_error(answer), waits, token, page_token)
+                refusal = Refusal(answer.status, await read_error(answer), waits, token, page_token, secrets)
                 failure = refusal_error(refusal, self._clock.now())
         except FAILURES as error:
             failure = transport_error(error)

@@ -54,6 +54,10 @@ class Endpoints:
     def token_info_url(self) -> str:
         return f"{self.oauth}/tokeninfo"
 
+    def token_url(self) -> str:
+        """Where new access tokens are asked for."""
+        return f"{self.oauth}/token"
+
     def bases(self) -> list[str]:
         """Each base once, in the order a walk meets them."""
         return list(dict.fromkeys((self.oauth, self.accounts, self.locations, self.reviews)))

@@ -85,6 +85,10 @@ _ENABLE = "Enable this API in the Google Cloud project that issued the token, wa
 _SCOPE = "Ask the user to consent again, with the scope https://www.googleapis.com/auth/business.manage."
 _APPROVE = "Google gives this project no quota: apply for access to the Business Profile APIs and wait for approval."
 _NEW_TOKEN = "The access token is expired, revoked or wrong: send a new one."  # noqa: S105  # advice, not a secret
+_NEW_GRANT = (
+    "Google says the refresh token has expired or was revoked: ask the user to consent again, then send a new one."
+)
+_CLIENT = "Google does not take this client_id and client_secret for this refresh token: send those it was issued to."
 _MANAGER = "The token's user must be an owner or manager of what is asked for; Workspace may have switched it off."
 
 # These reasons repeat the status and explain nothing: a page token may still be what was wrong.
@@ -96,6 +100,10 @@ _RULES = (
     _Rule(ErrorKind.NOT_APPROVED, "not_approved", statuses=(403, 429), zero_quota=True, advice=_APPROVE),
     _Rule(_THROTTLED, "rate_limited", reasons=_words("rateLimitExceeded userRateLimitExceeded")),
     _Rule(_THROTTLED, "rate_limited", reasons=_words("quotaExceeded dailyLimitExceeded RESOURCE_QUOTA_EXCEEDED")),
+    # The token endpoint's own (RFC 6749, 5.2), and those that Google's client library tries again.
+    _Rule(_REFUSED, "invalid_grant", reasons=_words("invalid_grant"), advice=_NEW_GRANT),
+    _Rule(_REFUSED, reasons=_words("invalid_client unauthorized_client deleted_client"), advice=_CLIENT),
+    _Rule(_TRANSIENT, reasons=_words("temporarily_unavailable server_error internal_failure")),
     _Rule(_REFUSED, reasons=_words("SERVICE_DISABLED accessNotConfigured"), advice=_ENABLE),
     _Rule(_REFUSED, reasons=_words("ACCESS_TOKEN_SCOPE_INSUFFICIENT insufficientPermissions"), advice=_SCOPE),
     _Rule(
@@ -133,13 +141,17 @@ _RULES = (
 
 
 class Refusal(NamedTuple):
-    """An answer other than 200: its status, its (bounded) body, its Retry-After header, what had been asked."""
+    """An answer other than 200: its status, its (bounded) body, its Retry-After header, what had been asked.
+
+    `token`, and `secrets` besides, are what was sent along and must not be told.
+    """
 
     status: int
     body: bytes
     retry_after: str | None
     token: str
     page_token: bool
+    secrets: tuple[str, ...] = ()
 
 
 def refusal_error(refusal: Refusal, now: float) -> GoogleAPIError:
@@ -167,9 +179,9 @@ def bad_request(reason: str, message: str) -> GoogleAPIError:
     return GoogleAPIError(ErrorKind.REFUSED, reason, message)
 
 
-def redact(text: str, token: str) -> str:
-    """`text` without the token, whole or cut short, and without anything else that looks like a bearer token."""
-    starts = {token[:12], quote(token[:12], safe="")} - {""}
+def redact(text: str, *secrets: str) -> str:
+    """`text` without the secrets, whole or cut short, and without anything else that looks like a bearer token."""
+    starts = {form for secret in secrets for form in (secret[:12], quote(secret[:12], safe=""))} - {""}
     patterns = [
         *(re.escape(start) + r"\S*" for start in starts),
         r"(?i:bearer)\s+[\w.~+/=-]{16,}",
@@ -198,12 +210,12 @@ def _reason(rule: _Rule, refusal: Refusal, said: ErrorBody) -> str:
     """Google's own word when the error is permanent and it has one, else http_NNN."""
     matched = [reason for reason in said.reasons if _plain(reason) in rule.reasons]
     words = [*matched, *_telling(said), said.status] if rule.kind is ErrorKind.REFUSED else []
-    usable = (word for word in words if re.fullmatch(r"[A-Za-z_]{3,64}", redact(word, refusal.token)))
+    usable = (word for word in words if re.fullmatch(r"[A-Za-z_]{3,64}", redact(word, refusal.token, *refusal.secrets)))
     return next(usable, f"http_{refusal.status}")
 
 
 def _message(rule: _Rule, refusal: Refusal, said: ErrorBody) -> str:
-    quoted = redact(_one_line(said.message), refusal.token)[:_LONGEST_QUOTE].rstrip(". ")
+    quoted = redact(_one_line(said.message), refusal.token, *refusal.secrets)[:_LONGEST_QUOTE].rstrip(". ")
     words = f'Google answered {refusal.status}: "{quoted}".' if quoted else f"Google answered {refusal.status}."
     return f"{words} {rule.advice}".strip()[:_LONGEST_MESSAGE]
 

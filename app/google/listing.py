@@ -1,4 +1,5 @@
-"""Pages of accounts.list and locations.list, and tokeninfo. Few and small beside the reviews: read with care, always.
+"""Pages of accounts.list and locations.list, tokeninfo, the token endpoint. Few and small beside the reviews: read with
+care, always.
 
 Field names from Google's discovery documents (Account Management v1, Business Information v1).
 """
@@ -8,11 +9,14 @@ from typing import Any
 
 from app.google.document import list_in, load_object, page_token_in, text_or_none
 from app.google.endpoints import is_account, is_location
-from app.google.pages import AccountsPage, LocationsPage, TokenInfo
+from app.google.errors import broken_answer
+from app.google.pages import AccountsPage, FreshToken, LocationsPage, TokenInfo
 from app.models.review import Account, Location
 
 # An OAuth client id begins with the number of its Google project, and quota belongs to the project.
 _CLIENT_ID = re.compile(r"(\d{1,30})(?:-[0-9a-z]+)?\.apps\.googleusercontent\.com")
+# What an HTTP header can carry; an access token has up to 2,048 bytes, says Google, and that this may change.
+_TOKEN = re.compile(r"[!-~]{1,8192}")
 _LONGEST_LIFE = 366 * 86_400
 
 
@@ -37,6 +41,19 @@ def decode_token_info(body: bytes) -> TokenInfo:
     document = load_object(body)
     audience = text_or_none(document.get("aud")) or text_or_none(document.get("audience"))
     return TokenInfo(project=_project(audience), expires_in=_seconds(document.get("expires_in")))
+
+
+def decode_fresh_token(body: bytes) -> FreshToken:
+    """The token endpoint's answer; without a usable access token a `GoogleAPIError` (transient) that quotes nothing."""
+    document = load_object(body)
+    access_token = _token(document.get("access_token"))
+    if access_token is None:
+        raise broken_answer("no_access_token", "without an access token that can be used")
+    return FreshToken(access_token, _seconds(document.get("expires_in")), _token(document.get("refresh_token")))
+
+
+def _token(value: object) -> str | None:
+    return value if isinstance(value, str) and _TOKEN.fullmatch(value) else None
 
 
 def _account(item: object) -> Account | None:

@@ -37,6 +37,17 @@ class ReviewsPage(NamedTuple):
     next_page_token: str | None
 
 
+class FreshToken(NamedTuple):
+    """An access token that Google gave for a grant, and how many seconds it lives (None: not told).
+
+    `refresh_token` is the one to ask with the next time, when Google replaces the one that was asked with.
+    """
+
+    access_token: str
+    expires_in: int | None
+    refresh_token: str | None
+
+
 class TokenInfo(NamedTuple):
     """Whose quota a token spends, and how many seconds it has left to live; None where Google did not say."""
 

@@ -54,6 +54,9 @@ class LocationState(StrEnum):
     DEAD = "dead"
 
 
+NO_TOKEN_YET = "no access token yet"  # noqa: S105 - a reason
+"""How the reason of a wait begins that is not for Google's quota."""
+
 DEFAULT_PROJECT = "default"
 """Whose quota a token spends when Google does not tell."""
 
@@ -88,7 +91,8 @@ class HeldTask:
     (`app.pipeline.reviews.Walk`), `pages` the pages settled in this walk, `restarts` how often Google refused the page
     token, `missing` the 404s in a row, `attempt` the failed attempts at this page in a row, `crashes` the claims since
     the last settle. The `location_*` fields belong to the reviews stage: its row, the rows kept so far, Google's
-    newest count, and whether Google calls it verified.
+    newest count, and whether Google calls it verified. The `token_*` fields tell whether the job's access token can be
+    renewed, and when it expires and was renewed (seconds since 1970, None: not known, and never).
     """
 
     task_id: int
@@ -114,3 +118,6 @@ class HeldTask:
     location_fetched: int = 0
     location_total: int | None = None
     location_verified: bool | None = None
+    token_refreshable: bool = False
+    token_expires_at: float | None = None
+    token_refreshed_at: float | None = None

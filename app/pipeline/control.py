@@ -42,10 +42,19 @@ class JobControl:
         self._wake()
         return job
 
-    async def replace_token(self, tenant: str, job_id: str, key_id: str, sealed: bytes) -> JobView:
-        """Go on with another token, sealed for this tenant and job under the key `key_id`."""
+    async def replace_token(
+        self, tenant: str, job_id: str, key_id: str, sealed: bytes, sealed_grant: bytes | None = None
+    ) -> JobView:
+        """Go on with another token, or with what one is asked for by, sealed for this tenant and job under the key
+        `key_id`."""
         job = await self._database.write(
-            control.replace_token, tenant, job_id, key_id, sealed, token_wait=self._token_wait
+            control.replace_token,
+            tenant,
+            job_id,
+            key_id,
+            sealed,
+            token_wait=self._token_wait,
+            sealed_grant=sealed_grant,
         )
         log.info(Event.JOB_GOT_TOKEN, job_id=job_id)
         self._wake()

@@ -27,6 +27,7 @@ from app.pipeline import refusals
 from app.pipeline.leases import LEASE_SECONDS, LeaseKeeper
 from app.pipeline.outcome import DeadLetter, Outcome, Retry, Snooze, Spent
 from app.pipeline.owners import TokenOwners
+from app.pipeline.refreshing import TokenRefresher
 from app.pipeline.settle import Situation, settlement_of
 from app.retry.policy import ExponentialBackoffPolicy
 from app.store.database import Database, StoreUnavailableError
@@ -93,6 +94,7 @@ class Tools:
     quota: SharedQuota
     spent_budgets: SpentBudgets
     tokens: Tokens
+    refresher: TokenRefresher
     owners: TokenOwners
     policy: ExponentialBackoffPolicy
     leases: LeaseKeeper
@@ -261,13 +263,15 @@ class Worker(ABC, Generic[Page]):
         if task.crashes > MOST_CRASHES:
             detail = f"This page was begun {task.crashes} times and never finished: it seems to end its process."
             return DeadLetter(Problem("crash_loop", detail))
+        if (waits := await self.tools.refresher.ready(task)) is not None:
+            return waits
         try:
             token = self.tools.tokens.open(task)
             await self._learn_project(task, token, spent)
         except TokenUnreadableError as error:
             return Snooze(self.clock.now(), token_problem=Problem("token_unreadable", str(error)))
         except GoogleAPIError as error:
-            return refusals.token_refused(task, error, self.clock.now())
+            return await self.tools.refresher.refused(task, error)
         permit = await self._permit(task)
         if isinstance(permit, Wait):
             self.tools.spent_budgets.wait_for(task.project or DEFAULT_PROJECT, self.api, permit)
@@ -282,6 +286,7 @@ class Worker(ABC, Generic[Page]):
         spent.calls += int(asked)
         task.project = spent.project = owner.project
         spent.token_expires_at = owner.token_expires_at
+        task.token_expires_at = owner.token_expires_at or task.token_expires_at
 
     async def _permit(self, task: HeldTask) -> Permit | Wait:
         """Leave for one call, checked once more as the last thing before it is used."""
@@ -322,7 +327,7 @@ class Worker(ABC, Generic[Page]):
             case ErrorKind.NOT_APPROVED:
                 return DeadLetter(refusals.problem_of(error), fails_job=True)
             case ErrorKind.UNAUTHENTICATED:
-                return refusals.token_refused(task, error, self.clock.now())
+                return await self.tools.refresher.refused(task, error)
             case ErrorKind.PAGE_TOKEN_REFUSED:
                 return refusals.start_again(task, error) or self.page_token_refused_again(task, error)
             case ErrorKind.REFUSED:

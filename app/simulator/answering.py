@@ -14,7 +14,7 @@ from app.simulator.faults import (
     RefusedPageToken,
 )
 from app.simulator.google import Google
-from app.simulator.refusals import Refusal, error, forbidden, html_error, rate_limited
+from app.simulator.refusals import REVOKED, Refusal, error, forbidden, html_error, oauth_error, rate_limited
 from app.simulator.signals import Gate, Signals
 from app.simulator.tokens import Tokens
 
@@ -90,16 +90,18 @@ class Answering:
                 return forbidden(call.api, rule.reason)
             case ExpiredToken():
                 self._tokens.expire(call.token)
-                return error(401)
+                return oauth_error(*REVOKED) if call.api == "token" else error(401)
             case RefusedPageToken():
                 return error(400)
             case Failure():
-                return _failure(rule)
+                return _failure(rule, call)
         return None
 
 
-def _failure(rule: Failure) -> Answer:
+def _failure(rule: Failure, call: Call) -> Answer:
     if rule.body == "html":
         return html_error(rule.status)
+    if rule.body == "json" and call.api == "token":
+        return oauth_error("internal_failure" if rule.status >= 500 else "invalid_request", "", rule.status)
     answer = error(rule.status)
     return answer._replace(body=b"") if rule.body == "empty" else answer

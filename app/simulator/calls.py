@@ -14,7 +14,8 @@ _unquote = lru_cache(maxsize=256)(unquote_plus)  # masks and orders repeat from 
 
 @dataclass(slots=True)
 class Call:
-    """A request. `token` is the bearer of the Authorization header, "" without one."""
+    """A request. `token` is the bearer of the Authorization header, of a call of the token endpoint the refresh token;
+    "" without one."""
 
     method: str
     path: str

@@ -3,8 +3,9 @@
 GET faults · PUT faults (all of them, or `{"preset": "flaky", "seed": 3}`) · POST faults (one more rule, or a list) ·
 DELETE faults (none, and expired tokens live again) · GET ledger?after&limit · GET ledger/summary · DELETE ledger ·
 GET truth?token&after&limit (sums and locations) · GET truth?token&location&after&limit (review ids) · POST mutate
-`{"location", "insert", "edit", "delete", "token"}` · POST release `{"count"}` (held calls) · GET wait?held=1&timeout=5
-(names: arrived, answered, held, arrived:reviews …, answered:reviews …, fault:cut …; counted since the start).
+`{"location", "insert", "edit", "delete", "token"}` · POST expire `{"token"}` (an access or a refresh token) ·
+POST release `{"count"}` (held calls) · GET wait?held=1&timeout=5 (names: arrived, answered, held, arrived:reviews …,
+answered:reviews …, fault:cut …; counted since the start).
 """
 
 from collections.abc import Callable
@@ -38,6 +39,7 @@ class Control:
             ("GET", "ledger/summary"): lambda _, __: simulator.ledger.summary(),
             ("GET", "truth"): self._truth,
             ("POST", "mutate"): self._mutate,
+            ("POST", "expire"): self._expire,
             ("POST", "release"): self._release,
         }
 
@@ -88,6 +90,10 @@ class Control:
         )
         return {"reviews": reviews}
 
+    def _expire(self, _: Call, body: bytes) -> Any:
+        self._simulator.expire(msgspec.json.decode(body, type=Expiry).token)
+        return {}
+
     def _truth(self, call: Call, _: bytes) -> Any:
         """Without `location` the sums and (paged) locations of a token's world, with it the (paged) ids of one."""
         truth = self._simulator.truth(call.query.get("token", ""))
@@ -114,6 +120,12 @@ class Mutation(msgspec.Struct, forbid_unknown_fields=True):
     insert: int = 0
     edit: int = 0
     delete: int = 0
+
+
+class Expiry(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /_sim/expire."""
+
+    token: str
 
 
 class Release(msgspec.Struct, forbid_unknown_fields=True):

@@ -69,7 +69,7 @@ class Failure(Ending, frozen=True, tag="failure"):
 
 
 class ExpiredToken(Ending, frozen=True, tag="expired_token"):
-    """401, now and for every further call with the same token."""
+    """401, now and for every further call with the same token; of the token endpoint: invalid_grant."""
 
 
 class RefusedPageToken(Ending, frozen=True, tag="refused_page_token"):

@@ -14,7 +14,7 @@ from app.simulator.fields import Mask, MaskError, Schema
 from app.simulator.fragments import encode
 from app.simulator.listing import Page, ReviewLister, finish, to_json
 from app.simulator.pages import PageTokenError, Position
-from app.simulator.refusals import Refusal, error, oauth_error
+from app.simulator.refusals import REVOKED, Refusal, error, oauth_error
 from app.simulator.tokens import Tokens
 
 _ORDERS = {"": "", "updateTime desc": "", "update_time desc": "", "rating": "rating", "rating desc": "rating desc"}
@@ -87,12 +87,17 @@ class Google:
         return Answer(200, encode(self._tokens.information(token)))
 
     def refresh(self, call: Call) -> Answer:
-        """The token endpoint, for grant_type=refresh_token only."""
+        """The token endpoint, for grant_type=refresh_token only (RFC 6749, 5.2 and 6)."""
+        if call.method != "POST":
+            raise Refusal(error(404))
         if call.form.get("grant_type") != "refresh_token":
             raise Refusal(oauth_error("unsupported_grant_type", "Invalid grant_type"))
-        fresh = self._tokens.refresh(call.form.get("refresh_token", ""))
+        secret = call.form.get("client_secret", "")
+        if not call.form.get("client_id") or not secret or secret.startswith("invalid"):
+            raise Refusal(oauth_error("invalid_client", "The OAuth client was not found.", 401))
+        fresh = self._tokens.refresh(call.token)
         if fresh is None:
-            raise Refusal(oauth_error("invalid_grant", "Token has been expired or revoked."))
+            raise Refusal(oauth_error(*REVOKED))
         return Answer(200, encode(fresh))
 
     def _list_accounts(self, request: _Request) -> Answer:

@@ -122,6 +122,9 @@ def forbidden(api: Api, reason: str) -> Answer:
     return error(403)
 
 
-def oauth_error(name: str, description: str) -> Answer:
-    """400 of the token and tokeninfo endpoints."""
-    return Answer(400, encode({"error": name, "error_description": description}))
+REVOKED = ("invalid_grant", "Token has been expired or revoked.")
+
+
+def oauth_error(name: str, description: str, status: int = 400) -> Answer:
+    """An error of the token and tokeninfo endpoints."""
+    return Answer(status, encode({"error": name, "error_description": description}))

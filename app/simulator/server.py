@@ -133,6 +133,8 @@ class Simulator:
             return response(await self._control.answer(call, await request.read()))
         if call.method == "POST":
             call.form = parse_query((await request.read()).decode("utf-8", "replace"))
+            if call.api == "token":
+                call.token = call.form.get("refresh_token", "")
         return await self._answer(call, request)
 
     async def _answer(self, call: Call, request: web.BaseRequest) -> web.StreamResponse:

@@ -14,6 +14,7 @@ LIFETIME = 3600  # seconds, as Google's access tokens
 SCOPE = "https://www.googleapis.com/auth/business.manage"
 _REMEMBERED = 100_000
 _WORLD = re.compile(r"(?:^|[./])sim(-.*)")
+_FRESH = re.compile(r"-fresh\d+(?=-|$)")
 _NUMBERS = re.compile(r"-([a-z]+)(\d{1,9}(?:\.\d{1,9})?)(?=-|$)")
 _SIZES = {
     "seed": "seed",
@@ -30,7 +31,11 @@ class Tokens:
 
     A token with `sim-` in it chooses its own world: `ya29.sim-accounts3-locations5-reviews20-seed7` and further
     `-shared…`, `-unverified0.2`, `-empty…`, `-spread…`; `-project…` is the number of its Google project, `-expires…`
-    its lifetime in seconds. Other words do no harm and tell tokens apart. A refresh token passes its words on.
+    its lifetime in seconds. Other words do no harm and tell tokens apart.
+
+    Any refresh token is good in the same way. It passes its words on, `-expires…` too: so long live the access tokens
+    that it gives. With `-rotates1` each use ends it and gives another one in its place. Any client is good whose secret
+    does not start with `invalid`.
     """
 
     def __init__(self, default: Catalogue) -> None:
@@ -70,12 +75,20 @@ class Tokens:
         return int(_words(token).get("project", 1))
 
     def refresh(self, refresh_token: str) -> dict[str, Any] | None:
-        """The token endpoint's answer, or None when the refresh token was revoked (starts with `invalid`)."""
+        """The token endpoint's answer, or None when the refresh token was revoked, or starts with `invalid`."""
         if not refresh_token or refresh_token.startswith("invalid") or refresh_token in self._expired:
             return None
         found = _WORLD.search(refresh_token)
-        token = f"ya29.sim{found[1] if found else ''}-fresh{next(self._numbers)}"
-        return {"access_token": token, "expires_in": LIFETIME - 1, "scope": SCOPE, "token_type": "Bearer"}
+        words = _FRESH.sub("", found[1]) if found else ""
+        number = next(self._numbers)
+        token = f"ya29.sim{words}-fresh{number}"
+        self.expires_in(token)  # it is seen from now on
+        lifetime = int(_words(token).get("expires", LIFETIME - 1))
+        answer = {"access_token": token, "expires_in": lifetime, "scope": SCOPE, "token_type": "Bearer"}
+        if "rotates" in _words(refresh_token):
+            self.expire(refresh_token)
+            answer["refresh_token"] = f"1//sim{words}-fresh{number}"
+        return answer
 
     def information(self, token: str) -> dict[str, Any]:
         """tokeninfo, with the names of both published shapes: `aud`, `azp` and `audience`, `issued_to`."""

@@ -39,11 +39,19 @@ def resume(transaction: Transaction, tenant: str, job_id: str) -> JobView:
 
 
 def replace_token(
-    transaction: Transaction, tenant: str, job_id: str, key_id: str, sealed: bytes, *, token_wait: float
+    transaction: Transaction,
+    tenant: str,
+    job_id: str,
+    key_id: str,
+    sealed: bytes,
+    *,
+    token_wait: float,
+    sealed_grant: bytes | None = None,
 ) -> JobView:
     """Work in flight keeps its old token; a refusal of that one no longer counts, since the version is another.
 
-    Whose quota the new one spends is asked anew: it may come from another Google project.
+    Whose quota the new one spends is asked anew: it may come from another Google project. A grant (and with it a
+    token that may be empty: it is asked for) replaces the one that the job had; without one that stays.
     """
     job = _lock(transaction, tenant, job_id, JobAction.REPLACE_TOKEN)
     status = JobStatus(job["status"])
@@ -54,14 +62,22 @@ def replace_token(
         "sealed": sealed,
         "created_at": transaction.now,
         "wipe_after": transaction.now + token_wait if status is JobStatus.DLQ else None,
+        "refreshing_until": None,
+        "refreshed_at": None,
+        **({} if sealed_grant is None else {"sealed_grant": sealed_grant}),
     }
     insert = transaction.insert_or_keep(credentials).values(job_id=job_id, tenant=tenant, **row)
     transaction.connection.execute(insert.on_conflict_do_update(index_elements=[credentials.c.job_id], set_=row))
     after = JobStatus.PROCESSING if status is JobStatus.NEEDS_TOKEN else status
-    unknown = {"google_project": None, "token_expires_at": None}
+    unknown = {"google_project": None, "token_expires_at": None, "token_refreshable": _has_grant(transaction, job_id)}
     clocked = clock_anew(transaction) if after is not status else {}
     _change(transaction, job_id, status=after.value, credential_version=version, **unknown, **_NO_ERROR, **clocked)
     return read_job(transaction, tenant, job_id)
+
+
+def _has_grant(transaction: Transaction, job_id: str) -> bool:
+    found = select(credentials.c.sealed_grant.is_not(None)).where(credentials.c.job_id == job_id)
+    return bool(transaction.connection.execute(found).scalar_one())
 
 
 _NO_ERROR: dict[str, object] = {"error_type": None, "error_detail": None, "error_status": None}

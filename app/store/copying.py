@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Connection, Table, func, insert, select, text
 
+from app.credentials import key_id_of
 from app.store.database import StoreBusyError, Transaction, takes_long
 from app.store.schema import credentials, known_topics, leaders, metadata, schema_compatibility
 from app.store.sqlite import SqliteDatabase
@@ -64,9 +65,17 @@ def copy_store(target: Transaction, source: Connection, tell: Tell) -> Copied:
     tables = {table.name: _copy(target, source, table, tell) for table in COPIED}
     waiting_again = reclaim_all(target)
     _compare(target.connection, source)
-    key_ids = target.connection.execute(select(credentials.c.key_id).distinct().order_by(credentials.c.key_id))
+    key_ids = _key_ids(target.connection)
     target.connection.exec_driver_sql("ANALYZE")  # or plans are made for empty tables until the server comes to it
-    return Copied(tables, waiting_again, list(key_ids.scalars()))
+    return Copied(tables, waiting_again, key_ids)
+
+
+def _key_ids(connection: Connection) -> list[str]:
+    """Of the keys that tokens and grants are sealed with: a grant may be older than its job's token."""
+    of_tokens = connection.execute(select(credentials.c.key_id).distinct()).scalars()
+    grants = select(credentials.c.sealed_grant).where(credentials.c.sealed_grant.is_not(None))
+    of_grants = (key_id_of(sealed) for sealed in connection.execute(grants).scalars())
+    return sorted({*of_tokens, *of_grants})
 
 
 def _take_for_us(target: Transaction) -> None:

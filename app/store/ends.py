@@ -37,6 +37,7 @@ def end_job(transaction: Transaction, job_id: str, status: JobStatus, problem: P
             updated_at=transaction.now,
             waiting_reason=None,
             waiting_until=None,
+            **({} if status is JobStatus.DLQ else {"token_refreshable": False}),
             **_problem_columns(problem),
         )
     )

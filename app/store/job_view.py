@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from app.models.job import RUNNING, JobStatus
+from app.models.job import NO_TOKEN_YET, RUNNING, JobStatus
 from app.models.views import (
     AccountsProgress,
     JobView,
@@ -82,7 +82,8 @@ def error_of(row: RowMapping) -> ProblemView | None:
 
 def _message(row: RowMapping, waiting: Waiting | None, error: ProblemView | None) -> str:
     if waiting is not None:
-        return f"Waiting for Google quota until {waiting.until:%H:%M:%S} UTC: {waiting.reason}"
+        what = "an access token" if waiting.reason.startswith(NO_TOKEN_YET) else "Google quota"
+        return f"Waiting for {what} until {waiting.until:%H:%M:%S} UTC: {waiting.reason}"
     sentence = _SENTENCES[JobStatus(row["status"])].format_map(_Counted(row))
     return sentence if error is None else f"{sentence} {error.detail}"
 

@@ -9,11 +9,26 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from sqlalchemy import CTE, Select, and_, bindparam, exists, func, literal, literal_column, select, tuple_, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal,
+    literal_column,
+    not_,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from app.models.job import DEFAULT_PROJECT, RUNNING, Stage, TaskStatus, Work
 from app.store.database import HotStatement, Transaction
-from app.store.schema import OUT, jobs, status_in, status_is, tasks
+from app.store.schema import OUT, credentials, jobs, status_in, status_is, tasks
 
 RELEASE_SECONDS = 300.0
 """A released task that nobody claimed for so long was lost on its way: five minutes are ample for a topic whose lag is
@@ -145,7 +160,7 @@ _count_out = HotStatement(
 
 
 class _Job(NamedTuple):
-    """A job with waiting tasks. `due`: it runs, and at least one of them is due."""
+    """A job with waiting tasks. `due`: it runs, has a token or may ask for one, and at least one of them is due."""
 
     id: str
     due: bool
@@ -202,8 +217,19 @@ def _what_a_job_holds() -> Select[str, bool, str, float | None]:
     walk = waiting_jobs()
     due = exists(select(literal(1)).where(_waits, tasks.c.job_id == jobs.c.id, tasks.c.due_at <= bindparam("now")))
     project = func.coalesce(jobs.c.google_project, DEFAULT_PROJECT)
-    columns = (jobs.c.id, and_(status_in(jobs.c.status, RUNNING), due), project, jobs.c.waiting_until)
+    works = and_(status_in(jobs.c.status, RUNNING), due, not_(and_(jobs.c.token_refreshable, _token_is_to_come())))
+    columns = (jobs.c.id, works, project, jobs.c.waiting_until)
     return select(*columns).select_from(walk.join(jobs, jobs.c.id == walk.c.job_id)).limit(bindparam("most"))
+
+
+def _token_is_to_come() -> ColumnElement[bool]:
+    """The job has no token that lives, and one is asked for, or cannot be had just now: its tasks could only come
+    back."""
+    now: ColumnElement[float] = bindparam("now")
+    dead = or_(jobs.c.token_expires_at <= now, func.length(credentials.c.sealed) == literal_column("0"))
+    return exists(
+        select(literal(1)).where(credentials.c.job_id == jobs.c.id, credentials.c.refreshing_until > now, dead)
+    )
 
 
 _jobs_after = HotStatement(_what_a_job_holds())

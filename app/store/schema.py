@@ -111,10 +111,12 @@ credentials = Table(
     Column("wipe_after", Double),
     Column("sealed_grant", LargeBinary),
     Column("refreshing_until", Double),
+    Column("refreshed_at", Double),
     Index("ix_credentials_wipe_after", "wipe_after"),
 )
-"""A job's access token, and with it what new ones are asked for by. `sealed` is empty until the first one came; one
-replica asks for a new one at a time, and has until `refreshing_until` for it."""
+"""A job's access token, and with it what new ones are asked for by. `sealed` is empty until the first one came, and
+`refreshed_at` is when Google gave it for the grant (NULL: the caller gave it). One replica asks for a new one at a
+time, and has until `refreshing_until` for it; after a failure nobody asks before."""
 
 idempotency_keys = Table(
     "idempotency_keys",

@@ -14,7 +14,9 @@ IDEMPOTENCY_SECONDS = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job to accept. `sealed` holds its access token; `body_hash` is the keyed hash of the request's body."""
+    """A job to accept. `sealed` holds its access token, empty when `sealed_grant` holds what one is asked for by;
+    `body_hash` is the keyed hash of the request's body.
+    """
 
     id: str
     tenant: str
@@ -22,6 +24,7 @@ class NewJob:
     sealed: bytes
     idempotency_key: str | None = None
     body_hash: str = ""
+    sealed_grant: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +73,16 @@ def _insert(transaction: Transaction, accepted: list[NewJob]) -> None:
     now = transaction.now
     transaction.insert_tuples(
         jobs,
-        ("id", "tenant", "status", "created_at", "updated_at", "tasks_open", "credential_version"),
-        [(job.id, job.tenant, JobStatus.PENDING.value, now, now, 1, 1) for job in accepted],
+        ("id", "tenant", "status", "created_at", "updated_at", "tasks_open", "credential_version", "token_refreshable"),
+        [
+            (job.id, job.tenant, JobStatus.PENDING.value, now, now, 1, 1, job.sealed_grant is not None)
+            for job in accepted
+        ],
     )
     transaction.insert_tuples(
         credentials,
-        ("job_id", "tenant", "version", "key_id", "sealed", "created_at"),
-        [(job.id, job.tenant, 1, job.key_id, job.sealed, now) for job in accepted],
+        ("job_id", "tenant", "version", "key_id", "sealed", "created_at", "sealed_grant"),
+        [(job.id, job.tenant, 1, job.key_id, job.sealed, now, job.sealed_grant) for job in accepted],
     )
     transaction.insert_tuples(
         tasks,

@@ -85,6 +85,9 @@ _HELD_COLUMNS = (
     jobs.c.pages_settled,
     jobs.c.credential_version,
     func.coalesce(credentials.c.sealed, b"").label("sealed_token"),
+    jobs.c.token_refreshable,
+    jobs.c.token_expires_at,
+    credentials.c.refreshed_at.label("token_refreshed_at"),
     func.coalesce(locations.c.fetched, 0).label("location_fetched"),
     locations.c.total.label("location_total"),
     locations.c.verified.label("location_verified"),
@@ -117,7 +120,11 @@ def _held(transaction: Transaction, ids: list[int]) -> list[HeldTask]:
 
 def _held_task(row: dict[str, Any]) -> HeldTask:
     verified = row["location_verified"]  # a number in SQLite
-    row |= {"stage": Stage(row["stage"]), "location_verified": None if verified is None else bool(verified)}
+    row |= {
+        "stage": Stage(row["stage"]),
+        "location_verified": None if verified is None else bool(verified),
+        "token_refreshable": bool(row["token_refreshable"]),
+    }
     return HeldTask(**row)
 
 
@@ -155,7 +162,12 @@ def reclaim_expired(transaction: Transaction) -> int:
 
 
 def reclaim_all(transaction: Transaction) -> int:
-    """With the in-process broker, at start: whatever was released or held was so by a process that is gone."""
+    """With the in-process broker, at start: whatever was released or held was so by a process that is gone.
+
+    So is who asked Google for a new access token.
+    """
+    asked = credentials.c.refreshing_until.is_not(None)
+    transaction.connection.execute(update(credentials).where(asked).values(refreshing_until=None))
     return _reclaim(transaction, status_in(tasks.c.status, OUT))
 
 

@@ -22,6 +22,8 @@ class Event(StrEnum):
     JOB_RESUMED = "job.resumed"
     JOB_NEEDS_TOKEN = "job.needs_token"  # noqa: S105 - an event
     JOB_GOT_TOKEN = "job.got_token"  # noqa: S105 - an event
+    TOKEN_RENEWED = "token.renewed"  # noqa: S105 - an event
+    TOKEN_NOT_RENEWED = "token.not_renewed"  # noqa: S105 - an event
 
     EVENTS_STORE_AWAY = "events.store_away"
     EVENTS_LOOK_FAILED = "events.look_failed"

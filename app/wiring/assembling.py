@@ -5,7 +5,7 @@ import secrets
 import socket
 from collections.abc import Callable
 
-from app.api.service import APIService, TokenCheck
+from app.api.service import APIService, GrantCheck, TokenCheck
 from app.api.services import ApiServices
 from app.broker.transactions import FencedError
 from app.config.shown import shown
@@ -19,12 +19,15 @@ from app.lifecycle import Loop
 from app.limits.permits import Api
 from app.limits.quota import SharedQuota
 from app.limits.spent import SpentBudgets
+from app.models.grant import RefreshGrant
 from app.observing import StoreNumbersReader, WalkObserver, deque_numbers
 from app.pipeline.accounts import AccountWorker
 from app.pipeline.control import JobControl
+from app.pipeline.exchange import TokenExchange
 from app.pipeline.leases import LeaseKeeper
 from app.pipeline.locations import LocationWorker
 from app.pipeline.owners import TokenOwners
+from app.pipeline.refreshing import TokenRefresher
 from app.pipeline.reviews import ReviewWorker
 from app.pipeline.tokens import SealedTokens
 from app.pipeline.worker import Tools
@@ -84,6 +87,7 @@ def assemble(opened: Opened) -> AppState:
         quota=quota,
         spent_budgets=spent,
         tokens=SealedTokens(sealer),
+        refresher=_refresher(opened, sealer, wake),
         owners=TokenOwners(opened.google, clock),
         policy=policy_of(settings),
         leases=LeaseKeeper(database, clock, holder),
@@ -101,12 +105,20 @@ def assemble(opened: Opened) -> AppState:
     loops: list[Loop] = []
     keeper = TopicKeeper(database, opened.broker, clock, leaders.leads_scheduler)
     job_control = JobControl(database, wake, token_wait=settings.token_wait_sec)
-    check = _token_check(opened.google) if settings.validate_token_on_submit else None
-    api_service = APIService(buffer, committer, sealer, job_control, check_token=check)
+    checks = settings.validate_token_on_submit
+    api_service = APIService(
+        buffer,
+        committer,
+        sealer,
+        job_control,
+        check_token=_token_check(opened.google) if checks else None,
+        check_grant=_grant_check(opened.google) if checks else None,
+    )
     readiness = ReadinessCheck(database, opened.broker, loops, clock, lambda: _problems(keeper, publisher))
     return AppState(
         **opened._asdict(),
         quota=quota,
+        refresher=tools.refresher,
         leases=tools.leases,
         activity=activity,
         leaders=leaders,
@@ -122,6 +134,14 @@ def assemble(opened: Opened) -> AppState:
         services=_services(opened, api_service, job_control=job_control, quota=quota, wake=wake, readiness=readiness),
         loops=loops,
     )
+
+
+def _refresher(opened: Opened, sealer: TokenSealer, wake: Callable[[], None]) -> TokenRefresher:
+    """Renews the access tokens of jobs that have a grant."""
+    settings, clock = opened.settings, opened.clock
+    policy, token_wait = policy_of(settings), settings.token_wait_sec
+    exchange = TokenExchange(opened.database, opened.google, sealer, policy, clock, token_wait=token_wait)
+    return TokenRefresher(exchange, clock, wake)
 
 
 def _services(
@@ -237,3 +257,13 @@ def _token_check(google: GoogleAPIClient) -> TokenCheck:
         return True
 
     return accepted
+
+
+def _grant_check(google: GoogleAPIClient) -> GrantCheck:
+    async def access_token(grant: RefreshGrant) -> str | None:
+        try:
+            return (await google.refresh(grant)).access_token
+        except GoogleAPIError as error:
+            return "" if error.kind in (ErrorKind.TRANSIENT, ErrorKind.THROTTLED) else None
+
+    return access_token

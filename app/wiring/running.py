@@ -15,6 +15,9 @@ from app.wiring.assembling import publish_until_fenced
 DRAIN_SECONDS = 15.0
 """For pages in flight at a stop."""
 
+RENEW_SECONDS = 2.0
+"""For an access token that is being renewed: one that is cut off holds its job up until the lease for it runs out."""
+
 STOP_SECONDS = 20.0
 """For all of a stop. Store and broker may be frozen: each has its own deadlines, and together they are too long. Slow
 clients may take 3 s before: an orderly stop ends within 25 s."""
@@ -95,6 +98,7 @@ async def _stop_everything(state: AppState) -> None:
     await _stop_loops(state, "retry_loop", "housekeeping", "topics")
     workers = (state.account_worker, state.location_worker, state.review_worker)
     await asyncio.gather(*(worker.stop(DRAIN_SECONDS) for worker in workers))
+    await state.refresher.close(RENEW_SECONDS)
     await _stop_loops(state, *(loop.name for loop in state.loops))
     await state.activity.close()
     await close_components(state)

@@ -39,6 +39,18 @@ BAD_BODIES: dict[str, tuple[bytes, int, str]] = {
     "a number as token": (b'{"access_token": 12345678901}', 422, "invalid-request"),
     "null as token": (b'{"access_token": null}', 422, "invalid-request"),
     "a list as token": (_body(access_token=[TOKEN]), 422, "invalid-request"),
+    "half a grant": (_body(refresh_token=TOKEN, client_id="client-1"), 422, "invalid-request"),
+    "a token and half a grant": (_body(access_token=TOKEN, client_secret=TOKEN), 422, "invalid-request"),
+    "a grant with a space": (
+        _body(refresh_token=f"{TOKEN} x", client_id="c", client_secret=TOKEN),
+        422,
+        "invalid-request",
+    ),
+    "an absurd grant": (
+        _body(refresh_token=TOKEN * 100, client_id=TOKEN * 100, client_secret=TOKEN * 100),
+        422,
+        "invalid-request",
+    ),
     "an unknown field": (_body(access_token=TOKEN, colour="red"), 422, "invalid-request"),
     "the token as a field": (_body(access_token=TOKEN, **{TOKEN: 1}), 422, "invalid-request"),
     "an empty token": (_body(access_token=""), 422, "invalid-request"),

@@ -5,10 +5,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import RowMapping, select
 
 from app.api.auth import parse_api_keys
+from app.credentials import Purpose
 from app.models.access import Scope
-from tests.support.api import TOKEN, ServedApi, served_api
+from app.models.grant import RefreshGrant
+from app.store.database import Transaction
+from app.store.schema import credentials
+from tests.support.api import SEALER, TOKEN, ServedApi, served_api
 from tests.support.clock import settle_loop
 from tests.support.store import sqlite_database
 
@@ -109,3 +114,48 @@ async def test_a_token_that_google_refuses_is_answered_401_if_that_is_checked(tm
         assert (answer.status, asked) == (401, [TOKEN])
         assert answer.problem == "token-refused"
         assert await api.count_jobs() == 0
+
+
+GRANT = {"refresh_token": "1//refresh-token-for-tests", "client_id": "client-1", "client_secret": "GOCSPX-secret"}
+
+
+@pytest.mark.parametrize(("given", "sealed"), [(GRANT, ""), (GRANT | {"access_token": TOKEN}, TOKEN)])
+async def test_a_grant_is_sealed_for_its_job(tmp_path: Path, given: dict[str, str], sealed: str) -> None:
+    async with sqlite_database(tmp_path) as database, served_api(database) as api:
+        answer = await api.client.post(SUBMIT, given)
+        assert answer.status == 202
+        job_id = answer.json()["job_id"]
+        row = await database.read(credentials_of, job_id)
+        grant = SEALER.open("default", job_id, row["sealed_grant"], Purpose.GRANT)
+        assert RefreshGrant.from_text(grant) == RefreshGrant(**GRANT)
+        assert (SEALER.open("default", job_id, row["sealed"]) if row["sealed"] else "") == sealed
+
+
+@pytest.mark.parametrize(("fresh", "kept"), [("ya29.fresh-from-google", "ya29.fresh-from-google"), ("", "")])
+async def test_a_token_that_a_check_brought_is_the_jobs_first(tmp_path: Path, fresh: str, kept: str) -> None:
+    """Empty: the token endpoint cannot be asked just now, and the job asks later."""
+    asked: list[RefreshGrant] = []
+
+    async def renew(grant: RefreshGrant) -> str:
+        asked.append(grant)
+        return fresh
+
+    async with sqlite_database(tmp_path) as database, served_api(database, check_grant=renew) as api:
+        answer = await api.client.post(SUBMIT, GRANT)
+        row = await database.read(credentials_of, answer.json()["job_id"])
+        opened = SEALER.open("default", answer.json()["job_id"], row["sealed"]) if row["sealed"] else ""
+        assert (answer.status, asked, opened) == (202, [RefreshGrant(**GRANT)], kept)
+
+
+async def test_a_grant_that_google_refuses_is_answered_401_if_that_is_checked(tmp_path: Path) -> None:
+    async def refuse(_: object) -> None:
+        return None
+
+    async with sqlite_database(tmp_path) as database, served_api(database, check_grant=refuse) as api:
+        answer = await api.client.post(SUBMIT, GRANT)
+        assert (answer.status, answer.problem) == (401, "token-refused")
+        assert await api.count_jobs() == 0
+
+
+def credentials_of(transaction: Transaction, job_id: str) -> RowMapping:
+    return transaction.connection.execute(select(credentials).where(credentials.c.job_id == job_id)).mappings().one()

@@ -1,4 +1,4 @@
-"""After a walk with refusals, retries, a kill and a new token, at the log level that tells most, no secret is left.
+"""After a walk with refusals, retries, a kill, tokens given and renewed, at the most talkative level, none is left.
 
 Searched are every log line, every file of the data directory, every answer, the metrics, the process's arguments; and
 with servers every row of PostgreSQL and every message on Kafka.
@@ -25,7 +25,7 @@ TELLING = 12
 
 
 def test_no_secret_is_left_anywhere(tmp_path: Path) -> None:
-    told = _Secrets(_token(), _token(), secrets.token_urlsafe(32))
+    told = _secrets()
     with simulator_process("--faults", "flaky") as google, site(tmp_path, google, **_talkative(told.key)) as place:
         job_id, found = _walk(place, google, told)
         names = ("reviews.db-wal", "reviews.db at the end", "service-1.log", "service-2.log at the end", "answers")
@@ -36,7 +36,7 @@ def test_no_secret_is_left_anywhere(tmp_path: Path) -> None:
 @pytest.mark.kafka
 async def test_no_secret_is_left_on_the_servers(servers: Stack) -> None:
     """Every row of PostgreSQL, and every message of every topic with its key and headers."""
-    told = _Secrets(_token(), _token(), secrets.token_urlsafe(32))
+    told = _secrets()
 
     def walk() -> tuple[str, dict[str, bytes]]:
         settings = servers.environment | _talkative(told.key)
@@ -53,26 +53,43 @@ async def test_no_secret_is_left_on_the_servers(servers: Stack) -> None:
     _assert_searched_and_clean(found, names, job_id, told)
 
 
+WORLD = ".sim-accounts2-locations3-reviews120"
+
+
 class _Secrets(NamedTuple):
-    """Two access tokens and an API key."""
+    """Two access tokens, an API key, a grant, and what it gave: the simulator's first renewed token for this world."""
 
     first: str
     second: str
     key: str
+    refresh_token: str
+    client_secret: str
+    renewed: str = f"ya29{WORLD}-fresh1"
+
+    @property
+    def replacement(self) -> dict[str, str]:
+        """A token that ends soon, with what the next one is asked for by."""
+        grant = {"refresh_token": self.refresh_token, "client_id": "client-1", "client_secret": self.client_secret}
+        return {"access_token": self.second} | grant
+
+
+def _secrets() -> _Secrets:
+    return _Secrets(_token(), f"{_token()}-expires100", secrets.token_urlsafe(32), _token(), _token())
 
 
 def _walk(place: Site, google: str, told: _Secrets) -> tuple[str, dict[str, bytes]]:
     """A job that meets everything; and all that was written and answered meanwhile, by its name."""
     control(google, "POST", "faults", {"fault": "expired_token", "api": "reviews", "after": 5, "times": 1})
     service = _start(place, told.key)
-    answers = [service.request("POST", JOBS, body) for body in _mistakes(told.first)]
+    answers = [service.request("POST", JOBS, body) for body in _mistakes(told)]
     job_id = service.submit(told.first)
     eventually(lambda: service.job(job_id)["status"] == "needs_token", 30, "the refusal of the token")
     service.kill()
     found = dict(_files(place))
     service = _start(place, told.key)
-    answers.append(service.request("PUT", f"{JOBS}/{job_id}/token", {"access_token": told.second}))
+    answers.append(service.request("PUT", f"{JOBS}/{job_id}/token", told.replacement))
     assert service.job_ended(job_id)["status"] == "completed"
+    assert "token.renewed" in place.logs()
     answers += _everything_it_tells(service, job_id)
     found["arguments"] = Path(f"/proc/{service.pid}/cmdline").read_bytes()
     service.terminate()
@@ -108,7 +125,7 @@ def test_the_sweep_knows_a_secret_in_every_form() -> None:
 
 def _token() -> str:
     """With characters that URLs and JSON escape."""
-    return f'{secrets.token_urlsafe(24)}+"~/\\{secrets.token_urlsafe(24)}.sim-accounts2-locations3-reviews120'
+    return f'{secrets.token_urlsafe(24)}+"~/\\{secrets.token_urlsafe(24)}{WORLD}'
 
 
 def _talkative(key: str) -> dict[str, str]:
@@ -121,9 +138,14 @@ def _start(place: Site, key: str) -> Service:
     return service
 
 
-def _mistakes(token: str) -> list[object]:
-    """Bodies with a token in a wrong place, or wrong themselves."""
+def _mistakes(told: _Secrets) -> list[object]:
+    """Bodies with a secret in a wrong place, or wrong themselves."""
+    token, grant = told.first, {name: value for name, value in told.replacement.items() if name != "access_token"}
     return [
+        {"refresh_token": told.refresh_token},
+        grant | {"client_secret": told.client_secret + " x"},
+        grant | {"refresh_token": [told.refresh_token]},
+        grant | {told.client_secret: "x"},
         {"acces_token": token},
         {"access_token": [token]},
         {"access_token": token, token: "x"},

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from app.api.application import Api, create_api
 from app.api.auth import Authenticator, StaticKey
 from app.api.schemas import Readiness
-from app.api.service import APIService, TokenCheck
+from app.api.service import APIService, GrantCheck, TokenCheck
 from app.api.services import ApiServices, set_services
 from app.clock import Clock, SystemClock
 from app.config import Settings
@@ -73,6 +73,7 @@ async def served_api(
     clock: Clock | None = None,
     committing: bool = True,
     check_token: TokenCheck | None = None,
+    check_grant: GrantCheck | None = None,
     readiness: Readiness | None = None,
 ) -> AsyncIterator[ServedApi]:
     """`committing=False` leaves jobs in the buffer, as a store would that takes very long."""
@@ -81,7 +82,7 @@ async def served_api(
     control = JobControl(database, _nobody)
     progress = Progress(database)
     services = ApiServices(
-        api_service=APIService(buffer, committer, SEALER, control, check_token=check_token),
+        api_service=APIService(buffer, committer, SEALER, control, check_token=check_token, check_grant=check_grant),
         authenticator=Authenticator(database, static_keys=static_keys, open_on_loopback=open_on_loopback, clock=clock),
         progress=progress,
         events=JobEvents(progress, clock or SystemClock()),

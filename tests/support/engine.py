@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
-from pydantic import SecretStr
 from sqlalchemy import RowMapping, select
 
 from app.api.schemas import ReviewFetchRequest, TokenReplacement
@@ -80,13 +79,13 @@ class Engine:
         for worker in workers:
             worker.tools = replace(worker.tools, observer=self.changes)
 
-    async def submit(self, token: str = TOKEN, tenant: str = DEFAULT_TENANT) -> str:
-        """The id of a job that was accepted with this token."""
-        request = ReviewFetchRequest(access_token=SecretStr(token))
+    async def submit(self, token: str = TOKEN, tenant: str = DEFAULT_TENANT, grant: str = "") -> str:
+        """The id of a job that was accepted with this access token (empty: none) and refresh token (empty: none)."""
+        request = ReviewFetchRequest.model_validate(_credentials(token, grant))
         return (await self.state.services.api_service.create_fetch_job(request, tenant)).job_id
 
-    async def replace_token(self, job_id: str, token: str) -> None:
-        new = TokenReplacement(access_token=SecretStr(token))
+    async def replace_token(self, job_id: str, token: str, grant: str = "") -> None:
+        new = TokenReplacement.model_validate(_credentials(token, grant))
         await self.state.services.api_service.replace_token(new, DEFAULT_TENANT, job_id)
 
     async def redrive_all(self) -> RedriveResult:
@@ -156,6 +155,13 @@ class Engine:
     async def fetch(self, token: str = TOKEN) -> Row:
         """Submit a job and wait for its end."""
         return await self.job_ended(await self.submit(token))
+
+
+def _credentials(token: str, grant: str) -> dict[str, str]:
+    given = {"access_token": token} if token else {}
+    if grant:
+        given |= {"refresh_token": grant, "client_id": "client-for-tests", "client_secret": "GOCSPX-for-tests"}
+    return given
 
 
 @asynccontextmanager

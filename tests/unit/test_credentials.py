@@ -1,20 +1,24 @@
 """Sealed tokens: they open for their own job alone, and errors never tell what is inside."""
 
 import os
+from itertools import permutations
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.credentials import (
     KEY_BYTES,
     KeyFileError,
+    Purpose,
     SealedTokenError,
     SealingKey,
     SealingKeyError,
     TokenSealer,
     UnknownSealingKeyError,
+    key_id_of,
     load_or_create_key,
 )
 
@@ -36,6 +40,28 @@ def test_a_token_moved_to_another_row_does_not_open(tenant: str, job_id: str) ->
     with pytest.raises(SealedTokenError) as caught:
         sealer.open(tenant, job_id, sealed.data)
     assert TOKEN not in repr(caught.value)
+
+
+@pytest.mark.parametrize(("sealed_as", "opened_as"), list(permutations(Purpose, 2)))
+def test_a_grant_opens_as_no_token_and_a_token_as_no_grant(sealed_as: Purpose, opened_as: Purpose) -> None:
+    sealer = TokenSealer([NEW])
+    sealed = sealer.seal("default", "job-1", TOKEN, sealed_as).data
+    assert sealer.open("default", "job-1", sealed, sealed_as) == TOKEN
+    with pytest.raises(SealedTokenError):
+        sealer.open("default", "job-1", sealed, opened_as)
+
+
+def test_a_token_that_was_sealed_before_there_were_purposes_opens() -> None:
+    header, nonce = b"\x01\x042024", bytes(12)
+    bound = b"".join(len(part).to_bytes(4, "big") + part for part in (header, b"default", b"job-1"))
+    sealed = header + nonce + AESGCM(NEW.secret).encrypt(nonce, TOKEN.encode(), bound)
+    assert TokenSealer([NEW]).open("default", "job-1", sealed) == TOKEN
+
+
+def test_what_is_sealed_names_its_key() -> None:
+    assert key_id_of(TokenSealer([OLD]).seal("default", "job-1", TOKEN, Purpose.GRANT).data) == OLD.id
+    with pytest.raises(SealedTokenError):
+        key_id_of(b"nothing sealed")
 
 
 def test_every_changed_or_missing_byte_is_noticed() -> None:

@@ -16,6 +16,7 @@ from app.pipeline.accounts import AccountWorker
 from app.pipeline.leases import LeaseKeeper
 from app.pipeline.locations import LocationWorker
 from app.pipeline.owners import TokenOwners
+from app.pipeline.refreshing import TokenRefresher
 from app.pipeline.reviews import ReviewWorker
 from app.pipeline.worker import Tools, Worker, WorkerOptions
 from app.retry.policy import ExponentialBackoffPolicy
@@ -179,6 +180,7 @@ class Bench:
     store: ListeningStore
     quota: ListeningQuota = field(default_factory=ListeningQuota)
     tokens: Any = field(default_factory=OneToken)
+    exchange: Any = None
     clock: Clock = field(default_factory=ManualClock)
     concurrency: int = 4
     woken: int = 0
@@ -197,6 +199,7 @@ class Bench:
             quota=cast(Any, self.quota),
             spent_budgets=self.spent,
             tokens=self.tokens,
+            refresher=TokenRefresher(cast(Any, self.exchange), self.clock, self._wake),
             owners=TokenOwners(cast(Any, self.google), self.clock),
             policy=self.policy,
             leases=LeaseKeeper(cast(Any, self.store), self.clock, "test"),

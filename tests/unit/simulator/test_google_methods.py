@@ -216,7 +216,7 @@ async def test_a_refresh_token_gives_a_new_access_token_of_the_same_world(client
 
 
 async def test_a_revoked_refresh_token_is_an_invalid_grant(client: Client) -> None:
-    form = {"grant_type": "refresh_token", "refresh_token": "invalid"}
+    form = {"grant_type": "refresh_token", "refresh_token": "invalid", "client_id": "c", "client_secret": "s"}
     refused = await client.send("POST", "/token", data=form)
     assert refused.status == 400
     assert refused.body == {"error": "invalid_grant", "error_description": "Token has been expired or revoked."}

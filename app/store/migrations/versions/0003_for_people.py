@@ -29,6 +29,7 @@ def upgrade() -> None:
     op.add_column("jobs", _count("clocked_calls"))
     op.add_column("credentials", sa.Column("sealed_grant", sa.LargeBinary(), nullable=True))
     op.add_column("credentials", sa.Column("refreshing_until", sa.Double(), nullable=True))
+    op.add_column("credentials", sa.Column("refreshed_at", sa.Double(), nullable=True))
     op.add_column("dead_letters", _count("earlier_redrives"))
     op.execute(_COUNT_REDRIVES)
     undriven = sa.text("redriven_at IS NULL")
@@ -99,6 +100,7 @@ def downgrade() -> None:
     op.drop_table("callbacks")
     op.drop_index("ix_dead_letters_causes", table_name="dead_letters")
     op.drop_column("dead_letters", "earlier_redrives")
+    op.drop_column("credentials", "refreshed_at")
     op.drop_column("credentials", "refreshing_until")
     op.drop_column("credentials", "sealed_grant")
     for column in ("clocked_calls", "clocked_from", "token_refreshable"):
