@@ -10,17 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from pydantic import SecretStr
 
+from app.api.schemas import ReviewFetchRequest
 from app.cli.exits import CommandError, ExitCode
 from app.cli.files import write_whole
-from app.cli.jobs import facts_of
 from app.cli.progress import progress_of_a_job
 from app.cli.remote import Service
 from app.cli.screen import say, show_facts
 from app.cli.serve import listen
 from app.cli.server import config_of, url_of
+from app.cli.showing import facts_of
 from app.config import RateLimitConfig, Settings, SimulatorConfig, load_settings
 from app.models.job import ENDED, JobStatus
+from app.models.review_filter import EVERYTHING
 from app.models.views import JobView
 
 POLL_SECONDS = 0.1
@@ -59,11 +62,12 @@ async def run_demo(demo: Demo) -> ExitCode:
         async with _running(_settings(demo, Path(directory))) as url, Service(url) as service:
             say(f"The service answers at {url}, and fetches from a simulated Google.")
             began = time.monotonic()
-            job_id = await service.submit(TOKEN)
+            request = ReviewFetchRequest(access_token=SecretStr(TOKEN))
+            job_id = (await service.submit(request, None)).job_id
             say(f"POST {url}/api/v1/review-fetch → 202, job {job_id}")
             job = await _follow(service, job_id)
             seconds = time.monotonic() - began
-            await write_whole(demo.out, service.reviews(job_id, demo.form))
+            await write_whole(demo.out, service.reviews(job_id, demo.form, EVERYTHING))
     _tell(job, seconds, demo.out)
     return ExitCode.OK if job.status is JobStatus.COMPLETED else ExitCode.JOB_INCOMPLETE
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import typer
 
 from app.cli.demo import demo
+from app.cli.dlq import application as dlq
 from app.cli.doctor import doctor
 from app.cli.exits import MEANINGS, CommandError, ExitCode, told
 from app.cli.fetch import fetch
@@ -15,6 +16,7 @@ from app.cli.migrate_data import migrate_data
 from app.cli.overview import overview
 from app.cli.quota import quota
 from app.cli.republish import republish
+from app.cli.reviews import application as reviews
 from app.cli.screen import say_error
 from app.cli.serve import serve
 from app.cli.settings import settings
@@ -28,7 +30,6 @@ application = typer.Typer(
     help="Fetch every Google review of every location a token can see: once each, under Google's quota, resumable.",
     epilog=f"Settings come from the environment and .env (docs/configuration.md).\n\nExit codes:\n\n{_EXIT_CODES}",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -39,6 +40,8 @@ application.command("fetch")(fetch)
 application.command("demo")(demo)
 application.command("simulate")(simulate)
 application.add_typer(jobs, name="jobs")
+application.add_typer(reviews, name="reviews")
+application.add_typer(dlq, name="dlq")
 application.add_typer(keys, name="keys")
 application.command("overview")(overview)
 application.command("quota")(quota)

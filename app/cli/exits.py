@@ -12,6 +12,7 @@ class ExitCode(IntEnum):
     JOB_FAILED = 3
     JOB_INCOMPLETE = 4
     NEEDS_TOKEN = 5
+    JOB_CANCELLED = 6
     INTERRUPTED = 130
 
 
@@ -20,9 +21,16 @@ MEANINGS = {
     ExitCode.FAILED: "not done: the message says why and what to do; `doctor`: something is broken",
     ExitCode.USAGE: "the command line or a value on it makes no sense",
     ExitCode.JOB_FAILED: "the job failed: nothing could be fetched, for the cause that is told",
-    ExitCode.JOB_INCOMPLETE: "the job ended with dead letters: the file holds all but those; run again to retry them",
-    ExitCode.NEEDS_TOKEN: "the access token expired: run again with a new one, and the job goes on",
-    ExitCode.INTERRUPTED: "interrupted by Ctrl-C or SIGTERM: run again, and the job goes on",
+    ExitCode.JOB_INCOMPLETE: (
+        "the job ended with dead letters: all but those is there; `fetch`: run again, a server's job: `dlq redrive`"
+    ),
+    ExitCode.NEEDS_TOKEN: (
+        "the access token expired; the job goes on with a new one: `fetch`: run again, a server's job: `jobs token`"
+    ),
+    ExitCode.JOB_CANCELLED: "the job was cancelled; what it had fetched is kept",
+    ExitCode.INTERRUPTED: (
+        "interrupted by Ctrl-C or SIGTERM. `fetch`: run again, and the job goes on; a server's job goes on by itself"
+    ),
 }
 
 
@@ -41,10 +49,16 @@ class UsageError(CommandError):
         super().__init__(message, ExitCode.USAGE)
 
 
+class AwayError(CommandError):
+    """Nobody answered, or only to say that it cannot be done just now: the same may work in a while."""
+
+
 EXPECTED = frozenset(
     """
     ConfigurationError StoreUnavailableError StoreBusyError SchemaTooNewError SealingKeyError KeyFileError
-    ApiKeySettingError JobNotFoundError BadCursorError TargetNotEmptyError CopyDiffersError
+    ApiKeySettingError JobNotFoundError DeadLetterNotFoundError BadCursorError IllegalTransitionError
+    IdempotencyKeyReusedError
+    NotAnsweredError ParquetMissingError TargetNotEmptyError CopyDiffersError
     """.split()
 )
 """Errors of other rooms whose text is meant for people. By name: importing their rooms would slow every `--help`."""
@@ -53,5 +67,5 @@ EXPECTED = frozenset(
 def told(error: BaseException) -> str | None:
     """The line to show for an expected error; None for a fault of ours, which deserves its traceback."""
     if isinstance(error, CommandError) or type(error).__name__ in EXPECTED:
-        return str(error)
+        return str(error) or " ".join((type(error).__doc__ or "").split())
     return None

@@ -1,7 +1,6 @@
 """`review-fetcher fetch`."""
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,23 +8,14 @@ import typer
 
 from app.cli.exits import UsageError
 from app.cli.files import format_of
+from app.cli.requests import Token, given_token
 from app.telemetry.logging import configure_logging
-
-STDIN = "-"
 
 
 def fetch(
     *,
     out: Annotated[Path, typer.Option(help="The file to write: x.ndjson or x.csv. It appears when it is complete.")],
-    token: Annotated[
-        str | None,
-        typer.Option(
-            envvar="REVIEW_FETCHER_TOKEN",
-            show_default=False,
-            help="Google OAuth access token; - reads it from stdin. Others on this machine can read a command's "
-            "options: prefer the variable or stdin. Not needed to go on with an interrupted job.",
-        ),
-    ] = None,
+    token: Token = None,
     google_url: Annotated[
         str | None, typer.Option(help="One base URL in place of Google's hosts; else GOOGLE_API_BASE_URL.")
     ] = None,
@@ -37,8 +27,8 @@ def fetch(
     """Fetch all reviews that a token can see into one file, without a server.
 
     The quota is kept as by the service (RATELIMIT_* settings). Ctrl-C stops at the next page; the same command with
-    the same --out goes on where it stopped, also with a newer token. What it needs for that is in OUT.state/, which is
-    removed when the job is complete.
+    the same --out goes on where it stopped, without a token or with a newer one. What it needs for that is in
+    OUT.state/, which is removed when the job is complete.
 
     Exit codes: 0 complete · 3 the job failed · 4 some reviews could not be fetched: run again · 5 the token expired:
     run again with a new one · 130 interrupted: run again.
@@ -46,15 +36,9 @@ def fetch(
     form = format_of(out)
     if mock and google_url:
         raise UsageError("--mock and --google-url contradict each other")
-    access_token = _from_stdin() if token == STDIN else token
+    access_token = given_token(token)
     from app.cli.fetching import Plan, run_fetch  # noqa: PLC0415 - the whole service is slow to import
 
     configure_logging(level="ERROR", json=False)  # what matters of one job is told as its progress
     code = asyncio.run(run_fetch(Plan(out, form, access_token, google_url, mock)))
     raise typer.Exit(code)
-
-
-def _from_stdin() -> str:
-    if sys.stdin.isatty():
-        typer.echo("Paste the access token and press Enter:", err=True)
-    return sys.stdin.readline().strip()

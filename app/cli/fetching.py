@@ -8,12 +8,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from app.api.schemas import ReviewFetchRequest, TokenReplacement
 from app.cli.exits import CommandError, ExitCode, UsageError
 from app.cli.files import write_whole
 from app.cli.progress import Show, progress_of_a_job
+from app.cli.requests import NO_TOKEN, token_request
 from app.cli.screen import say
 from app.config import ConfigurationError, Settings, load_settings
 from app.models.access import DEFAULT_TENANT
@@ -31,7 +30,6 @@ STORE = "reviews.db"
 KEY = "sealing.key"
 _BASE_URL = "GOOGLE_API_BASE_URL:"
 MOST_LETTERS = 5
-NO_TOKEN = "no access token: set REVIEW_FETCHER_TOKEN, or give --token - and the token on stdin"  # noqa: S105 - a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class Plan:
 async def run_fetch(plan: Plan) -> ExitCode:
     """Start or go on, show progress, write the file. Raises CommandError."""
     settings = settings_of(plan)
-    request = _checked_token(plan.token)
+    request = None if plan.token is None else token_request(ReviewFetchRequest, plan.token)
     if request is None and not (plan.directory / STORE).exists():
         raise UsageError(NO_TOKEN)
     if request is None:
@@ -98,15 +96,6 @@ def _source(settings: Settings) -> str:
     if settings.mock_google_api:
         return "the simulator"
     return settings.google_api_base_url or "googleapis.com"
-
-
-def _checked_token(token: str | None) -> ReviewFetchRequest | None:
-    if token is None:
-        return None
-    try:
-        return ReviewFetchRequest.model_validate({"access_token": token})
-    except ValidationError as error:
-        raise UsageError(f"--token: {error.errors(include_input=False)[0]['msg']}") from None
 
 
 def _prepare(directory: Path, source: str) -> None:

@@ -25,18 +25,26 @@ async def write_whole(path: Path, chunks: AsyncIterator[bytes]) -> None:
     """Write the chunks beside `path`, and put the file in its place when everything is on the disk."""
     aside = path.with_name(f".{path.name}.partial")
     try:
-        file = _create(aside)
-        try:
-            async for chunk in chunks:
-                file.write(chunk)
-            _finish(file)
-        finally:
-            file.close()
+        await _write(aside, chunks)
         aside.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            aside.unlink()
+        _remove(aside)
         raise CommandError(f"cannot write {path}: {error.strerror or error}") from error
+    except BaseException:
+        _remove(aside)
+        raise
+
+
+async def _write(path: Path, chunks: AsyncIterator[bytes]) -> None:
+    with _create(path) as file:
+        async for chunk in chunks:
+            file.write(chunk)
+        _finish(file)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
 
 
 def _create(path: Path) -> BinaryIO:

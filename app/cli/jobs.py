@@ -1,134 +1,200 @@
 """`review-fetcher jobs`."""
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.options import Json, Tenant
-from app.cli.screen import say, show_facts, show_json, show_table
+from app.cli.backend import Where, ask
+from app.cli.options import ApiKey, Cursor, JobId, Json, Limit, LocalTenant, Server
+from app.cli.requests import chosen
+from app.cli.screen import say, show_json
+from app.cli.showing import show_accounts, show_job, show_jobs, show_locations, show_reconciliation
+from app.cli.submitting import submit, token
 from app.models.access import DEFAULT_TENANT
-from app.models.job import JobStatus
+from app.models.job import JobStatus, LocationState
 
 if TYPE_CHECKING:
-    from app.models.views import JobList, JobView, LocationList
+    from app.models.views import JobView
 
 application = typer.Typer(
     no_args_is_help=True, help="Jobs: those of the local store (DATABASE_URL), or of a running service (--server)."
 )
 
-ServerUrl = Annotated[
-    str | None,
-    typer.Option("--server", envvar="REVIEW_FETCHER_SERVER", help="Ask this service, e.g. http://127.0.0.1:8000."),
-]
-ApiKey = Annotated[
-    str | None,
-    typer.Option(
-        envvar="REVIEW_FETCHER_API_KEY", help="API key for --server. Prefer the variable: others can read a command."
-    ),
-]
-MOST_LOCATIONS = 100
+FIRST_LOCATIONS = 100
 
 
 @application.command("list")
 def list_(
     *,
     status: Annotated[JobStatus | None, typer.Option(help="Only jobs in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100, help="How many, newest first.")] = 20,
-    tenant: Tenant = DEFAULT_TENANT,
-    server: ServerUrl = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    tenant: LocalTenant = DEFAULT_TENANT,
+    server: Server = None,
     api_key: ApiKey = None,
     as_json: Json = False,
 ) -> None:
     """List jobs, newest first."""
-    found = asyncio.run(_list(status, limit, tenant, server, api_key))
+    found = ask(Where(server, api_key, tenant), lambda backend: backend.jobs(status, limit, cursor))
     if as_json:
         show_json(found)
     elif not found.jobs:
         say("There are no such jobs.")
     else:
-        show_table(("job", "state", "created", "reviews", "locations", "calls"), [_row(job) for job in found.jobs])
+        show_jobs(found)
 
 
 @application.command()
 def show(
-    job_id: Annotated[str, typer.Argument(help="The job's id.")],
-    tenant: Tenant = DEFAULT_TENANT,
-    server: ServerUrl = None,
+    job_id: JobId,
+    tenant: LocalTenant = DEFAULT_TENANT,
+    server: Server = None,
     api_key: ApiKey = None,
     as_json: Json = False,
 ) -> None:
     """Show one job: how far it is, what it waits for, why it stopped, and its first locations."""
-    job, locations = asyncio.run(_show(job_id, tenant, server, api_key))
+    from app.models.locations import ALL_LOCATIONS  # noqa: PLC0415 - pydantic is slow to import
+
+    where = Where(server, api_key, tenant)
+    job = ask(where, lambda backend: backend.job(job_id))
     if as_json:
         show_json(job)
         return
-    show_facts(facts_of(job))
-    if locations.locations:
-        rows = [
-            (item.location, item.title, item.state, item.fetched, item.totals.total) for item in locations.locations
-        ]
-        show_table(("location", "title", "state", "reviews", "on Google"), rows)
+    show_job(job)
+    found = ask(where, lambda backend: backend.locations(job_id, ALL_LOCATIONS, FIRST_LOCATIONS, None))
+    if found.locations:
+        show_locations(found.model_copy(update={"next_cursor": None}))
+    if found.next_cursor:
+        say(f"There are more locations: review-fetcher jobs locations {job_id}")
 
 
-def facts_of(job: "JobView") -> list[tuple[str, object]]:
-    """What a person wants to know of a job, in order."""
-    progress = job.progress
-    waiting = job.waiting and f"{job.waiting.reason} (until {job.waiting.until:%H:%M:%S} UTC)"
-    return [
-        ("job", job.job_id),
-        ("state", job.status),
-        ("", job.message),
-        ("waiting for", waiting),
-        ("error", job.error and f"{job.error.title}: {job.error.detail}"),
-        ("created", job.created_at.isoformat(timespec="seconds")),
-        ("finished", job.finished_at and job.finished_at.isoformat(timespec="seconds")),
-        ("accounts", f"{progress.accounts.done} of {progress.accounts.found}"),
-        ("locations", f"{progress.locations.done} of {progress.locations.found}{_unavailable(job)}"),
-        ("reviews", f"{progress.reviews.fetched} of {progress.reviews.expected}"),
-        ("duplicates dropped", progress.reviews.duplicates),
-        ("calls", progress.calls),
-        ("tasks", f"{progress.tasks.open} open, {progress.tasks.done} done, {progress.tasks.dead} dead"),
-    ]
+@application.command()
+def accounts(
+    job_id: JobId,
+    *,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    tenant: LocalTenant = DEFAULT_TENANT,
+    server: Server = None,
+    api_key: ApiKey = None,
+    as_json: Json = False,
+) -> None:
+    """List a job's accounts: how far the listing of each is, and what its locations come to."""
+    found = ask(Where(server, api_key, tenant), lambda backend: backend.accounts(job_id, limit, cursor))
+    if as_json:
+        show_json(found)
+    elif not found.accounts:
+        say("There are no accounts yet.")
+    else:
+        show_accounts(found)
 
 
-def _unavailable(job: "JobView") -> str:
-    count = job.progress.locations.unavailable
-    return f", {count} unavailable" if count else ""
+@application.command()
+def locations(
+    job_id: JobId,
+    *,
+    account: Annotated[str | None, typer.Option(help="Only those read under accounts/{id}.")] = None,
+    state: Annotated[LocationState | None, typer.Option(help="Only those in this state.")] = None,
+    gaps: Annotated[bool, typer.Option("--gaps", help="Only those of which not everything is there.")] = False,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    tenant: LocalTenant = DEFAULT_TENANT,
+    server: Server = None,
+    api_key: ApiKey = None,
+    as_json: Json = False,
+) -> None:
+    """List a job's locations: what Google says of each, what was fetched, and why something is missing."""
+    from app.models.locations import LocationFilter  # noqa: PLC0415 - pydantic is slow to import
+
+    wanted = chosen(LocationFilter, account=account, state=state, gaps=gaps)
+    found = ask(Where(server, api_key, tenant), lambda backend: backend.locations(job_id, wanted, limit, cursor))
+    if as_json:
+        show_json(found)
+    elif not found.locations:
+        say("There are no such locations.")
+    else:
+        show_locations(found)
 
 
-def _row(job: "JobView") -> tuple[object, ...]:
-    progress = job.progress
-    locations = f"{progress.locations.done}/{progress.locations.found}"
-    created = job.created_at.isoformat(sep=" ", timespec="seconds")
-    return (job.job_id, job.status, created, progress.reviews.fetched, locations, progress.calls)
+@application.command()
+def reconcile(
+    job_id: JobId,
+    tenant: LocalTenant = DEFAULT_TENANT,
+    server: Server = None,
+    api_key: ApiKey = None,
+    as_json: Json = False,
+) -> None:
+    """Compare what a job fetched with what Google counts, over all its locations."""
+    found = ask(Where(server, api_key, tenant), lambda backend: backend.reconciliation(job_id))
+    if as_json:
+        show_json(found)
+    else:
+        show_reconciliation(found)
 
 
-async def _list(
-    status: JobStatus | None, limit: int, tenant: str, server: str | None, api_key: str | None
-) -> "JobList":
-    if server:
-        from app.cli.remote import Service  # noqa: PLC0415 - aiohttp is slow to import
+@application.command()
+def watch(
+    job_id: JobId,
+    tenant: LocalTenant = DEFAULT_TENANT,
+    server: Server = None,
+    api_key: ApiKey = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document a line for each event.")] = False,
+) -> None:
+    """Follow a job until it has ended or needs a token; then show it.
 
-        async with Service(server, api_key) as service:
-            return await service.jobs(status, limit)
-    from app.cli.local import existing_store  # noqa: PLC0415 - SQLAlchemy is slow to import
-    from app.results.progress import Progress  # noqa: PLC0415
+    Progress goes to stderr. A connection that breaks is made again, and nothing is missed. Ctrl-C ends the watching,
+    not the job.
 
-    async with existing_store() as database:
-        return await Progress(database).jobs(tenant, status, limit, None)
+    Exit codes: 0 completed · 3 failed · 4 ended with dead letters · 5 needs a token · 6 cancelled · 130 not watched any
+    more.
+    """
+    from app.cli.watching import watch_job  # noqa: PLC0415 - rich's progress is slow to import
+
+    raise typer.Exit(watch_job(Where(server, api_key, tenant), job_id, as_json=as_json))
 
 
-async def _show(job_id: str, tenant: str, server: str | None, api_key: str | None) -> "tuple[JobView, LocationList]":
-    if server:
-        from app.cli.remote import Service  # noqa: PLC0415 - aiohttp is slow to import
+@application.command()
+def cancel(
+    job_id: JobId,
+    tenant: LocalTenant = DEFAULT_TENANT,
+    server: Server = None,
+    api_key: ApiKey = None,
+    as_json: Json = False,
+) -> None:
+    """End a job. What it has fetched stays, and its token is wiped."""
+    _show(ask(Where(server, api_key, tenant), lambda backend: backend.cancel(job_id)), as_json=as_json)
 
-        async with Service(server, api_key) as service:
-            return await service.job(job_id), await service.locations(job_id, MOST_LOCATIONS)
-    from app.cli.local import existing_store  # noqa: PLC0415 - SQLAlchemy is slow to import
-    from app.results.progress import Progress  # noqa: PLC0415
 
-    async with existing_store() as database:
-        progress = Progress(database)
-        job = await progress.job(tenant, job_id)
-        return job, await progress.locations(tenant, job_id, MOST_LOCATIONS, None)
+@application.command()
+def pause(
+    job_id: JobId,
+    tenant: LocalTenant = DEFAULT_TENANT,
+    server: Server = None,
+    api_key: ApiKey = None,
+    as_json: Json = False,
+) -> None:
+    """Stop a job until it is resumed. Pages under way are still kept."""
+    _show(ask(Where(server, api_key, tenant), lambda backend: backend.pause(job_id)), as_json=as_json)
+
+
+@application.command()
+def resume(
+    job_id: JobId,
+    tenant: LocalTenant = DEFAULT_TENANT,
+    server: Server = None,
+    api_key: ApiKey = None,
+    as_json: Json = False,
+) -> None:
+    """Let a paused job go on at the page where it stopped."""
+    _show(ask(Where(server, api_key, tenant), lambda backend: backend.resume(job_id)), as_json=as_json)
+
+
+application.command()(token)
+application.command()(submit)
+
+
+def _show(job: "JobView", *, as_json: bool) -> None:
+    if as_json:
+        show_json(job)
+    else:
+        show_job(job)

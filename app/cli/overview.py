@@ -1,12 +1,12 @@
 """`review-fetcher overview`."""
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from app.cli.jobs import ApiKey, ServerUrl
-from app.cli.options import Json, Tenant
+from app.cli.backend import Where, ask
+from app.cli.options import ApiKey, Json, LocalTenant, Server
 from app.cli.screen import say, show_facts, show_json, show_table
 from app.models.access import DEFAULT_TENANT
+from app.telemetry.redaction import clean
 
 if TYPE_CHECKING:
     from app.models.overview import Overview
@@ -16,19 +16,19 @@ BARS = " ▁▂▃▄▅▆▇█"
 
 
 def overview(
-    *, tenant: Tenant = DEFAULT_TENANT, server: ServerUrl = None, api_key: ApiKey = None, as_json: Json = False
+    *, tenant: LocalTenant = DEFAULT_TENANT, server: Server = None, api_key: ApiKey = None, as_json: Json = False
 ) -> None:
     """Show all work at a glance: of the local store (DATABASE_URL), or of a running service (--server).
 
     Jobs by state, what was done in the last hour, what waits and why. Times are UTC.
     """
-    found = asyncio.run(_overview(tenant, server, api_key))
+    found = ask(Where(server, api_key, tenant), lambda backend: backend.overview())
     if as_json:
         show_json(found)
         return
     show_facts(facts_of(found))
     for job in found.waiting_jobs:
-        say(f"{job.job_id} waits until {job.until:%H:%M:%S}: {job.reason}")
+        say(f"{job.job_id} waits until {job.until:%H:%M:%S}: {clean(job.reason)}")
     if found.needs_token:
         rows = [
             (job.job_id, f"{job.since:%Y-%m-%d %H:%M:%S}", job.error and job.error.type) for job in found.needs_token
@@ -58,17 +58,3 @@ def bars(numbers: list[int]) -> str:
     most = max(numbers, default=0)
     top = len(BARS) - 1
     return "".join(BARS[-(-number * top // most)] if number else BARS[0] for number in numbers)
-
-
-async def _overview(tenant: str, server: str | None, api_key: str | None) -> "Overview":
-    if server:
-        from app.cli.remote import Service  # noqa: PLC0415 - aiohttp is slow to import
-
-        async with Service(server, api_key) as service:
-            return await service.overview()
-    from app.cli.local import existing_store  # noqa: PLC0415 - SQLAlchemy is slow to import
-    from app.config import get_settings  # noqa: PLC0415
-    from app.results.overview import Overviews  # noqa: PLC0415
-
-    async with existing_store() as database:
-        return await Overviews(database, publishes=not get_settings().mock_kafka).of(tenant)

@@ -14,11 +14,14 @@ from app.telemetry.redaction import clean
 LINE_SECONDS = 2.0
 """Between two plain lines about a job whose state stays the same."""
 
+SHORTEST_ESTIMATE_SECONDS = 10
+"""What is over before it is read is not worth saying."""
+
 Show = Callable[[JobView], None]
 
 
 def describe(job: JobView) -> str:
-    """One line: `accounts 1/2 · locations 3/12 · reviews 150/600 · calls 8 · waiting: …`."""
+    """One line: `accounts 1/2 · locations 3/12 · reviews 150/600 · calls 8 · waiting until …: …`."""
     progress = job.progress
     parts = [
         f"accounts {progress.accounts.done}/{progress.accounts.found}",
@@ -28,9 +31,24 @@ def describe(job: JobView) -> str:
     ]
     if progress.tasks.dead:
         parts.append(f"dead {progress.tasks.dead}")
+    if job.estimate and job.estimate.seconds_left >= SHORTEST_ESTIMATE_SECONDS:
+        parts.append(f"about {lasting(job.estimate.seconds_left)} left")
     if job.waiting:
-        parts.append(f"waiting: {clean(job.waiting.reason)}")
+        parts.append(f"waiting until {job.waiting.until:%H:%M:%S} UTC: {clean(job.waiting.reason)}")
+    if job.token and job.token.warning:
+        parts.append(f"warning: {clean(job.token.warning)}")
     return " · ".join(parts)
+
+
+def lasting(seconds: int) -> str:
+    """`45 s`, `12 min`, `3 h 20 min`, `2 d 5 h`: what a person plans with."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
 
 
 @contextmanager
@@ -52,7 +70,9 @@ def _bar(console: Console) -> Iterator[Show]:
 
         def show(job: JobView) -> None:
             reviews = job.progress.reviews
-            text = describe(job).replace(" · waiting:", "\nwaiting:")  # 80 columns would cut the reason off
+            text = describe(job)
+            for what in ("waiting until", "warning:"):  # 80 columns would cut it off
+                text = text.replace(f" · {what}", f"\n{what}")
             text = text.replace("[", r"\[")
             progress.update(bar, description=text, completed=reviews.fetched, total=reviews.expected or None)
 
@@ -71,7 +91,7 @@ class PlainLines:
 
     def __call__(self, job: JobView) -> None:
         """Show the job's newest view."""
-        state = (job.status, job.waiting and job.waiting.reason)
+        state = (job.status, job.waiting and job.waiting.reason, job.token and job.token.warning)
         line = f"{job.status}: {describe(job)}"
         now = self._monotonic()
         if line != self._line and (state != self._state or now - self._written_at >= LINE_SECONDS):

@@ -1,26 +1,25 @@
 """`review-fetcher quota`."""
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from app.cli.jobs import ApiKey, ServerUrl
-from app.cli.options import Json
+from app.cli.backend import Where, ask
+from app.cli.options import ApiKey, Json, Server
 from app.cli.screen import say, show_json, show_table
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from app.models.quota import QuotaBudget, QuotaReport, QuotaWindow
+    from app.models.quota import QuotaBudget, QuotaWindow
 
 COLUMNS = ("project", "api", "window", "limit", "spent", "left", "whole again", "next call")
 
 
-def quota(*, server: ServerUrl = None, api_key: ApiKey = None, as_json: Json = False) -> None:
+def quota(*, server: Server = None, api_key: ApiKey = None, as_json: Json = False) -> None:
     """Show what is left of Google's quota: of the local store (DATABASE_URL), or of a running service (--server).
 
     Calls on loan to a replica count as spent. Times are UTC.
     """
-    report = asyncio.run(_report(server, api_key))
+    report = ask(Where(server, api_key), lambda backend: backend.quota())
     if as_json:
         show_json(report)
     elif not report.budgets:
@@ -57,23 +56,3 @@ def _remarks(budget: "QuotaBudget") -> list[str]:
 
 def _time(moment: "datetime | None") -> str | None:
     return None if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
-
-
-async def _report(server: str | None, api_key: str | None) -> "QuotaReport":
-    if server:
-        from app.cli.remote import Service  # noqa: PLC0415 - aiohttp is slow to import
-
-        async with Service(server, api_key) as service:
-            return await service.quota()
-    from app.cli.local import existing_store  # noqa: PLC0415 - SQLAlchemy is slow to import
-    from app.clock import SystemClock  # noqa: PLC0415
-    from app.config import get_settings  # noqa: PLC0415
-    from app.limits.views import views  # noqa: PLC0415
-    from app.models.quota import QuotaReport  # noqa: PLC0415
-    from app.store.budgets import read_budgets  # noqa: PLC0415
-    from app.wiring.values import limits_of  # noqa: PLC0415
-
-    async with existing_store() as database:
-        now, rows = await database.read(read_budgets)
-    found = views(rows, limits_of(get_settings()), now, SystemClock().now())
-    return QuotaReport.model_validate({"budgets": found})

@@ -1,20 +1,59 @@
 """A running service, asked over HTTP as any client would."""
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import aiohttp
+import msgspec
+from pydantic import BaseModel, ValidationError
+from yarl import URL
 
-from app.cli.exits import CommandError, UsageError
-from app.models.overview import Overview
+from app.api.schemas import ReviewFetchRequest, ReviewFetchResponse, TokenReplacement
+from app.cli.backend import FeedLines
+from app.cli.exits import AwayError, CommandError, UsageError
+from app.cli.requests import plain
+from app.models.job import JobStatus
+from app.models.locations import LocationFilter, Reconciliation
+from app.models.overview import AccountList, Overview, SettingList
 from app.models.quota import QuotaReport
-from app.models.views import JobList, JobView, LocationList
+from app.models.review_filter import ReviewFilter
+from app.models.views import (
+    CauseList,
+    DeadLetterFilter,
+    DeadLetterHistory,
+    DeadLetterList,
+    JobList,
+    JobView,
+    LocationList,
+    RedriveRequest,
+    RedriveResult,
+)
+from app.telemetry.redaction import clean_text
 
 JOBS = "/api/v1/review-fetch"
+LETTERS = "/api/v1/dlq"
+FEED = "/api/v1/reviews/feed"
 OVERVIEW = "/api/v1/overview"
 QUOTA = "/api/v1/quota"
-TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
+SETTINGS = "/api/v1/settings"
+TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
+
+EVENTS = "text/event-stream"
+EVENT_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=45)
+"""Three heartbeats of the service."""
+
+MEDIA_TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
+
+LATER = (429, 502, 503, 504)
+"""What a service, or a proxy before it, answers when the same may work in a while."""
+
+NOT_OURS = "the answer is not one of this service: check the URL"
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Service:
@@ -22,7 +61,7 @@ class Service:
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
         self._url = url.rstrip("/")
-        headers = {"X-API-Key": api_key} if api_key else {}
+        headers = _header("X-API-Key", api_key or None, "--api-key")
         self._session = aiohttp.ClientSession(headers=headers, timeout=TIMEOUT, trust_env=False)
 
     async def __aenter__(self) -> Self:
@@ -33,50 +72,134 @@ class Service:
     ) -> None:
         await self._session.close()
 
-    async def submit(self, access_token: str) -> str:
-        """The id of the new job."""
-        answer = await self._json("POST", JOBS, json={"access_token": access_token})
-        return str(answer["job_id"])
+    async def submit(self, request: ReviewFetchRequest, idempotency_key: str | None) -> ReviewFetchResponse:
+        headers = _header("Idempotency-Key", idempotency_key, "--idempotency-key")
+        return await self._ask(ReviewFetchResponse, "POST", JOBS, json=plain(request), headers=headers)
+
+    async def jobs(self, status: JobStatus | None, limit: int, cursor: str | None) -> JobList:
+        return await self._ask(JobList, "GET", JOBS, query={"status": status, "limit": limit, "cursor": cursor})
 
     async def job(self, job_id: str) -> JobView:
-        return JobView.model_validate(await self._json("GET", f"{JOBS}/{job_id}"))
+        return await self._ask(JobView, "GET", _job(job_id))
 
-    async def jobs(self, status: str | None, limit: int) -> JobList:
-        query = {"limit": str(limit)} | ({"status": status} if status else {})
-        return JobList.model_validate(await self._json("GET", JOBS, params=query))
+    async def events(self, job_id: str, last_event_id: str | None) -> AsyncGenerator[bytes]:
+        headers = {"Accept": EVENTS} | ({} if last_event_id is None else {"Last-Event-ID": last_event_id})
+        async with self._answer("GET", f"{_job(job_id)}/events", headers=headers, timeout=EVENT_TIMEOUT) as answer:
+            if answer.status != 204 and answer.content_type != EVENTS:
+                raise CommandError(f"{self._url}: {NOT_OURS}")
+            async for chunk in answer.content.iter_any():
+                yield chunk
 
-    async def locations(self, job_id: str, limit: int) -> LocationList:
-        answer = await self._json("GET", f"{JOBS}/{job_id}/locations", params={"limit": str(limit)})
-        return LocationList.model_validate(answer)
+    async def accounts(self, job_id: str, limit: int, cursor: str | None) -> AccountList:
+        query = {"limit": limit, "cursor": cursor}
+        return await self._ask(AccountList, "GET", f"{_job(job_id)}/accounts", query=query)
+
+    async def locations(self, job_id: str, wanted: LocationFilter, limit: int, cursor: str | None) -> LocationList:
+        gaps = "true" if wanted.gaps else None
+        query = {"account": wanted.account, "state": wanted.state, "gaps": gaps, "limit": limit, "cursor": cursor}
+        return await self._ask(LocationList, "GET", f"{_job(job_id)}/locations", query=query)
+
+    async def reconciliation(self, job_id: str) -> Reconciliation:
+        return await self._ask(Reconciliation, "GET", f"{_job(job_id)}/reconciliation")
+
+    async def cancel(self, job_id: str) -> JobView:
+        return await self._ask(JobView, "POST", f"{_job(job_id)}/cancel")
+
+    async def pause(self, job_id: str) -> JobView:
+        return await self._ask(JobView, "POST", f"{_job(job_id)}/pause")
+
+    async def resume(self, job_id: str) -> JobView:
+        return await self._ask(JobView, "POST", f"{_job(job_id)}/resume")
+
+    async def replace_token(self, job_id: str, replacement: TokenReplacement) -> JobView:
+        return await self._ask(JobView, "PUT", f"{_job(job_id)}/token", json=plain(replacement))
+
+    async def reviews(self, job_id: str, form: str, wanted: ReviewFilter) -> AsyncGenerator[bytes]:
+        query = [("format", form), *wanted.parameters()]
+        async with self._answer("GET", f"{_job(job_id)}/reviews", query=query) as answer:
+            if answer.content_type != MEDIA_TYPES[form]:
+                raise CommandError(f"{self._url}: {NOT_OURS}")
+            if answer.content_length is None and answer.headers.get("Transfer-Encoding") is None:
+                raise CommandError(f"{self._url} does not say where its answer ends, so nobody could tell a part of it")
+            async for chunk in answer.content.iter_any():
+                yield chunk
+
+    async def feed(self, after: str | None, limit: int) -> FeedLines:
+        async with self._answer("GET", FEED, query={"after": after, "limit": limit}) as answer:
+            return msgspec.json.decode(await answer.read(), type=FeedLines)
+
+    async def dead_letters(
+        self, which: DeadLetterFilter | None, limit: int, cursor: str | None, *, parked: bool | None
+    ) -> DeadLetterList:
+        query = (which.model_dump() if which else {}) | {"parked": parked, "limit": limit, "cursor": cursor}
+        return await self._ask(DeadLetterList, "GET", LETTERS, query=query)
+
+    async def dead_letter(self, letter_id: int) -> DeadLetterHistory:
+        return await self._ask(DeadLetterHistory, "GET", f"{LETTERS}/{letter_id}")
+
+    async def causes(self, job_id: str | None) -> CauseList:
+        return await self._ask(CauseList, "GET", f"{LETTERS}/causes", query={"job_id": job_id})
+
+    async def redrive(self, request: RedriveRequest) -> RedriveResult:
+        body = request.model_dump(mode="json", exclude_none=True)
+        return await self._ask(RedriveResult, "POST", f"{LETTERS}/redrive", json=body)
 
     async def overview(self) -> Overview:
-        return Overview.model_validate(await self._json("GET", OVERVIEW))
+        return await self._ask(Overview, "GET", OVERVIEW)
+
+    async def settings(self) -> SettingList:
+        """Of the process that answers."""
+        return await self._ask(SettingList, "GET", SETTINGS)
 
     async def quota(self) -> QuotaReport:
-        return QuotaReport.model_validate(await self._json("GET", QUOTA))
+        return await self._ask(QuotaReport, "GET", QUOTA)
 
-    async def reviews(self, job_id: str, form: str) -> AsyncIterator[bytes]:
-        """The job's reviews as ndjson or csv, as they arrive."""
-        try:
-            async with self._session.get(f"{self._url}{JOBS}/{job_id}/reviews", params={"format": form}) as answer:
-                await _check(answer)
-                async for chunk in answer.content.iter_any():
-                    yield chunk
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise self._away(error) from error
+    async def _ask(self, model: type[Model], method: str, path: str, **request: Any) -> Model:
+        async with self._answer(method, path, **request) as answer:
+            return model.model_validate_json(await answer.read())
 
-    async def _json(self, method: str, path: str, **request: Any) -> Any:
+    @asynccontextmanager
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | Sequence[tuple[str, object]] = (),
+        **request: Any,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A good answer; whatever goes wrong until it has been read is a CommandError."""
+        named = query.items() if isinstance(query, Mapping) else query
+        given = [(name, str(value)) for name, value in named if value is not None]
         try:
-            async with self._session.request(method, self._url + path, allow_redirects=False, **request) as answer:
+            url = URL(self._url + path, encoded=True)
+            async with self._session.request(method, url, params=given, allow_redirects=False, **request) as answer:
                 await _check(answer)
-                return await answer.json()
+                yield answer
+        except (ValidationError, msgspec.DecodeError) as error:
+            raise CommandError(f"{self._url}: {NOT_OURS}") from error
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise self._away(error) from error
 
     def _away(self, error: Exception) -> CommandError:
-        if isinstance(error, aiohttp.InvalidURL):
+        if isinstance(error, (aiohttp.InvalidURL, ValueError)):
             return UsageError(f"--server: {self._url} must look like http://127.0.0.1:8000")
-        return CommandError(f"no usable answer from {self._url} ({type(error).__name__}): does the service run there?")
+        return AwayError(f"no usable answer from {self._url} ({type(error).__name__}): does the service run there?")
+
+
+def _header(name: str, value: str | None, option: str) -> dict[str, str]:
+    """Raises UsageError, which does not quote it."""
+    if value is None:
+        return {}
+    if not _VISIBLE.fullmatch(value):
+        raise UsageError(f"{option} takes 1 to 255 visible ASCII characters")
+    return {name: value}
+
+
+_VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def _job(job_id: str) -> str:
+    return f"{JOBS}/{quote(job_id, safe='')}"
 
 
 async def _check(answer: aiohttp.ClientResponse) -> None:
@@ -85,8 +208,10 @@ async def _check(answer: aiohttp.ClientResponse) -> None:
         return
     try:
         problem = await answer.json(content_type=None)
-        detail = str(problem["detail"])
-    except (ValueError, KeyError, TypeError):
-        detail = "the answer is not one of this service: check the URL"
+        fields = "".join(f" {item['field']}: {item['message']}." for item in problem.get("errors") or ())
+        detail = clean_text(f"{problem['detail']}{fields}")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        detail = NOT_OURS
     hint = " (set --api-key or REVIEW_FETCHER_API_KEY)" if answer.status == 401 else ""
-    raise CommandError(f"HTTP {answer.status}: {detail}{hint}")
+    kind = AwayError if answer.status in LATER else CommandError
+    raise kind(f"HTTP {answer.status}: {detail}{hint}")

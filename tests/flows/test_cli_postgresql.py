@@ -7,6 +7,7 @@ import pytest
 
 from app.cli.exits import ExitCode
 from tests.flows.test_cli_serve import command
+from tests.support.stack import SEALING_KEY
 
 pytestmark = pytest.mark.postgresql
 
@@ -29,3 +30,24 @@ async def test_a_store_without_tables_is_explained(tmp_path: Path, postgresql_da
     ended = await command(tmp_path, "jobs", "list", DATABASE_URL=postgresql_database)
     assert ended.code == ExitCode.FAILED
     assert "run `review-fetcher migrate`" in ended.err
+
+
+async def test_jobs_are_held_and_ended_in_the_store_and_a_token_needs_the_services_own_key(
+    tmp_path: Path, postgresql_database: str
+) -> None:
+    settings = {"DATABASE_URL": postgresql_database}
+    sealing = settings | {"TOKEN_SEALING_KEYS": SEALING_KEY, "REVIEW_FETCHER_TOKEN": "ya29.some-token-or-other"}
+    await command(tmp_path, "migrate", **settings)
+    refused = await command(tmp_path, "jobs", "submit", **sealing | {"TOKEN_SEALING_KEYS": ""})
+    assert (refused.code, refused.out) == (ExitCode.FAILED, "")
+    assert "TOKEN_SEALING_KEYS" in refused.err
+    assert "--server" in refused.err
+    assert not (tmp_path / "data").exists()
+    submitted = await command(tmp_path, "jobs", "submit", **sealing)
+    assert submitted.code == ExitCode.OK, submitted.err
+    job_id = submitted.out.strip()
+    for action, status in (("pause", "paused"), ("resume", "pending"), ("cancel", "cancelled")):
+        done = await command(tmp_path, "jobs", action, job_id, "--json", **settings)
+        assert json.loads(done.out)["status"] == status
+    assert (await command(tmp_path, "jobs", "watch", job_id, **settings)).code == ExitCode.JOB_CANCELLED
+    assert (await command(tmp_path, "reviews", "tail", **settings)).code == ExitCode.OK

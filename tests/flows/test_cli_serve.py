@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from pydantic import SecretStr
 
+from app.api.schemas import ReviewFetchRequest
 from app.cli.exits import ExitCode
 from app.cli.remote import Service
 
@@ -38,17 +40,25 @@ def environment(directory: Path, **settings: str) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(PROJECT), "DATABASE_URL": store, "COLUMNS": "200"} | settings
 
 
-async def command(directory: Path, *arguments: str, **settings: str) -> Ended:
-    process = await asyncio.create_subprocess_exec(
+async def start(directory: Path, *arguments: str, **settings: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "app.cli", *arguments),
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=environment(directory, **settings),
         cwd=directory,
     )
+
+
+async def ended(process: asyncio.subprocess.Process, typed: str = "") -> Ended:
     async with asyncio.timeout(DEADLINE_SECONDS):
-        out, err = await process.communicate()
+        out, err = await process.communicate(typed.encode())
     return Ended(process.returncode, out.decode(), err.decode())
+
+
+async def command(directory: Path, *arguments: str, **settings: str) -> Ended:
+    return await ended(await start(directory, *arguments, **settings))
 
 
 class Serving(NamedTuple):
@@ -59,9 +69,9 @@ class Serving(NamedTuple):
 
 
 @asynccontextmanager
-async def serving(directory: Path, **settings: str) -> AsyncIterator[Serving]:
+async def serving(directory: Path, *, port: int = 0, **settings: str) -> AsyncIterator[Serving]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "app.cli", "serve", "--port", "0"),
+        *(sys.executable, "-m", "app.cli", "serve", "--port", str(port)),
         stderr=asyncio.subprocess.PIPE,
         env=environment(directory, **settings),
         cwd=directory,
@@ -86,16 +96,16 @@ async def until(process: asyncio.subprocess.Process, words: bytes) -> str:
     return seen.decode()
 
 
-def job_of(ended: Ended) -> dict[str, Any]:
-    assert ended.code == ExitCode.OK, ended.err
-    job: dict[str, Any] = json.loads(ended.out)
+def job_of(told: Ended) -> dict[str, Any]:
+    assert told.code == ExitCode.OK, told.err
+    job: dict[str, Any] = json.loads(told.out)
     return job
 
 
 async def submitted(service: Serving) -> str:
     """A job's id, once the service has logged its end."""
     async with Service(service.url, KEY) as client, asyncio.timeout(DEADLINE_SECONDS):
-        job_id = await client.submit(TOKEN)
+        job_id = (await client.submit(ReviewFetchRequest(access_token=SecretStr(TOKEN)), None)).job_id
         assert job_id in (await until(service.process, b"job.ended")).splitlines()[-1]
         return job_id
 
@@ -109,6 +119,8 @@ async def test_a_job_is_seen_in_the_store_and_over_http_alike(tmp_path: Path) ->
                 tmp_path, "jobs", "show", job_id, "--server", service.url, "--json", REVIEW_FETCHER_API_KEY=KEY
             )
         )
+        for seen in (local, remote):
+            assert seen["token"].pop("seconds_left") > 3000
         assert local == remote
         assert local["status"] == "completed"
         assert local["progress"]["reviews"]["fetched"] == 400
@@ -161,7 +173,7 @@ async def test_ctrl_c_is_the_usual_end(tmp_path: Path) -> None:
 async def test_a_service_that_must_not_start_says_what_to_set(
     tmp_path: Path, settings: dict[str, str], words: list[str]
 ) -> None:
-    ended = await command(tmp_path, "serve", "--port", "0", **settings)
-    assert ended.code == ExitCode.FAILED
-    assert [word for word in words if word not in ended.err] == []
-    assert "Traceback" not in ended.err
+    told = await command(tmp_path, "serve", "--port", "0", **settings)
+    assert told.code == ExitCode.FAILED
+    assert [word for word in words if word not in told.err] == []
+    assert "Traceback" not in told.err

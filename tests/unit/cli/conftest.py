@@ -25,7 +25,9 @@ Run = Callable[..., Outcome]
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No settings but the test's own, in an empty folder."""
     names = [variable.name for variable in variables(Settings)]
-    for name in (*names, *(f"{name}_FILE" for name in names), "REVIEW_FETCHER_TOKEN", "REVIEW_FETCHER_SERVER"):
+    parts = ("TOKEN", "URL", "API_KEY", "REFRESH_TOKEN", "CLIENT_ID", "CLIENT_SECRET")
+    ours = [f"REVIEW_FETCHER_{part}" for part in parts]
+    for name in (*names, *(f"{name}_FILE" for name in names), *ours):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)

@@ -9,7 +9,10 @@ from app.cli.exits import MEANINGS, CommandError, ExitCode, told
 from app.store.database import StoreUnavailableError
 from tests.unit.cli.conftest import Run
 
-COMMANDS = ("serve", "fetch", "demo", "simulate", "jobs", "keys", "migrate", "doctor", "version")
+COMMANDS = (
+    *("serve", "fetch", "demo", "simulate", "jobs", "reviews", "dlq", "keys"),
+    *("overview", "quota", "settings", "migrate", "doctor", "version"),
+)
 
 
 def test_the_help_lists_every_command_and_exit_code(run: Run) -> None:

@@ -33,6 +33,7 @@ async def test_a_source_that_breaks_off_leaves_the_old_file(tmp_path: Path) -> N
     with pytest.raises(CommandError):
         await write_whole(out, chunks(b"new", fails=True))
     assert out.read_bytes() == b"old"
+    assert names_in(tmp_path) == ["x.csv"]
 
 
 async def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_one_line_says_how_far_a_job_is() -> None:
 
 def test_it_says_what_the_job_waits_for_and_what_died() -> None:
     line = describe(job(dead=1, reason="quota\nof Google"))
-    assert line.endswith(r"dead 1 · waiting: quota\nof Google")
+    assert line.endswith(r"dead 1 · waiting until 00:00:00 UTC: quota\nof Google")
 
 
 async def test_lines_are_written_when_the_state_changes_and_now_and_then_otherwise() -> None:

@@ -20,6 +20,7 @@ NAMED = [
 RUN_BY = {
     "README.md": "tests/flows/test_docs_readme.py",
     "docs/api.md": "tests/flows/test_docs_api.py",
+    "docs/cli.md": "tests/flows/test_docs_cli.py",
     "docs/operating.md": "tests/flows/test_docs_operating.py",
 }
 """Pages with commands, and the test that runs every one that is not marked."""
