@@ -1,7 +1,7 @@
-"""Access tokens at rest: sealed for one job of one tenant, readable with the key they name, and nowhere in clear.
+"""Secrets of jobs at rest: sealed for one job of one tenant, readable with the key they name, and nowhere in clear.
 
-AES-256-GCM (NIST SP 800-38D) with random 96-bit nonces, which is safe for 2^32 tokens a key. The associated data binds
-a sealed token to its row: moved to another job or tenant it does not open.
+AES-256-GCM (NIST SP 800-38D) with random 96-bit nonces, which is safe for 2^32 secrets a key. The associated data binds
+a sealed secret to its row and its purpose: moved to another job, tenant or column it does not open.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,6 +52,13 @@ class SealingKey:
             raise SealingKeyError(SealingKeyError.__doc__)
 
 
+class Purpose(StrEnum):
+    """What a sealed text is. One sealed for a purpose opens for no other."""
+
+    ACCESS_TOKEN = ""  # what was sealed before there were others names none
+    CALLBACK = "callback"
+
+
 class Sealed(NamedTuple):
     """`data` holds all that `TokenSealer.open` needs beside the key; `key_id` is a copy for queries."""
 
@@ -71,21 +79,21 @@ class TokenSealer:
         self._newest = keys[0].id
         self._hash_key = _digest(keys[-1].secret, b"review-fetcher: hash of a request body")
 
-    def seal(self, tenant: str, job_id: str, token: str) -> Sealed:
+    def seal(self, tenant: str, job_id: str, token: str, purpose: Purpose = Purpose.ACCESS_TOKEN) -> Sealed:
         key_id = self._newest
         header = bytes((_FORMAT, len(key_id))) + key_id.encode()
         nonce = os.urandom(_NONCE_BYTES)
-        bound = _associated(header, tenant, job_id)
+        bound = _associated(header, tenant, job_id, purpose)
         return Sealed(key_id, header + nonce + self._ciphers[key_id].encrypt(nonce, token.encode(), bound))
 
-    def open(self, tenant: str, job_id: str, sealed: bytes) -> str:
-        """The token. Raises `UnknownSealingKeyError` or, for anything else, `SealedTokenError`; neither quotes it."""
+    def open(self, tenant: str, job_id: str, sealed: bytes, purpose: Purpose = Purpose.ACCESS_TOKEN) -> str:
+        """What was sealed. Raises `UnknownSealingKeyError` or, for all else, `SealedTokenError`; neither quotes it."""
         key_id, header, nonce, encrypted = _taken_apart(sealed)
         cipher = self._ciphers.get(key_id)
         if cipher is None:
             raise UnknownSealingKeyError(f"{UnknownSealingKeyError.__doc__} Key: {key_id}")
         try:
-            return cipher.decrypt(nonce, encrypted, _associated(header, tenant, job_id)).decode()
+            return cipher.decrypt(nonce, encrypted, _associated(header, tenant, job_id, purpose)).decode()
         except (InvalidTag, ValueError):
             raise SealedTokenError(SealedTokenError.__doc__) from None
 
@@ -104,9 +112,9 @@ def _taken_apart(sealed: bytes) -> tuple[str, bytes, bytes, bytes]:
     return key_id, header, nonce, encrypted
 
 
-def _associated(header: bytes, tenant: str, job_id: str) -> bytes:
-    """Each part after its length, so that no two (tenant, job id) give the same bytes."""
-    parts = (header, tenant.encode(), job_id.encode())
+def _associated(header: bytes, tenant: str, job_id: str, purpose: Purpose) -> bytes:
+    """Each part after its length, so that no two (tenant, job id, purpose) give the same bytes."""
+    parts = (header, tenant.encode(), job_id.encode(), *((purpose.encode(),) if purpose else ()))
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 

@@ -11,13 +11,13 @@ from app.api.schemas import (
     ReviewFetchResponse,
     TokenReplacement,
 )
-from app.credentials import TokenSealer
+from app.credentials import Purpose, TokenSealer
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
 from app.models.access import DEFAULT_TENANT
 from app.models.views import JobView
 from app.pipeline.control import JobControl
-from app.store.submit import NewJob
+from app.store.submit import Callback, NewJob
 
 DEGRADED_PERCENT = 90.0
 
@@ -65,7 +65,7 @@ class APIService:
         token = request.access_token.get_secret_value()
         if not await self.validate_access_token(token):
             raise TokenRefusedError
-        submitted = await self._committer.accept(self._new_job(token, tenant, idempotency_key, body))
+        submitted = await self._committer.accept(self._new_job(request, tenant, idempotency_key, body))
         if submitted.conflict:
             raise IdempotencyKeyReusedError
         path = f"/api/v1/review-fetch/{submitted.job_id}"
@@ -83,8 +83,14 @@ class APIService:
             status="healthy" if load < DEGRADED_PERCENT else "degraded", memory_used_percent=round(load, 2)
         )
 
-    def _new_job(self, token: str, tenant: str, idempotency_key: str | None, body: bytes) -> NewJob:
+    def _new_job(self, request: ReviewFetchRequest, tenant: str, idempotency_key: str | None, body: bytes) -> NewJob:
         job_id = str(uuid.uuid4())
-        sealed = self._sealer.seal(tenant, job_id, token)
+        sealed = self._sealer.seal(tenant, job_id, request.access_token.get_secret_value())
         body_hash = self._sealer.body_hash(body) if idempotency_key else ""
-        return NewJob(job_id, tenant, sealed.key_id, sealed.data, idempotency_key, body_hash)
+        url = request.callback_url
+        callback = None if url is None else self._callback(url.get_secret_value(), tenant, job_id)
+        return NewJob(job_id, tenant, sealed.key_id, sealed.data, idempotency_key, body_hash, callback)
+
+    def _callback(self, url: str, tenant: str, job_id: str) -> Callback:
+        sealed = self._sealer.seal(tenant, job_id, url, Purpose.CALLBACK)
+        return Callback(sealed.key_id, sealed.data, shown_url=url.partition("?")[0])

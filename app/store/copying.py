@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Connection, Table, func, insert, select, text
+from sqlalchemy import Column, Connection, Table, func, insert, select, text, union
 
 from app.store.database import StoreBusyError, Transaction, takes_long
-from app.store.schema import credentials, known_topics, leaders, metadata, schema_compatibility
+from app.store.schema import callbacks, credentials, known_topics, leaders, metadata, schema_compatibility
 from app.store.sqlite import SqliteDatabase
 from app.store.tasks import reclaim_all
 
@@ -37,7 +37,7 @@ class CopyDiffersError(Exception):
 
 
 class Copied(NamedTuple):
-    """Table → rows; tasks that were out and wait again; the ids of the keys that the copied tokens were sealed with."""
+    """Table → rows; tasks that were out and wait again; the ids of the keys that secrets were sealed with."""
 
     tables: Mapping[str, int]
     waiting_again: int
@@ -64,9 +64,13 @@ def copy_store(target: Transaction, source: Connection, tell: Tell) -> Copied:
     tables = {table.name: _copy(target, source, table, tell) for table in COPIED}
     waiting_again = reclaim_all(target)
     _compare(target.connection, source)
-    key_ids = target.connection.execute(select(credentials.c.key_id).distinct().order_by(credentials.c.key_id))
     target.connection.exec_driver_sql("ANALYZE")  # or plans are made for empty tables until the server comes to it
-    return Copied(tables, waiting_again, list(key_ids.scalars()))
+    return Copied(tables, waiting_again, _key_ids(target.connection))
+
+
+def _key_ids(connection: Connection) -> list[str]:
+    ids = union(select(credentials.c.key_id), select(callbacks.c.key_id)).subquery()
+    return list(connection.execute(select(ids.c.key_id).order_by(ids.c.key_id)).scalars())
 
 
 def _take_for_us(target: Transaction) -> None:

@@ -23,6 +23,14 @@ class Event(StrEnum):
     JOB_NEEDS_TOKEN = "job.needs_token"  # noqa: S105 - an event
     JOB_GOT_TOKEN = "job.got_token"  # noqa: S105 - an event
 
+    WEBHOOK_DELIVERED = "webhook.delivered"
+    WEBHOOK_RETRIED = "webhook.retried"
+    WEBHOOK_FAILED = "webhook.failed"
+    WEBHOOK_RESENT = "webhook.resent"
+    WEBHOOK_FAULT = "webhook.fault"
+    WEBHOOK_NOT_NOTED = "webhook.not_noted"
+    WEBHOOKS_STORE_AWAY = "webhooks.store_away"
+
     EVENTS_STORE_AWAY = "events.store_away"
     EVENTS_LOOK_FAILED = "events.look_failed"
 
