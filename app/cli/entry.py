@@ -20,6 +20,7 @@ from app.cli.serve import serve
 from app.cli.settings import settings
 from app.cli.simulate import simulate
 from app.cli.store import migrate, version
+from app.cli.webhooks import application as webhooks
 
 _EXIT_CODES = "\n".join(f"- {code.value}: {meaning}" for code, meaning in MEANINGS.items())
 
@@ -40,6 +41,7 @@ application.command("demo")(demo)
 application.command("simulate")(simulate)
 application.add_typer(jobs, name="jobs")
 application.add_typer(keys, name="keys")
+application.add_typer(webhooks, name="webhooks")
 application.command("overview")(overview)
 application.command("quota")(quota)
 application.command("migrate")(migrate)

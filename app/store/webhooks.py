@@ -79,22 +79,32 @@ def anything_due(transaction: Transaction) -> bool:
 
 def take_webhooks(transaction: Transaction, limit: int, lease: float) -> list[DueWebhook]:
     """At most `limit` messages, those that have been due longest: the caller's for `lease` seconds."""
-    due = and_(_waits, webhooks.c.due_at <= transaction.now)
-    longest = select(webhooks.c.id).where(due).order_by(webhooks.c.due_at, webhooks.c.id).limit(limit)
-    taken = transaction.connection.execute(
+    ids = _longest_due(transaction, limit)
+    transaction.connection.execute(
         update(webhooks)
-        .where(webhooks.c.id.in_(longest.with_for_update(skip_locked=True)), due)
+        .where(webhooks.c.id.in_(ids))
         .values(version=webhooks.c.version + 1, due_at=transaction.now + lease)
-        .returning(webhooks.c.id)
     )
     columns = [callbacks.c[name] if name == "sealed_url" else webhooks.c[name] for name in DueWebhook._fields]
     statement = (
         select(*columns)
         .join(callbacks, callbacks.c.job_id == webhooks.c.job_id)
-        .where(webhooks.c.id.in_(taken.scalars().all()))
+        .where(webhooks.c.id.in_(ids))
         .order_by(webhooks.c.id)
     )
     return [DueWebhook._make(row) for row in transaction.connection.execute(statement)]
+
+
+def _longest_due(transaction: Transaction, limit: int) -> list[int]:
+    """Locked. As a subquery of the update PostgreSQL may ask it several times, and then takes more than the limit."""
+    statement = (
+        select(webhooks.c.id)
+        .where(_waits, webhooks.c.due_at <= transaction.now)
+        .order_by(webhooks.c.due_at, webhooks.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return list(transaction.connection.execute(statement).scalars())
 
 
 def give_back(transaction: Transaction, versions: Collection[tuple[int, int]], delay: float) -> None:

@@ -55,9 +55,10 @@ class ServedApi:
         _, secret = await self.database.write(create_key, tenant, "test", scopes)
         return secret
 
-    async def submit(self, **headers: str) -> str:
+    async def submit(self, callback_url: str | None = None, **headers: str) -> str:
         """Submit a job and return its id."""
-        answer = await self.client.post("/api/v1/review-fetch", {"access_token": TOKEN}, **headers)
+        body = {"access_token": TOKEN} | ({"callback_url": callback_url} if callback_url else {})
+        answer = await self.client.post("/api/v1/review-fetch", body, **headers)
         assert answer.status == 202, answer.text
         job_id: str = answer.json()["job_id"]
         return job_id
