@@ -34,7 +34,7 @@ MOST_OF_A_HOST = 32
 AT_ONCE_TO_A_HOST = 4
 """One slow receiver has so many of the places and no more; of these the rest wait for their turn."""
 
-LEASE_SECONDS = 60.0
+LEASE_SECONDS = 30.0
 LATEST_SECONDS = LEASE_SECONDS - DEADLINE_SECONDS - 5.0
 """A message whose turn comes later than that is given back: another replica may have it before it is sent."""
 
