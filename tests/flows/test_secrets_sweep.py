@@ -20,12 +20,14 @@ from tests.support.service import JOBS, Answer, Service, Site, eventually, site
 from tests.support.simulator import control, simulator_process
 from tests.support.stack import Stack
 
+NOBODY = "http://127.0.0.1:9/hook"
+
 TELLING = 12
 """Characters: a beginning of a token as long as this is not told either."""
 
 
 def test_no_secret_is_left_anywhere(tmp_path: Path) -> None:
-    told = _Secrets(_token(), _token(), secrets.token_urlsafe(32))
+    told = _Secrets(_token(), _token(), secrets.token_urlsafe(32), _hook())
     with simulator_process("--faults", "flaky") as google, site(tmp_path, google, **_talkative(told.key)) as place:
         job_id, found = _walk(place, google, told)
         names = ("reviews.db-wal", "reviews.db at the end", "service-1.log", "service-2.log at the end", "answers")
@@ -36,7 +38,7 @@ def test_no_secret_is_left_anywhere(tmp_path: Path) -> None:
 @pytest.mark.kafka
 async def test_no_secret_is_left_on_the_servers(servers: Stack) -> None:
     """Every row of PostgreSQL, and every message of every topic with its key and headers."""
-    told = _Secrets(_token(), _token(), secrets.token_urlsafe(32))
+    told = _Secrets(_token(), _token(), secrets.token_urlsafe(32), _hook())
 
     def walk() -> tuple[str, dict[str, bytes]]:
         settings = servers.environment | _talkative(told.key)
@@ -54,25 +56,27 @@ async def test_no_secret_is_left_on_the_servers(servers: Stack) -> None:
 
 
 class _Secrets(NamedTuple):
-    """Two access tokens and an API key."""
+    """Two access tokens, an API key, and the query of a callback's URL."""
 
     first: str
     second: str
     key: str
+    hook: str
 
 
 def _walk(place: Site, google: str, told: _Secrets) -> tuple[str, dict[str, bytes]]:
     """A job that meets everything; and all that was written and answered meanwhile, by its name."""
     control(google, "POST", "faults", {"fault": "expired_token", "api": "reviews", "after": 5, "times": 1})
     service = _start(place, told.key)
-    answers = [service.request("POST", JOBS, body) for body in _mistakes(told.first)]
-    job_id = service.submit(told.first)
+    answers = [service.request("POST", JOBS, body) for body in _mistakes(told)]
+    job_id = _submitted(service, told)
     eventually(lambda: service.job(job_id)["status"] == "needs_token", 30, "the refusal of the token")
     service.kill()
     found = dict(_files(place))
     service = _start(place, told.key)
     answers.append(service.request("PUT", f"{JOBS}/{job_id}/token", {"access_token": told.second}))
     assert service.job_ended(job_id)["status"] == "completed"
+    eventually(lambda: _attempts(service, job_id) == 2, 30, "attempts at the callback")
     answers += _everything_it_tells(service, job_id)
     found["arguments"] = Path(f"/proc/{service.pid}/cmdline").read_bytes()
     service.terminate()
@@ -112,7 +116,20 @@ def _token() -> str:
 
 
 def _talkative(key: str) -> dict[str, str]:
-    return {"LOG_LEVEL": "DEBUG", "API_KEYS": key}
+    return {"LOG_LEVEL": "DEBUG", "API_KEYS": key, "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
+
+
+def _submitted(service: Service, told: _Secrets) -> str:
+    """A job whose callback nobody listens at."""
+    answer = service.request("POST", JOBS, {"access_token": told.first, "callback_url": f"{NOBODY}?key={told.hook}"})
+    assert answer.status == 202
+    return str(answer.json()["job_id"])
+
+
+def _attempts(service: Service, job_id: str) -> int:
+    """Messages to the callback of which one attempt failed."""
+    items = service.get(f"{JOBS}/{job_id}/webhooks").json()["items"]
+    return len([item for item in items if item["attempts"] and item["last_error"]])
 
 
 def _start(place: Site, key: str) -> Service:
@@ -121,9 +138,17 @@ def _start(place: Site, key: str) -> Service:
     return service
 
 
-def _mistakes(token: str) -> list[object]:
+def _hook() -> str:
+    """A secret as a URL may hold it."""
+    return f"{secrets.token_urlsafe(24)}%2F{secrets.token_urlsafe(24)}"
+
+
+def _mistakes(told: _Secrets) -> list[object]:
     """Bodies with a token in a wrong place, or wrong themselves."""
+    token = told.first
     return [
+        {"access_token": token, "callback_url": f"ftp://127.0.0.1/?key={told.hook}"},
+        {"access_token": token, "callback_url": [f"{NOBODY}?key={told.hook}"]},
         {"acces_token": token},
         {"access_token": [token]},
         {"access_token": token, token: "x"},
@@ -135,7 +160,8 @@ def _mistakes(token: str) -> list[object]:
 def _everything_it_tells(service: Service, job_id: str) -> list[Answer]:
     job = f"{JOBS}/{job_id}"
     reviews = [f"{job}/reviews?format={name}" for name in ("json", "ndjson", "csv")]
-    views = [JOBS, job, f"{job}/accounts", f"{job}/locations", *reviews, "/api/v1/reviews/feed", "/api/v1/dlq"]
+    of_job = [job, f"{job}/accounts", f"{job}/locations", f"{job}/webhooks"]
+    views = [JOBS, *of_job, *reviews, "/api/v1/reviews/feed", "/api/v1/dlq"]
     views += ["/api/v1/overview", "/api/v1/quota", "/api/v1/settings"]
     return [
         service.get(path) for path in (*views, "/api/v1/health", "/readyz", "/metrics", "/openapi.json", "/nothing")
