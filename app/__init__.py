@@ -11,6 +11,7 @@ api           HTTP: who may do what, requests in, answers and problems out
 ingest        requests become jobs: a bounded deque, and group commits
 pipeline      the walk: claim a task, ask the quota, call Google for a page, settle what it means
 results       what came of it: progress, pages, NDJSON, CSV, the feed, dead letters
+webhooks      the end of a job told to its callback: signed, to public addresses only, for a day
 retry         when to try again, and the scheduler that releases what is due
 leadership    one replica at a time, by a lease in the store
 broker        work on its way from the scheduler to the workers

@@ -23,6 +23,7 @@ class CrashPoint(StrEnum):
     BATCH_PRODUCED = "batch-produced"
     BATCH_UNCOMMITTED = "batch-uncommitted"
     BATCH_COMMITTED = "batch-committed"
+    WEBHOOK_SENT = "webhook-sent"
 
 
 class _Armed:

@@ -57,6 +57,7 @@ class Purpose(StrEnum):
 
     ACCESS_TOKEN = ""  # what was sealed before there were others names none
     GRANT = "grant"
+    CALLBACK = "callback"
 
 
 class Sealed(NamedTuple):

@@ -26,6 +26,7 @@ from app.simulator import Simulator
 from app.store.database import Database
 from app.store.signals import Signals
 from app.telemetry.metrics import Metrics
+from app.webhooks.sender import WebhookSender
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class AppState:
     deque_buffer: BoundedDequeBuffer[Arrival]
     committer: Committer
     housekeeping: Housekeeping
+    webhook_sender: WebhookSender
     services: ApiServices
     loops: list[Loop] = field(default_factory=list)
 

@@ -40,6 +40,8 @@ from app.store.keys import create_key
 from app.store.migrate import migrate
 from app.store.sqlite import SqliteDatabase
 from app.telemetry.logging import configure_logging
+from app.webhooks.desk import Webhooks
+from app.webhooks.signing import WebhookSigner
 
 
 def main() -> None:
@@ -121,10 +123,10 @@ async def _post(stream: tuple[asyncio.StreamReader, asyncio.StreamWriter], reque
 
 def _services(database: SqliteDatabase, buffer: BoundedDequeBuffer[Arrival], committer: Committer) -> ApiServices:
     control = JobControl(database, _nobody)
-    sealer = TokenSealer([SealingKey("bench", b"k" * KEY_BYTES)])
+    key = SealingKey("bench", b"k" * KEY_BYTES)
     progress = Progress(database)
     return ApiServices(
-        api_service=APIService(buffer, committer, sealer, control),
+        api_service=APIService(buffer, committer, TokenSealer([key]), control),
         authenticator=Authenticator(database),
         progress=progress,
         events=JobEvents(progress, SystemClock()),
@@ -132,6 +134,7 @@ def _services(database: SqliteDatabase, buffer: BoundedDequeBuffer[Arrival], com
         export=Export(database),
         dead_letters=DeadLetters(database, _nobody),
         job_control=control,
+        webhooks=Webhooks(database, WebhookSigner([key])),
         quota=_no_quota,
         settings=SettingList(settings=[]),
         readiness=_ready,

@@ -19,6 +19,7 @@ from app.models.errors import (
     IllegalTransitionError,
     JobNotFoundError,
     TooManyStreamsError,
+    WebhookNotFoundError,
 )
 from app.results.parquet import ParquetMissingError
 from app.store.database import StoreUnavailableError
@@ -82,6 +83,7 @@ ERRORS: dict[type[Exception], Kind] = {
     TokenRefusedError: Kind("token-refused", 401, "Google refuses the access token", _CHALLENGE),
     JobNotFoundError: Kind("job-not-found", 404, "No such job"),
     DeadLetterNotFoundError: Kind("dead-letter-not-found", 404, "No such dead letter"),
+    WebhookNotFoundError: Kind("webhook-not-found", 404, "No such message"),
     IllegalTransitionError: Kind("illegal-transition", 409, "Not in this state", quoted=True),
     BodyTooSlowError: Kind("body-too-slow", 408, "The body came too slowly", _CLOSE),
     ClientDisconnect: Kind("body-cut", 400, "The body was cut", _CLOSE),

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
@@ -86,12 +87,46 @@ def _alternatives(schema: dict[str, Any]) -> None:
     schema["dependentRequired"] = {name: [other for other in _GRANT if other != name] for name in _GRANT}
 
 
-class ReviewFetchRequest(BaseModel):
-    """Fetch every review of every location of every account that this access token may see.
+LONGEST_CALLBACK = 2_048
 
-    With a grant (`refresh_token`, `client_id` and `client_secret`) access tokens are renewed for as long as the job
-    takes; without an access token the first one is asked for too.
-    """
+
+def _usable_callback(given: SecretStr) -> SecretStr:
+    """What it resolves to is checked when it is called. It may hold a secret, so the words do not repeat it."""
+    url = given.get_secret_value()
+    if len(url) > LONGEST_CALLBACK:
+        longest = {"longest": LONGEST_CALLBACK}
+        raise PydanticCustomError("callback_length", "a callback URL has at most {longest} characters", longest)
+    if not _VISIBLE_ASCII.fullmatch(url):
+        message = "a callback URL has only visible ASCII characters: encode others as %20, a host's name as xn--…"
+        raise PydanticCustomError("callback_characters", message)
+    if not _is_plain_url(url):
+        message = "a callback URL looks like https://example.com/hooks?key=value: no user name or password, no fragment"
+        raise PydanticCustomError("callback_form", message)
+    return given
+
+
+def _is_plain_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, a broken IPv6 address
+        return False
+    return whole and "@" not in parts.netloc and not set("#\\") & set(url)
+
+
+CallbackUrl = Annotated[
+    SecretStr,
+    AfterValidator(_usable_callback),
+    Field(
+        description="Where the end of the job is told: https, or http where an operator allows it. Its query is not "
+        "shown again.",
+        json_schema_extra={"format": "uri", "maxLength": LONGEST_CALLBACK},
+    ),
+]
+
+
+class TokenOrGrant(BaseModel):
+    """How Google is asked in the name of a merchant."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_alternatives)
 
@@ -120,7 +155,17 @@ class ReviewFetchRequest(BaseModel):
         return RefreshGrant(*parts) if all(parts) else None
 
 
-class TokenReplacement(ReviewFetchRequest):
+class ReviewFetchRequest(TokenOrGrant):
+    """Fetch every review of every location of every account that this access token may see.
+
+    With a grant (`refresh_token`, `client_id` and `client_secret`) access tokens are renewed for as long as the job
+    takes; without an access token the first one is asked for too.
+    """
+
+    callback_url: CallbackUrl | None = None
+
+
+class TokenReplacement(TokenOrGrant):
     """A new access token for a job, for the same Google user; or a grant, which replaces the one that the job had.
 
     An access token alone leaves a job its grant.

@@ -18,7 +18,7 @@ from app.models.access import DEFAULT_TENANT
 from app.models.grant import RefreshGrant
 from app.models.views import JobView
 from app.pipeline.control import JobControl
-from app.store.submit import NewJob
+from app.store.submit import Callback, NewJob
 
 DEGRADED_PERCENT = 90.0
 
@@ -69,12 +69,7 @@ class APIService:
         Also raises `TokenRefusedError` and what `Committer.accept` raises.
         """
         token = await self._checked(request)
-        job_id = str(uuid.uuid4())
-        body_hash = self._sealer.body_hash(body) if idempotency_key else ""
-        key_id, sealed, sealed_grant = self._sealed(tenant, job_id, token, request.grant)
-        submitted = await self._committer.accept(
-            NewJob(job_id, tenant, key_id, sealed, idempotency_key, body_hash, sealed_grant)
-        )
+        submitted = await self._committer.accept(self._new_job(request, token, tenant, idempotency_key, body))
         if submitted.conflict:
             raise IdempotencyKeyReusedError
         path = f"/api/v1/review-fetch/{submitted.job_id}"
@@ -106,6 +101,16 @@ class APIService:
     async def _asked_for(self, grant: RefreshGrant) -> str | None:
         return "" if self._check_grant is None else await self._check_grant(grant)
 
+    def _new_job(
+        self, request: ReviewFetchRequest, token: str, tenant: str, idempotency_key: str | None, body: bytes
+    ) -> NewJob:
+        job_id = str(uuid.uuid4())
+        key_id, sealed, sealed_grant = self._sealed(tenant, job_id, token, request.grant)
+        body_hash = self._sealer.body_hash(body) if idempotency_key else ""
+        url = request.callback_url
+        callback = None if url is None else self._callback(url.get_secret_value(), tenant, job_id)
+        return NewJob(job_id, tenant, key_id, sealed, idempotency_key, body_hash, sealed_grant, callback)
+
     def _sealed(
         self, tenant: str, job_id: str, token: str, grant: RefreshGrant | None
     ) -> tuple[str, bytes, bytes | None]:
@@ -113,3 +118,7 @@ class APIService:
         sealed = self._sealer.seal(tenant, job_id, token)
         text = None if grant is None else self._sealer.seal(tenant, job_id, grant.to_text(), Purpose.GRANT).data
         return sealed.key_id, sealed.data if token else b"", text
+
+    def _callback(self, url: str, tenant: str, job_id: str) -> Callback:
+        sealed = self._sealer.seal(tenant, job_id, url, Purpose.CALLBACK)
+        return Callback(sealed.key_id, sealed.data, shown_url=url.partition("?")[0])

@@ -17,6 +17,7 @@ from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.overview import Overviews
 from app.results.progress import Progress
+from app.webhooks.desk import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class ApiServices:
     export: Export
     dead_letters: DeadLetters
     job_control: JobControl
+    webhooks: Webhooks
     quota: Callable[[], Awaitable[Sequence[BudgetView]]]
     settings: SettingList
     readiness: Callable[[], Awaitable[Readiness]]

@@ -129,9 +129,9 @@ def _say_keys(missing: set[str], where: "SqliteFile") -> None:
     from app.credentials import load_or_create_key  # noqa: PLC0415
 
     path = where.path.with_name("sealing.key")
-    say(f"The tokens of unfinished jobs are sealed with keys that TOKEN_SEALING_KEYS lacks: {', '.join(missing)}.")
+    say(f"TOKEN_SEALING_KEYS lacks keys that tokens of unfinished jobs, or callbacks, need: {', '.join(missing)}.")
     if path.exists() and (key := load_or_create_key(path)).id in missing:
         say(f"One is in {path}. Give it to the new service as the last of its keys, for example:")
         say(f'  TOKEN_SEALING_KEYS="1:$(openssl rand -base64 32),{key.id}:$(base64 -w0 {path})"')
     else:
-        say("Without them those jobs wait for a new token.")
+        say("Without them those jobs wait for a new token, and those callbacks are told nothing.")

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from app.config.values import Secret, Servers, TimeZone, Upper
+from app.config.values import Networks, Secret, Servers, TimeZone, Upper
 
 
 class Group(BaseModel):
@@ -150,4 +150,15 @@ class SimulatorConfig(Group):
     seed: int = Field(default=1, ge=0, description="The same seed gives the same world")
     faults: str = Field(
         default="good", min_length=1, description="What goes wrong: `good`, `flaky`, or a JSON file of faults"
+    )
+
+
+class WebhookConfig(Group):
+    """Messages to the callbacks of jobs."""
+
+    PREFIX = "WEBHOOK_"
+
+    allowed_networks: Networks = Field(
+        default=(),
+        description="Networks (`10.0.0.0/8`) that callbacks may lead to beside public addresses, also by plain http",
     )

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.config.environment import read_variables
-from app.config.groups import DequeConfig, KafkaConfig, RateLimitConfig, RetryConfig, SimulatorConfig
+from app.config.groups import DequeConfig, KafkaConfig, RateLimitConfig, RetryConfig, SimulatorConfig, WebhookConfig
 from app.config.values import (
     BaseUrl,
     CrashAt,
@@ -88,6 +88,7 @@ class Settings(BaseSettings):
     retry: RetryConfig = RetryConfig()
     deque: DequeConfig = DequeConfig()
     simulator: SimulatorConfig = SimulatorConfig()
+    webhook: WebhookConfig = WebhookConfig()
     worker_concurrency: int = Field(default=16, ge=1, le=256, description="Tasks that each stage works on at once")
     roles: Annotated[tuple[Role, ...], Split] = Field(
         default=ROLES, description="What this process does; the in-process broker needs all of them in one process"

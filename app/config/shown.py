@@ -56,5 +56,5 @@ def _value(settings: Settings, variable: Variable, value: Any) -> str:
 
 def _written(value: Any) -> str:
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -2,6 +2,7 @@
 
 import base64
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -125,6 +126,17 @@ def _check_servers(servers: tuple[str, ...]) -> tuple[str, ...]:
     return servers
 
 
+def _read_networks(value: object) -> object:
+    return tuple(_network(text) for text in value) if isinstance(value, list | tuple) else value
+
+
+def _network(text: object) -> object:
+    try:
+        return ip_network(text) if isinstance(text, str) else text
+    except ValueError as error:
+        raise ValueError("must be networks like 10.0.0.0/8 or fd00::/8, several separated by commas") from error
+
+
 def _check_crash_at(setting: str) -> str:
     name, _, count = setting.partition(":")
     if setting and (name not in set(CrashPoint) or not count.isdecimal() or int(count) < 1):
@@ -139,6 +151,7 @@ Secrets = Annotated[tuple[SecretStr, ...], Split]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_readable), AfterValidator(_check_database_url)]
 SealingKeys = Annotated[Secrets, AfterValidator(_check_sealing_keys)]
 Servers = Annotated[tuple[str, ...], Split, AfterValidator(_check_servers)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_read_networks), Split]
 TimeZone = Annotated[str, AfterValidator(_check_zone)]
 BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
 CrashAt = Annotated[str, AfterValidator(_check_crash_at)]

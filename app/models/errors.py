@@ -17,6 +17,13 @@ class DeadLetterNotFoundError(LookupError):
         super().__init__(DeadLetterNotFoundError.__doc__)
 
 
+class WebhookNotFoundError(LookupError):
+    """This job has no message with this id. Check the id; the job's webhooks are listed at …/webhooks."""
+
+    def __init__(self) -> None:
+        super().__init__(WebhookNotFoundError.__doc__)
+
+
 class BadCursorError(ValueError):
     """This cursor is not one of this listing. Start without a cursor, and pass `next_cursor` on unchanged."""
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Connection, Table, func, insert, select, text
+from sqlalchemy import Column, Connection, Table, func, insert, select, text, union
 
 from app.credentials import key_id_of
 from app.store.database import StoreBusyError, Transaction, takes_long
-from app.store.schema import credentials, known_topics, leaders, metadata, schema_compatibility
+from app.store.schema import callbacks, credentials, known_topics, leaders, metadata, schema_compatibility
 from app.store.sqlite import SqliteDatabase
 from app.store.tasks import reclaim_all
 
@@ -38,7 +38,7 @@ class CopyDiffersError(Exception):
 
 
 class Copied(NamedTuple):
-    """Table → rows; tasks that were out and wait again; the ids of the keys that the copied tokens were sealed with."""
+    """Table → rows; tasks that were out and wait again; the ids of the keys that secrets were sealed with."""
 
     tables: Mapping[str, int]
     waiting_again: int
@@ -71,11 +71,11 @@ def copy_store(target: Transaction, source: Connection, tell: Tell) -> Copied:
 
 
 def _key_ids(connection: Connection) -> list[str]:
-    """Of the keys that tokens and grants are sealed with: a grant may be older than its job's token."""
-    of_tokens = connection.execute(select(credentials.c.key_id).distinct()).scalars()
+    """Of the keys that tokens, grants and callbacks are sealed with: a grant may be older than its job's token."""
+    named = union(select(credentials.c.key_id), select(callbacks.c.key_id))
     grants = select(credentials.c.sealed_grant).where(credentials.c.sealed_grant.is_not(None))
     of_grants = (key_id_of(sealed) for sealed in connection.execute(grants).scalars())
-    return sorted({*of_tokens, *of_grants})
+    return sorted({*connection.execute(named).scalars(), *of_grants})
 
 
 def _take_for_us(target: Transaction) -> None:

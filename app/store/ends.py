@@ -5,6 +5,7 @@ from sqlalchemy import delete, update
 from app.models.job import RUNNING, JobStatus, Problem
 from app.store.database import Transaction
 from app.store.schema import credentials, jobs, status_in
+from app.store.webhooks import tell_callback
 
 
 def finish_job(transaction: Transaction, job_id: str, dead: int, token_wait: float) -> JobStatus:
@@ -41,15 +42,18 @@ def end_job(transaction: Transaction, job_id: str, status: JobStatus, problem: P
             **_problem_columns(problem),
         )
     )
+    tell_callback(transaction, job_id)
 
 
 def park_for_token(transaction: Transaction, job_id: str, problem: Problem) -> None:
     """Google refused the token in mid-walk: the job waits for a new one and goes on at the same page."""
-    transaction.connection.execute(
+    parked = transaction.connection.execute(
         update(jobs)
         .where(jobs.c.id == job_id, status_in(jobs.c.status, RUNNING))
         .values(status=JobStatus.NEEDS_TOKEN.value, updated_at=transaction.now, **_problem_columns(problem))
     )
+    if parked.rowcount:
+        tell_callback(transaction, job_id)
 
 
 def wipe_token(transaction: Transaction, job_id: str) -> None:

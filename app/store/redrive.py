@@ -16,6 +16,7 @@ from app.store.database import Transaction
 from app.store.letters import is_parked, undriven
 from app.store.loads import clock_anew
 from app.store.schema import credentials, dead_letters, jobs, locations, tasks
+from app.store.webhooks import tell_callback
 
 MAX_REDRIVES = 5
 """DLQ_MAX_REDRIVES, unless somebody says otherwise."""
@@ -165,3 +166,5 @@ def _go_on(transaction: Transaction, job_id: str) -> None:
             "error_detail": problem.detail,
         }
     transaction.connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+    if not kept:
+        tell_callback(transaction, job_id)

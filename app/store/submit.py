@@ -2,14 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import delete, select
 
 from app.models.job import JobStatus, Stage, TaskStatus
 from app.store.database import Transaction
-from app.store.schema import credentials, idempotency_keys, jobs, tasks
+from app.store.schema import callbacks, credentials, idempotency_keys, jobs, tasks
 
 IDEMPOTENCY_SECONDS = 24 * 3600.0
+
+
+class Callback(NamedTuple):
+    """Where the job's end is told: the sealed URL, the key it is sealed with, and the URL without its query."""
+
+    key_id: str
+    sealed_url: bytes
+    shown_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,7 @@ class NewJob:
     idempotency_key: str | None = None
     body_hash: str = ""
     sealed_grant: bytes | None = None
+    callback: Callback | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +98,9 @@ def _insert(transaction: Transaction, accepted: list[NewJob]) -> None:
         tasks,
         ("tenant", "job_id", "stage", "resource", "status", "due_at"),
         [(job.tenant, job.id, Stage.ACCOUNTS.value, "accounts", TaskStatus.WAITING.value, now) for job in accepted],
+    )
+    transaction.insert_tuples(
+        callbacks,
+        ("job_id", "tenant", *Callback._fields),
+        [(job.id, job.tenant, *job.callback) for job in accepted if job.callback],
     )

@@ -25,6 +25,14 @@ class Event(StrEnum):
     TOKEN_RENEWED = "token.renewed"  # noqa: S105 - an event
     TOKEN_NOT_RENEWED = "token.not_renewed"  # noqa: S105 - an event
 
+    WEBHOOK_DELIVERED = "webhook.delivered"
+    WEBHOOK_RETRIED = "webhook.retried"
+    WEBHOOK_FAILED = "webhook.failed"
+    WEBHOOK_RESENT = "webhook.resent"
+    WEBHOOK_FAULT = "webhook.fault"
+    WEBHOOK_NOT_NOTED = "webhook.not_noted"
+    WEBHOOKS_STORE_AWAY = "webhooks.store_away"
+
     EVENTS_STORE_AWAY = "events.store_away"
     EVENTS_LOOK_FAILED = "events.look_failed"
 

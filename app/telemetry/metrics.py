@@ -93,6 +93,8 @@ class Metrics:
         self._retries = self._counter(names.RETRIES)
         self._dead_letters = self._counter(names.DEAD_LETTERS)
         self._loop_restarts = self._counter(names.LOOP_RESTARTS)
+        self._webhook_attempts = self._counter(names.WEBHOOK_ATTEMPTS)
+        self._webhooks = self._counter(names.WEBHOOKS)
         self._commits = self._counter(names.COMMITS)
         self._commit_units = self._histogram(names.COMMIT_UNITS)
         self._scraped = _Scraped()
@@ -130,6 +132,14 @@ class Metrics:
     def loop_restarted(self, loop: str) -> None:
         """A background loop died and is started again."""
         self._loop_restarts.labels(loop).inc()
+
+    def webhook_attempted(self, outcome: str) -> None:
+        """A message was sent to a callback: `outcome` is 2xx, 3xx, 4xx, 5xx or no_answer."""
+        self._webhook_attempts.labels(self._labels.bounded(outcome)).inc()
+
+    def webhook_ended(self, status: str) -> None:
+        """A message was delivered, or given up as failed."""
+        self._webhooks.labels(status).inc()
 
     def committed(self, units: int) -> None:
         """The store committed so many units of work in one transaction."""

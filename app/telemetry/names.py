@@ -31,6 +31,15 @@ DUPLICATES = Declared(
 RETRIES = Declared("review_fetcher_retries", "counter", "Failed attempts that are tried again.", ("cause",))
 DEAD_LETTERS = Declared("review_fetcher_dead_letters", "counter", "Tasks and reviews given up.", ("cause",))
 LOOP_RESTARTS = Declared("review_fetcher_loop_restarts", "counter", "Background loops that died.", ("loop",))
+WEBHOOK_ATTEMPTS = Declared(
+    "review_fetcher_webhook_attempts",
+    "counter",
+    "Messages sent to callbacks, by what was answered: 2xx, 3xx, 4xx, 5xx or no_answer.",
+    ("outcome",),
+)
+WEBHOOKS = Declared(
+    "review_fetcher_webhooks", "counter", "Messages to callbacks that were delivered, or given up.", ("status",)
+)
 COMMITS = Declared("review_fetcher_store_commits", "counter", "Transactions that the store committed.")
 COMMIT_UNITS = Declared(
     "review_fetcher_store_commit_units", "histogram", "Units of work in one commit (settles, claims, jobs).", (), _UNITS

@@ -45,6 +45,10 @@ from app.retry.scheduler import IDLE_SECONDS, RetryScheduler
 from app.state import AppState, Leaders
 from app.store.budgets import StoredBudgets
 from app.store.signals import Signals
+from app.webhooks.client import CallbackClient
+from app.webhooks.desk import Webhooks
+from app.webhooks.sender import WebhookSender
+from app.webhooks.signing import WebhookSigner
 from app.wiring.opening import Opened
 from app.wiring.readiness import ReadinessCheck
 from app.wiring.values import (
@@ -78,7 +82,8 @@ def assemble(opened: Opened) -> AppState:
     publisher = _publisher(opened)
     wake = _waker("tasks", scheduler.wake, leaders.scheduler, opened.signals)
     announce = _waker("outbox", publisher.wake, leaders.publisher, opened.signals) if publisher else _nothing
-    sealer = TokenSealer(sealing_keys(settings))
+    keys = sealing_keys(settings)
+    sealer, signer = TokenSealer(keys), WebhookSigner(keys)
     activity = ActivityLog(database, clock)
     tools = Tools(
         database=database,
@@ -131,7 +136,16 @@ def assemble(opened: Opened) -> AppState:
         deque_buffer=buffer,
         committer=committer,
         housekeeping=Housekeeping(database, clock, settings.token_wait_sec, leaders.leads_scheduler),
-        services=_services(opened, api_service, job_control=job_control, quota=quota, wake=wake, readiness=readiness),
+        webhook_sender=_webhook_sender(opened, sealer, signer, leaders),
+        services=_services(
+            opened,
+            api_service,
+            job_control=job_control,
+            signer=signer,
+            quota=quota,
+            wake=wake,
+            readiness=readiness,
+        ),
         loops=loops,
     )
 
@@ -149,6 +163,7 @@ def _services(
     api_service: APIService,
     *,
     job_control: JobControl,
+    signer: WebhookSigner,
     quota: SharedQuota,
     wake: Callable[[], None],
     readiness: ReadinessCheck,
@@ -168,10 +183,24 @@ def _services(
         export=Export(database),
         dead_letters=DeadLetters(database, wake, opened.settings.dlq_max_redrives),
         job_control=job_control,
+        webhooks=Webhooks(database, signer),
         quota=quota.snapshot,
         settings=shown(opened.settings),
         readiness=readiness,
         metrics_text=opened.metrics.scrape,
+    )
+
+
+def _webhook_sender(opened: Opened, sealer: TokenSealer, signer: WebhookSigner, leaders: Leaders) -> WebhookSender:
+    client = CallbackClient(opened.settings.webhook.allowed_networks)
+    return WebhookSender(
+        opened.database,
+        client,
+        sealer=sealer,
+        signer=signer,
+        metrics=opened.metrics,
+        clock=opened.clock,
+        leading=leaders.leads_scheduler,
     )
 
 

@@ -59,6 +59,7 @@ def _bodies(state: AppState) -> Iterator[tuple[str, Body]]:
         scheduler = state.retry_scheduler
         yield "retry_loop", _led(state.leaders.scheduler, scheduler.run, lambda: scheduler.cut_off)
         yield "housekeeping", state.housekeeping.run
+        yield "webhooks", state.webhook_sender.run
     yield from (loop for role, loop in workers.items() if role in roles)
     if set(workers) & set(roles):
         yield "leases", state.leases.run

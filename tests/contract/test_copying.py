@@ -77,7 +77,7 @@ def fill_the_rest(transaction: Transaction) -> None:
         callbacks: {
             "job_id": "job-1",
             "tenant": "default",
-            "key_id": "key-1",
+            "key_id": "key-2",
             "sealed_url": b"\x01sealed",
             "shown_url": "https://example.com/hook",
         },
@@ -138,7 +138,7 @@ async def test_every_row_of_every_table_arrives_as_it_was(
         rows["tasks"] = [task for task in rows["tasks"] if task["id"] not in out]
     assert after == before
     assert {table for table, count in done.tables.items() if count == 0} == set()
-    assert done.key_ids == ["key-0", "key-1"], "a grant may be older than its job's token"
+    assert done.key_ids == ["key-0", "key-1", "key-2"], "a grant may be older than its job's token"
     assert any(row["raw"] == HOSTILE.raw and row["comment"] == HOSTILE.comment for row in after["reviews"])
 
 

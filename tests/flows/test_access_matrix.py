@@ -50,6 +50,9 @@ EXPECTED: dict[tuple[str, str], Scope | str] = {
     ("POST", "/api/v1/review-fetch/{job_id}/cancel"): Scope.OPERATE,
     ("PUT", "/api/v1/review-fetch/{job_id}/token"): Scope.OPERATE,
     ("POST", "/api/v1/dlq/redrive"): Scope.OPERATE,
+    ("GET", "/api/v1/review-fetch/{job_id}/webhooks"): Scope.READ,
+    ("POST", "/api/v1/review-fetch/{job_id}/webhooks/{webhook_id}/resend"): Scope.OPERATE,
+    ("GET", "/api/v1/webhooks/secrets"): Scope.ADMIN,
 }
 
 DOCUMENT = create_api(version="0").openapi()
@@ -78,6 +81,7 @@ async def _call(api: ServedApi, method: str, path: str, key: str | None, job_id:
     body = BODIES.get(path, {"access_token": TOKEN}) if method in ("POST", "PUT") else None
     headers = {"x-request-id": "fixed"} | ({"x-api-key": key} if key else {})
     target = path.replace("{job_id}", job_id or str(uuid4())).replace("{letter_id}", str(LETTER))
+    target = target.replace("{webhook_id}", "1")
     return await api.client.request(method, target, json=body, headers=headers)
 
 
@@ -138,8 +142,8 @@ async def test_a_key_without_the_scope_is_refused(api: ServedApi, method: str, p
 
 @guarded_route
 async def test_a_key_with_the_scope_is_let_in(api: ServedApi, method: str, path: str) -> None:
-    job_id = await api.submit()
-    if path.endswith("/events"):  # goes on for as long as its job
+    job_id = await api.submit("https://example.com/hook")
+    if path.endswith("/events") or "{webhook_id}" in path:  # goes on for as long as its job; is there from its end on
         await api.services.job_control.cancel(DEFAULT_TENANT, job_id)
     if "{letter_id}" in path:
         await api.database.write(_add_letter, job_id)

@@ -20,6 +20,8 @@ from tests.support.service import JOBS, Answer, Service, Site, eventually, site
 from tests.support.simulator import control, simulator_process
 from tests.support.stack import Stack
 
+NOBODY = "http://127.0.0.1:9/hook"
+
 TELLING = 12
 """Characters: a beginning of a token as long as this is not told either."""
 
@@ -57,13 +59,15 @@ WORLD = ".sim-accounts2-locations3-reviews120"
 
 
 class _Secrets(NamedTuple):
-    """Two access tokens, an API key, a grant, and what it gave: the simulator's first renewed token for this world."""
+    """Two access tokens, an API key, a grant, the query of a callback's URL, and what the grant gave: the simulator's
+    first renewed token for this world."""
 
     first: str
     second: str
     key: str
     refresh_token: str
     client_secret: str
+    hook: str
     renewed: str = f"ya29{WORLD}-fresh1"
 
     @property
@@ -74,7 +78,7 @@ class _Secrets(NamedTuple):
 
 
 def _secrets() -> _Secrets:
-    return _Secrets(_token(), f"{_token()}-expires100", secrets.token_urlsafe(32), _token(), _token())
+    return _Secrets(_token(), f"{_token()}-expires100", secrets.token_urlsafe(32), _token(), _token(), _hook())
 
 
 def _walk(place: Site, google: str, told: _Secrets) -> tuple[str, dict[str, bytes]]:
@@ -82,7 +86,7 @@ def _walk(place: Site, google: str, told: _Secrets) -> tuple[str, dict[str, byte
     control(google, "POST", "faults", {"fault": "expired_token", "api": "reviews", "after": 5, "times": 1})
     service = _start(place, told.key)
     answers = [service.request("POST", JOBS, body) for body in _mistakes(told)]
-    job_id = service.submit(told.first)
+    job_id = _submitted(service, told)
     eventually(lambda: service.job(job_id)["status"] == "needs_token", 30, "the refusal of the token")
     service.kill()
     found = dict(_files(place))
@@ -90,6 +94,7 @@ def _walk(place: Site, google: str, told: _Secrets) -> tuple[str, dict[str, byte
     answers.append(service.request("PUT", f"{JOBS}/{job_id}/token", told.replacement))
     assert service.job_ended(job_id)["status"] == "completed"
     assert "token.renewed" in place.logs()
+    eventually(lambda: _attempts(service, job_id) == 2, 30, "attempts at the callback")
     answers += _everything_it_tells(service, job_id)
     found["arguments"] = Path(f"/proc/{service.pid}/cmdline").read_bytes()
     service.terminate()
@@ -129,7 +134,20 @@ def _token() -> str:
 
 
 def _talkative(key: str) -> dict[str, str]:
-    return {"LOG_LEVEL": "DEBUG", "API_KEYS": key}
+    return {"LOG_LEVEL": "DEBUG", "API_KEYS": key, "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
+
+
+def _submitted(service: Service, told: _Secrets) -> str:
+    """A job whose callback nobody listens at."""
+    answer = service.request("POST", JOBS, {"access_token": told.first, "callback_url": f"{NOBODY}?key={told.hook}"})
+    assert answer.status == 202
+    return str(answer.json()["job_id"])
+
+
+def _attempts(service: Service, job_id: str) -> int:
+    """Messages to the callback of which one attempt failed."""
+    items = service.get(f"{JOBS}/{job_id}/webhooks").json()["items"]
+    return len([item for item in items if item["attempts"] and item["last_error"]])
 
 
 def _start(place: Site, key: str) -> Service:
@@ -138,10 +156,17 @@ def _start(place: Site, key: str) -> Service:
     return service
 
 
+def _hook() -> str:
+    """A secret as a URL may hold it."""
+    return f"{secrets.token_urlsafe(24)}%2F{secrets.token_urlsafe(24)}"
+
+
 def _mistakes(told: _Secrets) -> list[object]:
     """Bodies with a secret in a wrong place, or wrong themselves."""
     token, grant = told.first, {name: value for name, value in told.replacement.items() if name != "access_token"}
     return [
+        {"access_token": token, "callback_url": f"ftp://127.0.0.1/?key={told.hook}"},
+        {"access_token": token, "callback_url": [f"{NOBODY}?key={told.hook}"]},
         {"refresh_token": told.refresh_token},
         grant | {"client_secret": told.client_secret + " x"},
         grant | {"refresh_token": [told.refresh_token]},
@@ -157,7 +182,8 @@ def _mistakes(told: _Secrets) -> list[object]:
 def _everything_it_tells(service: Service, job_id: str) -> list[Answer]:
     job = f"{JOBS}/{job_id}"
     reviews = [f"{job}/reviews?format={name}" for name in ("json", "ndjson", "csv")]
-    views = [JOBS, job, f"{job}/accounts", f"{job}/locations", *reviews, "/api/v1/reviews/feed", "/api/v1/dlq"]
+    of_job = [job, f"{job}/accounts", f"{job}/locations", f"{job}/webhooks"]
+    views = [JOBS, *of_job, *reviews, "/api/v1/reviews/feed", "/api/v1/dlq"]
     views += ["/api/v1/overview", "/api/v1/quota", "/api/v1/settings"]
     return [
         service.get(path) for path in (*views, "/api/v1/health", "/readyz", "/metrics", "/openapi.json", "/nothing")

@@ -30,11 +30,14 @@ from app.results.progress import Progress
 from app.store.database import Database, Transaction
 from app.store.keys import create_key
 from app.store.schema import jobs
+from app.webhooks.desk import Webhooks
+from app.webhooks.signing import WebhookSigner
 from tests.support.asgi import AsgiClient
 
 TOKEN = "ya29.a-token-that-nobody-may-read"
 
-SEALER = TokenSealer([SealingKey("key-1", b"k" * KEY_BYTES)])
+SEALING_KEY = SealingKey("key-1", b"k" * KEY_BYTES)
+SEALER = TokenSealer([SEALING_KEY])
 
 
 @dataclass
@@ -52,9 +55,10 @@ class ServedApi:
         _, secret = await self.database.write(create_key, tenant, "test", scopes)
         return secret
 
-    async def submit(self, **headers: str) -> str:
+    async def submit(self, callback_url: str | None = None, **headers: str) -> str:
         """Submit a job and return its id."""
-        answer = await self.client.post("/api/v1/review-fetch", {"access_token": TOKEN}, **headers)
+        body = {"access_token": TOKEN} | ({"callback_url": callback_url} if callback_url else {})
+        answer = await self.client.post("/api/v1/review-fetch", body, **headers)
         assert answer.status == 202, answer.text
         job_id: str = answer.json()["job_id"]
         return job_id
@@ -90,6 +94,7 @@ async def served_api(
         export=Export(database),
         dead_letters=DeadLetters(database, _nobody),
         job_control=control,
+        webhooks=Webhooks(database, WebhookSigner([SEALING_KEY])),
         quota=_quota,
         settings=shown(Settings(_env_file=None)),  # type: ignore[call-arg] # pydantic-settings' own argument
         readiness=partial(_told, readiness or Readiness(ready=True, checks={"store": "ok"})),

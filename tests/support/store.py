@@ -17,10 +17,13 @@ from app.store.migrate import migrate
 from app.store.release import Window, release
 from app.store.schema import OUT, tasks
 from app.store.sqlite import SqliteDatabase
-from app.store.submit import NewJob, submit
+from app.store.submit import Callback, NewJob, submit
 from app.store.tasks import claim
 
 _numbers = count(1)
+
+CALLBACK: Callback | None = None
+"""Of every new job; set by tests of callbacks."""
 
 
 @asynccontextmanager
@@ -37,7 +40,7 @@ async def sqlite_database(path: Path, clock: Clock | None = None) -> AsyncIterat
 async def new_job(database: Database, tenant: str = "default") -> str:
     """Submit a job; its id."""
     job_id = f"job-{next(_numbers)}"
-    await database.write(submit, [NewJob(job_id, tenant, "key-1", b"sealed")])
+    await database.write(submit, [NewJob(job_id, tenant, "key-1", b"sealed", callback=CALLBACK)])
     return job_id
 
 

@@ -101,7 +101,13 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "one:9092, two:9093,")
     monkeypatch.setenv("API_KEYS", "first,second")
+    monkeypatch.setenv("WEBHOOK_ALLOWED_NETWORKS", "10.0.0.0/8, fd00::/8,192.168.1.7")
     settings = load_settings()
+    assert [str(network) for network in settings.webhook.allowed_networks] == [
+        "10.0.0.0/8",
+        "fd00::/8",
+        "192.168.1.7/32",
+    ]
     assert settings.kafka.bootstrap_servers == ("one:9092", "two:9093")
     assert [key.get_secret_value() for key in settings.api_keys] == ["first", "second"]
 
@@ -211,6 +217,8 @@ def test_a_refused_secret_is_never_shown(name: str, value: str, monkeypatch: pyt
         ("DEQUE_MAX_SIZE", "0"),
         ("DEQUE_BURST_CHECK_INTERVAL_SEC", "0"),
         ("WORKER_CONCURRENCY", "0"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "10.0.0.1/8"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8,inside"),
         ("MAX_REVIEW_BYTES", "1"),
         ("TOKEN_WAIT_SEC", "-1"),
         ("MOCK_KAFKA", "maybe"),

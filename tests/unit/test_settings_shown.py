@@ -94,3 +94,8 @@ def test_a_secret_that_is_not_set_says_so() -> None:
 
 def test_an_empty_variable_is_not_set(set_to: Shown) -> None:
     assert set_to(GOOGLE_API_BASE_URL="")["GOOGLE_API_BASE_URL"].source == "default"
+
+
+def test_networks_are_shown_as_they_are_written(set_to: Shown) -> None:
+    networks = "10.0.0.0/8,fd00::/8"
+    assert set_to(WEBHOOK_ALLOWED_NETWORKS=networks)["WEBHOOK_ALLOWED_NETWORKS"].value == networks

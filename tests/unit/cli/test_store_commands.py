@@ -1,12 +1,15 @@
 """Commands over the store of DATABASE_URL."""
 
+import base64
 import json
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from app.credentials import KEY_BYTES, SealingKey
 from app.store.keys import hash_key
+from app.webhooks.signing import WebhookSigner
 from tests.unit.cli.conftest import Run
 
 STORE = Path("data/review-fetcher.db")
@@ -48,6 +51,23 @@ def test_a_revoked_key_stays_in_the_list(run: Run) -> None:
     (listed,) = json.loads(run("keys", "list", "--json").out)
     assert (listed["id"], listed["name"]) == (key_id, "old")
     assert listed["revoked_at"] is not None
+
+
+def test_the_secrets_of_webhooks_are_those_of_the_keys_that_are_set(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {name: base64.b64encode(name.encode() * KEY_BYTES).decode() for name in "no"}
+    monkeypatch.setenv("TOKEN_SEALING_KEYS", ",".join(f"{name}:{key}" for name, key in keys.items()))
+    signer = WebhookSigner([SealingKey(name, name.encode() * KEY_BYTES) for name in keys])
+    printed = run("webhooks", "secrets", "--tenant", "acme")
+    assert (printed.code, printed.out.split()) == (0, signer.secrets("acme"))
+    listed = json.loads(run("webhooks", "secrets", "--json").out)
+    assert listed == {"secrets": signer.secrets("default")}
+
+
+def test_without_a_sealing_key_there_are_no_secrets_and_none_is_made(run: Run) -> None:
+    ended = run("webhooks", "secrets")
+    assert (ended.code, ended.out) == (1, "")
+    assert "start the service once, or set TOKEN_SEALING_KEYS" in ended.err
+    assert not STORE.parent.exists()
 
 
 def test_a_key_cannot_be_revoked_twice(run: Run) -> None:

@@ -30,6 +30,9 @@ from app.store.schema import tasks
 from app.store.signals import PAUSE_SECONDS
 from app.store.sqlite import UNITS_A_COMMIT
 from app.telemetry import names
+from app.webhooks.attempts import BACKOFF_SECONDS as WEBHOOK_BACKOFF
+from app.webhooks.client import DEADLINE_SECONDS
+from app.webhooks.sender import LEASE_SECONDS as WEBHOOK_LEASE
 from app.wiring import DRAIN_SECONDS, WINDOW_PER_SLOT
 from app.wiring.assembling import UNWOKEN_SECONDS
 from app.wiring.values import SHARED_WINDOW_PER_SLOT
@@ -76,7 +79,7 @@ def words_in_the_code() -> set[str]:
 
 def test_the_api_page_names_every_path() -> None:
     text = (PROJECT / "docs/api.md").read_text().replace("$API", "/api/v1").replace("$JOB", "{job_id}")
-    text = text.replace("$LONG", "{job_id}")
+    text = text.replace("$LONG", "{job_id}").replace("$TOLD", "{job_id}").replace("$WEBHOOK", "{webhook_id}")
     assert [path for path in create_api(version="1").openapi()["paths"] if path not in text] == []
 
 
@@ -117,6 +120,9 @@ def test_the_architecture_page_tells_the_fields_of_a_task() -> None:
         ("docs/architecture.md", f"up to {BATCH_REVIEWS:,} reviews or {BATCH_BYTES // 2**20} MiB"),
         ("docs/architecture.md", f"ends that after {TRANSACTION_MILLISECONDS // 1000}"),
         ("docs/architecture.md", f"after {CUT_OFF_SECONDS:.0f} seconds it gives up its place"),
+        ("docs/architecture.md", f"it is sent again {WEBHOOK_LEASE:.0f} seconds later"),
+        ("docs/api.md", f"2xx within {DEADLINE_SECONDS:.0f} seconds counts as delivered"),
+        ("docs/api.md", f"nine times in about {sum(WEBHOOK_BACKOFF) / 3600:.0f} hours"),
         ("docs/decisions/0003-jobs-take-turns.md", f"`{WINDOW_PER_SLOT} × WORKER_CONCURRENCY` tasks of a stage"),
         ("docs/decisions/0003-jobs-take-turns.md", f"A pass looks at {MOST_JOBS} jobs"),
         ("docs/decisions/0010-one-file-one-writer.md", f"Up to {UNITS_A_COMMIT} units of work"),

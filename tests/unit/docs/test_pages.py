@@ -25,7 +25,7 @@ RUN_BY = {
 }
 """Pages with commands, and the test that runs every one that is not marked."""
 
-LANGUAGES = {"console", "sh", "json", "mermaid"}
+LANGUAGES = {"console", "sh", "json", "mermaid", "python"}
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 DIAGRAM = re.compile(r"(flowchart (TD|LR)|sequenceDiagram|stateDiagram-v2)")
