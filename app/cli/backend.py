@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         RedriveRequest,
         RedriveResult,
     )
+    from app.models.webhooks import WebhookList, WebhookView
 
 T = TypeVar("T")
 
@@ -132,6 +133,14 @@ class Backend(Protocol):
 
     async def redrive(self, request: "RedriveRequest") -> "RedriveResult":
         """Try again what the request names."""
+        ...
+
+    async def webhooks(self, job_id: str) -> "WebhookList":
+        """The messages to its callback, newest first."""
+        ...
+
+    async def resend(self, job_id: str, webhook_id: int) -> "WebhookView":
+        """Send one of them once more."""
         ...
 
     async def overview(self) -> "Overview":

@@ -58,7 +58,7 @@ EXPECTED = frozenset(
     ConfigurationError StoreUnavailableError StoreBusyError SchemaTooNewError SealingKeyError KeyFileError
     ApiKeySettingError JobNotFoundError DeadLetterNotFoundError BadCursorError IllegalTransitionError
     IdempotencyKeyReusedError
-    NotAnsweredError ParquetMissingError TargetNotEmptyError CopyDiffersError
+    NotAnsweredError WebhookNotFoundError ParquetMissingError TargetNotEmptyError CopyDiffersError
     """.split()
 )
 """Errors of other rooms whose text is meant for people. By name: importing their rooms would slow every `--help`."""

@@ -8,7 +8,7 @@ from app.cli.backend import Where, ask
 from app.cli.options import ApiKey, Cursor, JobId, Json, Limit, LocalTenant, Server
 from app.cli.requests import chosen
 from app.cli.screen import say, show_json
-from app.cli.showing import show_accounts, show_job, show_jobs, show_locations, show_reconciliation
+from app.cli.showing import show_accounts, show_job, show_jobs, show_locations, show_reconciliation, show_webhooks
 from app.cli.submitting import submit, token
 from app.models.access import DEFAULT_TENANT
 from app.models.job import JobStatus, LocationState
@@ -187,6 +187,42 @@ def resume(
 ) -> None:
     """Let a paused job go on at the page where it stopped."""
     _show(ask(Where(server, api_key, tenant), lambda backend: backend.resume(job_id)), as_json=as_json)
+
+
+@application.command()
+def webhooks(
+    job_id: JobId,
+    tenant: LocalTenant = DEFAULT_TENANT,
+    server: Server = None,
+    api_key: ApiKey = None,
+    as_json: Json = False,
+) -> None:
+    """List the messages to a job's callback, newest first, and what came of them."""
+    found = ask(Where(server, api_key, tenant), lambda backend: backend.webhooks(job_id))
+    if as_json:
+        show_json(found)
+    elif not found.items:
+        say("There are no messages: the job has no callback." if found.callback_url is None else "There are none yet.")
+    else:
+        show_webhooks(found.items)
+
+
+@application.command()
+def resend(
+    job_id: JobId,
+    webhook_id: Annotated[int, typer.Argument(min=1, help="The message's id, as `jobs webhooks` shows it.")],
+    *,
+    tenant: LocalTenant = DEFAULT_TENANT,
+    server: Server = None,
+    api_key: ApiKey = None,
+    as_json: Json = False,
+) -> None:
+    """Send a message to a job's callback once more, also one that was delivered."""
+    sent = ask(Where(server, api_key, tenant), lambda backend: backend.resend(job_id, webhook_id))
+    if as_json:
+        show_json(sent)
+    else:
+        show_webhooks([sent])
 
 
 application.command()(token)

@@ -42,6 +42,7 @@ from app.models.views import (
     RedriveRequest,
     RedriveResult,
 )
+from app.models.webhooks import WebhookList, WebhookView
 from app.pipeline.control import JobControl
 from app.results.dead_letters import DeadLetters
 from app.results.events import JobEvents
@@ -51,6 +52,7 @@ from app.results.overview import Overviews
 from app.results.progress import Progress
 from app.store.budgets import read_budgets
 from app.store.database import Database
+from app.store.webhooks import list_webhooks, resend
 from app.telemetry.logging import configure_logging
 from app.wiring.values import limits_of, sealing_keys
 
@@ -133,6 +135,12 @@ class LocalService:
 
     async def redrive(self, request: RedriveRequest) -> RedriveResult:
         return await self._letters.redrive(self._tenant, request)
+
+    async def webhooks(self, job_id: str) -> WebhookList:
+        return await self._database.read(list_webhooks, self._tenant, job_id)
+
+    async def resend(self, job_id: str, webhook_id: int) -> WebhookView:
+        return await self._database.write(resend, self._tenant, job_id, webhook_id)
 
     async def overview(self) -> Overview:
         return await self._overviews.of(self._tenant)

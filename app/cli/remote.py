@@ -32,6 +32,7 @@ from app.models.views import (
     RedriveRequest,
     RedriveResult,
 )
+from app.models.webhooks import WebhookList, WebhookView
 from app.telemetry.redaction import clean_text
 
 JOBS = "/api/v1/review-fetch"
@@ -143,6 +144,12 @@ class Service:
     async def redrive(self, request: RedriveRequest) -> RedriveResult:
         body = request.model_dump(mode="json", exclude_none=True)
         return await self._ask(RedriveResult, "POST", f"{LETTERS}/redrive", json=body)
+
+    async def webhooks(self, job_id: str) -> WebhookList:
+        return await self._ask(WebhookList, "GET", f"{_job(job_id)}/webhooks")
+
+    async def resend(self, job_id: str, webhook_id: int) -> WebhookView:
+        return await self._ask(WebhookView, "POST", f"{_job(job_id)}/webhooks/{webhook_id}/resend")
 
     async def overview(self) -> Overview:
         return await self._ask(Overview, "GET", OVERVIEW)

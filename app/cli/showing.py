@@ -7,9 +7,12 @@ from app.cli.screen import say_cursor, show_facts, show_table
 from app.models.job import JobStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from app.models.locations import Reconciliation
     from app.models.overview import AccountList
     from app.models.views import Estimate, JobList, JobView, LocationList, TokenView
+    from app.models.webhooks import WebhookView
 
 KEEPS_NO_TOKEN = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 JOB_COLUMNS = ("job", "state", "created", "reviews", "locations", "calls")
@@ -73,6 +76,23 @@ def show_reconciliation(found: "Reconciliation") -> None:
             ("surplus", found.surplus),
         ]
     )
+
+
+def show_webhooks(messages: "Sequence[WebhookView]") -> None:
+    """A line for each message to a callback."""
+    rows = [
+        (
+            item.id,
+            item.event,
+            item.status,
+            item.attempts,
+            item.answered,
+            item.last_error,
+            item.next_attempt_at and f"{item.next_attempt_at:%F %T}",
+        )
+        for item in messages
+    ]
+    show_table(("id", "event", "state", "attempts", "answered", "error", "next attempt"), rows)
 
 
 def facts_of(job: "JobView") -> list[tuple[str, object]]:

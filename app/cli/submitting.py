@@ -41,6 +41,14 @@ def submit(
     *,
     given: Token = None,
     grant: Grant = None,
+    callback_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REVIEW_FETCHER_CALLBACK_URL",
+            show_default=False,
+            help="Where the end of the job is told. Its query may hold a secret: then prefer the variable.",
+        ),
+    ] = None,
     idempotency_key: Annotated[
         str | None, typer.Option(help="Given again within 24 hours with the same token, it gives the same job.")
     ] = None,
@@ -62,7 +70,8 @@ def submit(
     from app.api.schemas import ReviewFetchRequest  # noqa: PLC0415 - pydantic is slow to import
 
     where = Where(server, api_key, tenant)
-    request = token_request(ReviewFetchRequest, given_token(given), **given_grant(grant, given))
+    secrets = given_grant(grant, given)
+    request = token_request(ReviewFetchRequest, given_token(given), callback_url=callback_url, **secrets)
     accepted = ask(where, lambda backend: backend.submit(request, idempotency_key))
     if as_json:
         show_json_line(accepted.model_dump(mode="json"))

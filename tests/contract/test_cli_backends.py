@@ -21,7 +21,7 @@ from app.cli.local_service import LocalService
 from app.cli.remote import Service
 from app.config import load_settings
 from app.credentials import KEY_BYTES
-from app.models.errors import BadCursorError, DeadLetterNotFoundError, JobNotFoundError
+from app.models.errors import BadCursorError, DeadLetterNotFoundError, JobNotFoundError, WebhookNotFoundError
 from app.models.job import JobStatus, LocationState
 from app.models.locations import ALL_LOCATIONS, LocationFilter
 from app.models.review_filter import EVERYTHING, ReviewFilter
@@ -99,6 +99,8 @@ OF_A_JOB: dict[str, Callable[[Backend, str], Coroutine[Any, Any, object]]] = {
     "reconciliation": lambda backend, job_id: backend.reconciliation(job_id),
     "parquet": lambda backend, job_id: collected(backend.reviews(job_id, "parquet", EVERYTHING)),
     "csv": lambda backend, job_id: collected(backend.reviews(job_id, "csv", EVERYTHING)),
+    "webhooks": lambda backend, job_id: backend.webhooks(job_id),
+    "resend": lambda backend, job_id: backend.resend(job_id, 1),
 }
 
 
@@ -163,6 +165,19 @@ async def test_the_same_idempotency_key_gives_the_same_job_and_none_for_another_
     other = ReviewFetchRequest(access_token=SecretStr("ya29.another-token-of-the-contract"))
     assert "Idempotency-Key" in await refusal(asked.backend.submit(other, "import-1"))
     assert len((await asked.backend.jobs(None, 10, None)).jobs) == 1
+
+
+async def test_messages_to_a_callback_are_listed_and_sent_again(asked: Asked) -> None:
+    request = REQUEST.model_copy(update={"callback_url": SecretStr("https://receiver.example/done?key=hidden")})
+    job_id = (await asked.backend.submit(request, None)).job_id
+    nothing = await asked.backend.webhooks(job_id)
+    assert (nothing.callback_url, nothing.items) == ("https://receiver.example/done", [])
+    await asked.backend.cancel(job_id)
+    (message,) = (await asked.backend.webhooks(job_id)).items
+    assert message.event == "review_fetch.cancelled"
+    again = await asked.backend.resend(job_id, message.id)
+    assert (again.message_id, again.status) == (message.message_id, "waiting")
+    assert str(WebhookNotFoundError()) in await refusal(asked.backend.resend(job_id, message.id + 1))
 
 
 async def test_locations_are_listed_page_by_page(asked: Asked) -> None:
