@@ -22,6 +22,12 @@ RUN_BY = {
     "docs/api.md": "tests/flows/test_docs_api.py",
     "docs/cli.md": "tests/flows/test_docs_cli.py",
     "docs/operating.md": "tests/flows/test_docs_operating.py",
+    "docs/quickstart.md": "tests/flows/test_docs_how_to.py",
+    "docs/how-to/follow-a-job.md": "tests/flows/test_docs_how_to.py",
+    "docs/how-to/get-called-back.md": "tests/flows/test_docs_how_to.py",
+    "docs/how-to/keep-a-long-job-going.md": "tests/flows/test_docs_how_to.py",
+    "docs/how-to/take-the-reviews.md": "tests/flows/test_docs_how_to.py",
+    "docs/how-to/work-off-dead-letters.md": "tests/flows/test_docs_how_to.py",
 }
 """Pages with commands, and the test that runs every one that is not marked."""
 

@@ -1,0 +1,53 @@
+"""The quickstart and each how-to: every command as a reader types it, beside the service as the page starts it."""
+
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.support.markdown import Command
+from tests.support.transcripts import PROJECT, SERVE, make_checkout, run_commands, running_server, shown_commands
+
+PAGES = (
+    "docs/quickstart.md",
+    "docs/how-to/follow-a-job.md",
+    "docs/how-to/get-called-back.md",
+    "docs/how-to/keep-a-long-job-going.md",
+    "docs/how-to/take-the-reviews.md",
+    "docs/how-to/work-off-dead-letters.md",
+)
+
+DOCUMENTED_RECEIVER_PORT = "9000"
+MOST_SECONDS_A_PAGE = 90.0
+
+
+@pytest.mark.timeout(2 * MOST_SECONDS_A_PAGE)
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_a_how_to_does_what_it_says(page: str, tmp_path: Path) -> None:
+    directory = make_checkout(tmp_path)
+    before, settings, after = _around_the_start([shown.command for shown in shown_commands(PROJECT / page)])
+    if before:
+        run_commands(before, directory)
+    with running_server(directory, settings) as server:
+        run_commands(_on_a_free_port(after), directory, server)
+
+
+def _around_the_start(commands: list[Command]) -> tuple[list[Command], dict[str, str], list[Command]]:
+    """What stands before the command that starts the service, the settings that it is given, and what comes after."""
+    (number,) = [number for number, command in enumerate(commands) if command.text.endswith(SERVE)]
+    given = commands[number].text.removesuffix(SERVE)
+    settings = dict(re.findall(r"([A-Z_]+)=(\S+)", given))
+    assert "".join(f"{name}={value} " for name, value in settings.items()) == given
+    return commands[:number], settings, commands[number + 1 :]
+
+
+def _on_a_free_port(commands: list[Command]) -> list[Command]:
+    """Readers have one receiver; here another program may have its port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    pattern = re.compile(rf"\b{DOCUMENTED_RECEIVER_PORT}\b")
+    return [
+        Command(pattern.sub(port, command.text), command.line, command.language, command.marker) for command in commands
+    ]
