@@ -7,6 +7,7 @@ wiring        the composition root: from settings to a running service, and back
 state         `AppState`: everything a running service consists of
 observing     what happens in the walk, as metrics and log lines
 lifecycle     loops that must not stay dead
+console       the same in a browser: pages, made by the server
 api           HTTP: who may do what, requests in, answers and problems out
 ingest        requests become jobs: a bounded deque, and group commits
 pipeline      the walk: claim a task, ask the quota, call Google for a page, settle what it means

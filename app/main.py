@@ -12,6 +12,8 @@ from fastapi import FastAPI
 from app.api.application import create_api
 from app.api.services import set_services
 from app.config import ConfigurationError, Settings, get_settings
+from app.console.application import add_console, create_console
+from app.console.services import set_console_services
 from app.lifecycle import calm_garbage_collector
 from app.startup import PlainStartupFailure
 from app.state import set_app_state
@@ -27,6 +29,7 @@ GRACEFUL_SECONDS = 3
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Its lifespan opens store and broker and starts the loops, and drains them at the end."""
     chosen = settings or get_settings()
+    console = create_console(version=chosen.version)
 
     @asynccontextmanager
     async def lifespan(application: FastAPI) -> AsyncIterator[None]:
@@ -40,6 +43,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         state = await initialize_components(chosen)
         _end_at_a_signal(state.services.events.close)
         set_services(application, state.services)
+        set_console_services(console, state.services, state.sessions)
         application.state.app_state = state
         set_app_state(state)
         try:
@@ -52,6 +56,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await shutdown_background_tasks(state)
 
     application = create_api(version=chosen.version, lifespan=lifespan, serve_jobs="api" in chosen.roles)
+    if "api" in chosen.roles:
+        add_console(application, console)
     application.add_middleware(PlainStartupFailure)
     return application
 

@@ -6,6 +6,7 @@ from app.api.services import ApiServices
 from app.broker.base import Broker
 from app.clock import Clock
 from app.config import Settings
+from app.console.sessions import Sessions
 from app.google.client import GoogleAPIClient
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
@@ -70,6 +71,7 @@ class AppState:
     housekeeping: Housekeeping
     webhook_sender: WebhookSender
     services: ApiServices
+    sessions: Sessions
     loops: list[Loop] = field(default_factory=list)
 
 

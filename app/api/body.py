@@ -36,7 +36,7 @@ class JsonBody(Generic[M]):
     async def __call__(self, request: Request) -> Body[M]:
         if not _is_json(request.headers.get("content-type", "")):
             raise NotJsonError
-        raw = await _read(request)
+        raw = await read_body(request)
         if b"\\u0000" in raw:
             raise RequestValidationError([{"loc": ("body",), "msg": "text with NUL cannot be stored"}])
         try:
@@ -55,7 +55,8 @@ def _is_json(content_type: str) -> bool:
     return content_type.partition(";")[0].strip().lower() == "application/json"
 
 
-async def _read(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
+    """The whole body. Raises BodyTooSlowError, and BodyTooLargeError behind the middleware that counts."""
     try:
         async with asyncio.timeout(READ_SECONDS):
             return await request.body()

@@ -104,8 +104,14 @@ _STORE_AWAY = "The database does not answer, so nothing was done. Send the reque
 
 def problem_of(error: Exception) -> Problem:
     """The problem that an error of the table is told as."""
+    kind, detail = explained(error)
+    return Problem(kind.word, kind.status, kind.title, detail, headers=kind.headers)
+
+
+def explained(error: Exception) -> tuple[Kind, str]:
+    """An error of the table, and what to tell about this one."""
     kind = next(ERRORS[base] for base in type(error).__mro__ if base in ERRORS)
-    return Problem(kind.word, kind.status, kind.title, _detail(error, kind), headers=kind.headers)
+    return kind, _detail(error, kind)
 
 
 def _detail(error: Exception, kind: Kind) -> str:

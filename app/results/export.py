@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from typing import NamedTuple
 
 from app.models.review_filter import EVERYTHING, ReviewFilter
 from app.results import lines
@@ -10,11 +11,19 @@ from app.results.review_cursors import cursor_at, position_of
 from app.store.cursors import FeedCursor, decode, encode
 from app.store.database import Database
 from app.store.feed import read_feed
+from app.store.one_review import find_review
 from app.store.reads import require_job
 from app.store.review_pages import Position, ReviewRow, read_reviews
 
 ROWS_A_READ = 1000
 """A read transaction of some ten milliseconds, after which the database is free to tidy up behind it."""
+
+
+class FoundReviews(NamedTuple):
+    """A page of reviews, and the cursor of the next; None: there is none."""
+
+    reviews: Sequence[ReviewRow]
+    next_cursor: str | None
 
 
 class Export:
@@ -30,10 +39,22 @@ class Export:
 
         With a filter it may have fewer, or none, although there are more: `next_cursor` tells.
         """
+        found = await self.rows(tenant, job_id, limit, cursor, wanted)
+        return lines.json_page(found.reviews, next_cursor=found.next_cursor)
+
+    async def rows(
+        self, tenant: str, job_id: str, limit: int, cursor: str | None, wanted: ReviewFilter = EVERYTHING
+    ) -> FoundReviews:
+        """The same page for who shows it in another form than JSON."""
         await self._database.read(require_job, tenant, job_id)
         after = position_of(cursor, job_id, wanted)
         page = await self._database.read(read_reviews, job_id, limit, after, wanted)
-        return lines.json_page(page.reviews, next_cursor=page.last and cursor_at(page.last, job_id, wanted))
+        return FoundReviews(page.reviews, page.last and cursor_at(page.last, job_id, wanted))
+
+    async def review(self, tenant: str, job_id: str, location: str, review_id: str) -> ReviewRow | None:
+        """One review; None when the job has none of this name. Raises JobNotFoundError."""
+        await self._database.read(require_job, tenant, job_id)
+        return await self._database.read(find_review, job_id, location, review_id)
 
     async def ndjson(self, tenant: str, job_id: str, wanted: ReviewFilter = EVERYTHING) -> AsyncIterator[bytes]:
         """The job's reviews, one JSON object a line. Raises JobNotFoundError before the first chunk."""

@@ -9,6 +9,7 @@ from app.api.service import APIService, GrantCheck, TokenCheck
 from app.api.services import ApiServices
 from app.broker.transactions import FencedError
 from app.config.shown import shown
+from app.console.sessions import Sessions
 from app.credentials import TokenSealer
 from app.google.client import GoogleAPIClient
 from app.google.errors import ErrorKind, GoogleAPIError
@@ -146,6 +147,7 @@ def assemble(opened: Opened) -> AppState:
             wake=wake,
             readiness=readiness,
         ),
+        sessions=Sessions(sealer, clock),
         loops=loops,
     )
 

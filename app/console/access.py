@@ -1,0 +1,111 @@
+"""Session → API key → tenant → scopes. Every page but the sign-in depends on one of the visitors below."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import structlog
+from fastapi import Depends, Request
+
+from app.api.auth import Caller, is_on_this_machine
+from app.api.errors import ScopeMissingError, UnauthenticatedError
+from app.api.services import services_of
+from app.console.forms import read_form
+from app.console.services import sessions_of
+from app.console.sessions import Session
+from app.models.access import Scope
+
+
+class SignInNeededError(Exception):
+    """Sign in with an API key. The session has ended, or its key was revoked."""
+
+
+class CameFromElsewhereError(Exception):
+    """The link was on another site's page: the browser keeps the session back until this page asks again."""
+
+
+class ForgedFormError(Exception):
+    """The form does not come from a page of this session. Nothing was done. Load the page again and repeat it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who looks at a page. `open`: nobody had to sign in, because there are no keys."""
+
+    caller: Caller
+    session: Session
+    open: bool
+
+    @property
+    def tenant(self) -> str:
+        """Whose data every page shows."""
+        return self.caller.tenant
+
+    @property
+    def may_submit(self) -> bool:
+        return self.caller.may(Scope.SUBMIT)
+
+    @property
+    def may_operate(self) -> bool:
+        return self.caller.may(Scope.OPERATE)
+
+    @property
+    def may_administer(self) -> bool:
+        return self.caller.may(Scope.ADMIN)
+
+
+class Visit:
+    """Lets a browser in whose session's key has `scope`, and says who it is.
+
+    Raises SignInNeededError, ScopeMissingError, and StoreUnavailableError if the key cannot be looked up.
+    """
+
+    def __init__(self, scope: Scope | None) -> None:
+        self._scope = scope
+
+    async def __call__(self, request: Request) -> Visitor:
+        sessions = sessions_of(request)
+        found = sessions.read(request)
+        if found is None and is_from_elsewhere(request):
+            raise CameFromElsewhereError
+        session = found or sessions.begin(None)
+        try:
+            caller = await services_of(request).authenticator.authenticate(
+                session.key, on_this_machine=is_on_this_machine(request)
+            )
+        except UnauthenticatedError:
+            raise SignInNeededError from None
+        if found is None:
+            request.state.new_session = session
+        request.state.visitor = visitor = Visitor(caller, session, open=session.key is None)
+        structlog.contextvars.bind_contextvars(tenant=caller.tenant)
+        if not caller.may(self._scope):
+            raise ScopeMissingError(f"{ScopeMissingError.__doc__} Scope: {self._scope}")
+        return visitor
+
+
+class Act(Visit):
+    """The same for a form that does something: it must come from a page of this session."""
+
+    async def __call__(self, request: Request) -> Visitor:
+        visitor = await super().__call__(request)
+        await require_own_form(request, visitor.session)
+        return visitor
+
+
+async def require_own_form(request: Request, session: Session | None) -> None:
+    """Raises ForgedFormError unless the form's token is that of the session."""
+    form = await read_form(request)
+    if session is None or not session.allows(form.get("csrf")):
+        raise ForgedFormError
+
+
+def is_from_elsewhere(request: Request) -> bool:
+    """Whether a link on a page of another site led here: a cookie that is SameSite=Strict does not come along."""
+    return request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site"
+
+
+Reader = Annotated[Visitor, Depends(Visit(Scope.READ))]
+Submitter = Annotated[Visitor, Depends(Visit(Scope.SUBMIT))]
+Administrator = Annotated[Visitor, Depends(Visit(Scope.ADMIN))]
+SubmittingForm = Annotated[Visitor, Depends(Act(Scope.SUBMIT))]
+OperatingForm = Annotated[Visitor, Depends(Act(Scope.OPERATE))]
