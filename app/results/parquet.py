@@ -38,8 +38,8 @@ _thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
 
 
 class ParquetMissingError(Exception):
-    """Parquet is written by pyarrow, which is not installed here. Install it beside the service (its extra `parquet`, or
-    pip install "pyarrow>=22") and try again, or take ndjson or csv."""
+    """Parquet is written by pyarrow, which is not installed here. Install it beside the service (its extra `parquet`,
+    or pip install "pyarrow>=22") and try again, or take ndjson or csv."""
 
     def __init__(self) -> None:
         super().__init__(" ".join((ParquetMissingError.__doc__ or "").split()))
