@@ -104,7 +104,7 @@ class TokenView(View):
     refreshable: bool = False
     """Whether the service gets new ones by itself, with a refresh token."""
     warning: str | None = None
-    """What to do when the token ends before the job is estimated to."""
+    """What to do when the token has ended, or will before the job is estimated to."""
 
 
 class Estimate(View):
