@@ -2,7 +2,7 @@
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -50,18 +50,27 @@ class Stream:
                 yield from parse(block)
                 block = b""
 
+    def until(self, enough: Callable[[list[Event]], bool]) -> list[Event]:
+        """The events so far, as soon as they are enough."""
+        found: list[Event] = []
+        for event in self.events():
+            found.append(event)
+            if enough(found):
+                return found
+        raise AssertionError(f"the stream ended before: {found}")
+
     def next(self, *kinds: str) -> Event:
         """The next event of one of these kinds."""
         return next(event for event in self.events() if event.kind in kinds)
 
 
 @contextmanager
-def following(service: Service, job_id: str, last_event_id: str | None = None, **headers: str) -> Iterator[Stream]:
+def following(service: Service, job_id: str, last_event_id: str | None = None, *, query: str = "") -> Iterator[Stream]:
     """Follow a job, from behind the event with this id on."""
     connection = http.client.HTTPConnection(*service.address, timeout=ANSWER_SECONDS)
     try:
-        sent = service.headers | headers | ({"Last-Event-ID": last_event_id} if last_event_id else {})
-        connection.request("GET", f"{JOBS}/{job_id}/events", headers=sent)
+        sent = service.headers | ({"Last-Event-ID": last_event_id} if last_event_id else {})
+        connection.request("GET", f"{JOBS}/{job_id}/events?{query}", headers=sent)
         yield Stream(connection.getresponse())
     finally:
         connection.close()

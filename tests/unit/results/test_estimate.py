@@ -80,7 +80,7 @@ def test_unavailable_locations_are_not_waited_for() -> None:
 
 @given(st.lists(SMALL, min_size=8, max_size=8))
 def test_what_is_left_is_never_negative(counts: list[int]) -> None:
-    load = NOTHING._replace(**dict(zip(Load._fields[2:10], counts, strict=True)))
+    load = Load._make(("job-1", None, *counts, 0.0, 0))
     left = calls_left(load)
     assert left is None or left >= 0
 
@@ -174,7 +174,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 def job(
     token: TokenView | None, *, ends_at: datetime | None = None, status: JobStatus = JobStatus.PROCESSING
 ) -> JobView:
-    estimate = ends_at and Estimate(finished_at=ends_at, seconds_left=1, calls_left=1, limited_by="quota")
+    estimate = Estimate(finished_at=ends_at, seconds_left=1, calls_left=1, limited_by="quota") if ends_at else None
     return JobView(
         job_id="job-1",
         status=status,
