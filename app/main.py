@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -24,6 +25,9 @@ SignalHandler = Callable[[int, FrameType | None], None]
 
 GRACEFUL_SECONDS = 3
 """For requests under way at a stop; 15 s for pages in flight follow, and an orderly stop ends within 25 s."""
+
+SLOW_SECONDS = 2.0
+"""For clients that do not take what is sent to them, at a stop. Soon enough that uvicorn need not break off answers."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -77,8 +81,22 @@ def _end_at_a_signal(close: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         before = signal.getsignal(number)
-        if callable(before) and _server_behind(before) is not None:
-            signal.signal(number, _both(lambda: loop.call_soon_threadsafe(close), before))
+        server = _server_behind(before)
+        if callable(before) and server is not None:
+            signal.signal(number, _both(partial(loop.call_soon_threadsafe, _end_streams, close, server), before))
+
+
+def _end_streams(close: Callable[[], None], server: uvicorn.Server) -> None:
+    close()
+    asyncio.get_running_loop().call_later(SLOW_SECONDS, _cut_slow_clients, server)
+
+
+def _cut_slow_clients(server: uvicorn.Server) -> None:
+    """Who takes nothing hears of no end either, and uvicorn would wait for it to take what is buffered."""
+    for connection in tuple(server.server_state.connections):
+        flow, transport = getattr(connection, "flow", None), getattr(connection, "transport", None)
+        if flow is not None and transport is not None and (flow.write_paused or transport.is_closing()):
+            transport.abort()
 
 
 def _both(first: Callable[[], object], before: Callable[[int, FrameType | None], object]) -> SignalHandler:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -15,6 +14,7 @@ class FileStream(StreamingResponse):
     """A streamed answer whose errors still become problems if they happen before the first part."""
 
     send_seconds = SEND_SECONDS
+    _is_late = False
 
     @classmethod
     async def of(cls, parts: AsyncIterator[bytes], media_type: str, *, file_name: str) -> "FileStream":
@@ -29,12 +29,16 @@ class FileStream(StreamingResponse):
                 await send(message)
 
         # A stream that returns without its end is cut off by the server, so the client does not take it for whole.
-        with suppress(TimeoutError):
+        try:
             await super().stream_response(send_in_time)
+        except TimeoutError:
+            self._is_late = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
+            if self._is_late:
+                await _cut(receive)
         finally:
             await _close(self.body_iterator)
 
@@ -43,7 +47,7 @@ class EventStream(FileStream):
     """Server-sent events: nothing on the way may keep them back, and who takes none is let go soon, to come back."""
 
     media_type = "text/event-stream"
-    send_seconds = 20.0
+    send_seconds = 15.0
 
     def __init__(self, content: AsyncIterator[bytes], media_type: str = media_type) -> None:
         super().__init__(content, media_type=media_type, headers={"X-Accel-Buffering": "no"})
@@ -61,6 +65,17 @@ async def _again(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[byt
             yield part
     finally:
         await _close(parts)
+
+
+async def _cut(receive: Receive) -> None:
+    """The server would close the connection only when the client has taken what is buffered for it: never.
+
+    The application is not given its connection; but uvicorn's `receive` is a method of what has it.
+    """
+    abort = getattr(getattr(getattr(receive, "__self__", None), "transport", None), "abort", None)
+    if callable(abort):
+        abort()
+        await asyncio.sleep(0)  # the server hears of it
 
 
 async def _close(parts: object) -> None:

@@ -116,6 +116,12 @@ class Settings(BaseSettings):
         le=1_000,
         description="Redrives of a dead letter after which it is parked: left alone until a redrive includes it",
     )
+    max_event_streams: int = Field(
+        default=5_000,
+        ge=1,
+        le=1_000_000,
+        description="Clients that may follow jobs by events at one process; beyond it, 503",
+    )
     crash_at: CrashAt = Field(
         default="", description="Kill the process at a named point, `name:n`. For crash tests, never in production"
     )

@@ -100,11 +100,11 @@ class TokenView(View):
     expires_at: datetime | None
     """When Google stops accepting it; null before Google has been asked."""
     seconds_left: Count | None = None
-    """How long that is from now; 0 when it is over."""
+    """How long that is from now, 0 when it is over; null when the job has ended and its token was wiped."""
     refreshable: bool = False
     """Whether the service gets new ones by itself, with a refresh token."""
     warning: str | None = None
-    """What to do when the token ends before the job is estimated to."""
+    """What to do when the token has ended, or will before the job is estimated to."""
 
 
 class Estimate(View):

@@ -10,12 +10,13 @@ One read a while answers for every client of the process. A client holds no data
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 import structlog
 
-from app.clock import Clock, first_done
+from app.clock import Clock
 from app.models.errors import TooManyStreamsError
 from app.models.job import ENDED
 from app.models.views import JobView
@@ -26,13 +27,19 @@ from app.telemetry.events import Event
 LOOK_SECONDS = 0.5
 """Between two looks at the jobs that are watched."""
 
+LOOK_REST = 4.0
+"""How many times as long as a look takes the next one waits at least."""
+
 HEARTBEAT_SECONDS = 15.0
 """Proxies cut connections on which nothing comes for a minute or so."""
 
 RETRY_MILLISECONDS = 2_000
 """How long a client whose connection broke waits before it comes back."""
 
-MOST_STREAMS = 10_000
+LONGEST_SECONDS = 900.0
+"""Then a client comes back, as after a break: by then its API key may have been revoked."""
+
+MOST_STREAMS = 5_000
 MOST_RENDERED = 64
 """Clients that have seen different things are few: those that just came, and those that came back."""
 
@@ -50,14 +57,24 @@ class Seen(NamedTuple):
     waiting: str = ""
     progress: str = ""
 
-    @classmethod
-    def parse(cls, event_id: str | None) -> "Seen":
-        """From the id of an event; what is none of ours counts as nothing seen."""
-        parts = (event_id or "").removeprefix(f"{DONE}.").split(".")
-        return cls(*parts) if len(parts) == len(cls._fields) else cls()
-
     def __str__(self) -> str:
         return ".".join(self)
+
+
+_ID = re.compile(rf"(?P<end>{DONE}\.)?(?P<seen>(?:[0-9a-f]{{12}})?\.(?:[0-9a-f]{{12}})?\.(?:[0-9a-f]{{12}})?)")
+
+
+class Told(NamedTuple):
+    """What the id of an event says: what its client had seen, and whether that was the end."""
+
+    seen: Seen = Seen()
+    end: bool = False
+
+    @classmethod
+    def parse(cls, event_id: str | None) -> "Told":
+        """What is no id of ours counts as none: nothing seen."""
+        known = _ID.fullmatch(event_id or "")
+        return cls(Seen(*known["seen"].split(".")), bool(known["end"])) if known else cls()
 
 
 class Snapshot:
@@ -97,7 +114,8 @@ def _state_key(job: JobView) -> object:
     """Without what changes with every page or second."""
     token = job.token and job.token.model_dump(mode="json", exclude={"seconds_left", "warning"})
     warned = job.token is not None and job.token.warning is not None
-    return [job.status, job.error and job.error.model_dump(mode="json"), token, warned]
+    finished_at = job.finished_at and job.finished_at.isoformat()
+    return [job.status, finished_at, job.error and job.error.model_dump(mode="json"), token, warned]
 
 
 def _state(job: JobView) -> object:
@@ -127,13 +145,13 @@ def _event(kind: str, event_id: str, data: object) -> bytes:
 
 
 class _Watched:
-    """A job that somebody watches: how it stood last, and a future for its next change."""
+    """A job that somebody watches: how it stood last, and who waits for its next change."""
 
     def __init__(self, job: JobView) -> None:
         self.snapshot = Snapshot(job)
         self.clients = 0
-        self.changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._mark = _mark(job)
+        self._waiting: set[asyncio.Future[None]] = set()
 
     def become(self, job: JobView) -> None:
         mark = _mark(job)
@@ -144,15 +162,25 @@ class _Watched:
         if self.snapshot.now != before.now:
             self.wake()
 
+    async def woken(self) -> None:
+        """Until there may be something to send. Each client has a future of its own: cancelling one ends no other."""
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiting)
+        try:
+            await waiting
+        finally:
+            self._waiting.discard(waiting)
+
     def wake(self) -> None:
-        changed, self.changed = self.changed, asyncio.get_running_loop().create_future()
-        if not changed.done():
-            changed.set_result(None)
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
 
 
 def _mark(job: JobView) -> object:
     """Differs whenever something differs that is told; far cheaper than digests of jobs that stand still."""
-    return job.status, job.updated_at, job.waiting, job.token is not None and job.token.warning is not None
+    token = job.token and (job.token.expires_at, job.token.refreshable, job.token.warning is None)
+    return job.status, job.updated_at, job.waiting, token
 
 
 _Key = tuple[str, str]
@@ -160,34 +188,26 @@ _Key = tuple[str, str]
 
 
 class JobEvents:
-    """Streams of events, fed by one loop that runs while anybody watches.
+    """Streams of events, fed by two loops that run while anybody watches: one looks, one keeps connections alive."""
 
-    `look_seconds` and `heartbeat_seconds` are shorter in tests.
-    """
-
-    def __init__(
-        self,
-        progress: Progress,
-        clock: Clock,
-        *,
-        look_seconds: float = LOOK_SECONDS,
-        heartbeat_seconds: float = HEARTBEAT_SECONDS,
-        most_streams: int = MOST_STREAMS,
-    ) -> None:
+    def __init__(self, progress: Progress, clock: Clock, *, most_streams: int = MOST_STREAMS) -> None:
         self._progress = progress
         self._clock = clock
-        self._look_seconds = look_seconds
-        self._heartbeat_seconds = heartbeat_seconds
         self._most_streams = most_streams
         self._watched: dict[_Key, _Watched] = {}
         self._streams = 0
-        self._looking: asyncio.Task[None] | None = None
+        self._loops: list[asyncio.Task[None]] = []
         self._closed = False
 
     @property
     def streams(self) -> int:
         """How many clients are served now."""
         return self._streams
+
+    @property
+    def watched(self) -> int:
+        """How many jobs are looked at."""
+        return len(self._watched)
 
     async def follow(self, tenant: str, job_id: str, last_event_id: str | None) -> AsyncIterator[bytes] | None:
         """The job's events behind the one with this id, until it has ended. None: the client has seen the end.
@@ -200,11 +220,10 @@ class JobEvents:
         watched = self._watched.get(key)
         if watched is None:
             watched = _Watched(await self._progress.job(tenant, job_id))
-            watched = self._watched.get(key, watched)
-        seen = Seen.parse(last_event_id)
-        if (last_event_id or "").startswith(f"{DONE}.") and watched.snapshot.ended and seen == watched.snapshot.now:
+        told = Told.parse(last_event_id)
+        if told.end and watched.snapshot.ended and told.seen == watched.snapshot.now:
             return None
-        return self._stream(key, watched, seen)
+        return self._stream(key, watched, told.seen)
 
     def close(self) -> None:
         """End every stream at once; its clients come back to another replica, or later. Idempotent."""
@@ -214,19 +233,22 @@ class JobEvents:
 
     async def _stream(self, key: _Key, watched: _Watched, seen: Seen) -> AsyncIterator[bytes]:
         watched = self._enter(key, watched)
+        until = self._clock.monotonic() + LONGEST_SECONDS
         try:
             yield GREETING
-            while not self._closed:
-                changed, snapshot = watched.changed, watched.snapshot
+            woken = False
+            while not self._closed and self._clock.monotonic() < until:
+                snapshot = watched.snapshot
                 if news := snapshot.since(seen):
                     seen = snapshot.now
                     yield news
+                elif woken:
+                    yield HEARTBEAT
                 if snapshot.ended:
                     return
-                if watched.changed is changed:
-                    await first_done(self._clock, self._heartbeat_seconds, (changed,))
-                    if not changed.done():
-                        yield HEARTBEAT
+                woken = watched.snapshot is snapshot and not self._closed
+                if woken:
+                    await watched.woken()
         finally:
             self._leave(key, watched)
 
@@ -234,31 +256,44 @@ class JobEvents:
         watched = self._watched.setdefault(key, watched)
         watched.clients += 1
         self._streams += 1
-        if self._looking is None:
-            self._looking = asyncio.create_task(self._look(), name="job_events")
+        if not self._loops:
+            self._loops = [asyncio.create_task(loop(), name="job_events") for loop in (self._look, self._beat)]
         return watched
 
     def _leave(self, key: _Key, watched: _Watched) -> None:
         watched.clients -= 1
         self._streams -= 1
-        if not watched.clients and self._watched.get(key) is watched:
+        if not watched.clients:
             del self._watched[key]
-        if not self._watched and self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
+        if not self._watched:
+            for loop in self._loops:
+                loop.cancel()
+            self._loops = []
 
     async def _look(self) -> None:
-        """Look at all watched jobs, again and again."""
+        """Look at all watched jobs, again and again; the more they are, the less often, so that others get on."""
+        away, took = False, 0.0
         while True:
-            await self._clock.sleep(self._look_seconds)
+            await self._clock.sleep(max(LOOK_SECONDS, LOOK_REST * took))
+            began = self._clock.monotonic()
             try:
                 found = await self._progress.many(list(self._watched))
             except StoreUnavailableError as error:
-                log.warning(Event.EVENTS_STORE_AWAY, cause=str(error))
+                if not away:
+                    log.warning(Event.EVENTS_STORE_AWAY, cause=str(error))
+                away = True
                 continue
             except Exception:
                 log.exception(Event.EVENTS_LOOK_FAILED)  # its clients would wait for ever without the next look
                 continue
+            away, took = False, self._clock.monotonic() - began
             for key, job in found.items():
                 if watched := self._watched.get(key):
                     watched.become(job)
+
+    async def _beat(self) -> None:
+        """Apart from the looks, which may wait long for the store. Who is woken without news sends a heartbeat."""
+        while True:
+            await self._clock.sleep(HEARTBEAT_SECONDS)
+            for watched in self._watched.values():
+                watched.wake()

@@ -1,6 +1,7 @@
 """Estimates of running jobs, for whoever shows them: from one look at the store and the quota, kept for a moment."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -9,8 +10,8 @@ from app.clock import Clock
 from app.limits.rules import Limits
 from app.limits.views import BudgetView
 from app.models.job import DEFAULT_PROJECT, RUNNING
-from app.models.views import Estimate, JobView, TokenView
-from app.results.estimate import Budget, Forecast, forecast, others_of
+from app.models.views import Estimate, JobView
+from app.results.estimate import Budget, Forecast, Turns, calls_left, forecast
 from app.store.database import Database, StoreUnavailableError
 from app.store.loads import Load, read_loads
 
@@ -24,7 +25,8 @@ API = "reviews"
 class _Seen(NamedTuple):
     at: float
     loads: dict[str, Load]
-    budgets: Sequence[BudgetView]
+    turns: dict[str, Turns]
+    budgets: dict[str, Budget]
 
 
 class Forecasts:
@@ -41,7 +43,7 @@ class Forecasts:
         self._looking = asyncio.Lock()
 
     async def add_to(self, jobs: Sequence[JobView]) -> list[JobView]:
-        """The jobs, with estimates and warnings where there are any. With the store away, as they were."""
+        """The jobs, with estimates where there are any. With the store away, as they were."""
         if not any(job.status in RUNNING for job in jobs):
             return list(jobs)
         try:
@@ -55,32 +57,41 @@ class Forecasts:
             now = self._clock.monotonic()
             if self._seen is None or now - self._seen.at >= FRESH_SECONDS:
                 loads = await self._database.read(read_loads)
-                self._seen = _Seen(now, {load.job_id: load for load in loads}, await self._budgets())
+                budgets = {view.project: self._budget(view) for view in await self._budgets() if view.api == API}
+                self._seen = _Seen(now, {load.job_id: load for load in loads}, _turns(loads), budgets)
             return self._seen
 
     def _with_estimate(self, job: JobView, seen: _Seen) -> JobView:
         load = seen.loads.get(job.job_id) if job.status in RUNNING else None
         if load is None:
             return job
-        others = others_of(load, list(seen.loads.values()))
-        found = forecast(load, others, self._budget(load.project or DEFAULT_PROJECT, seen.budgets))
+        project = _project(load)
+        found = forecast(load, seen.turns[project], seen.budgets.get(project) or Budget(self._limits))
         if found is None:
             return job
-        estimate = _estimate(found, datetime.fromtimestamp(self._clock.now(), UTC))
-        return job.model_copy(update={"estimate": estimate, "token": _warned(job.token, estimate)})
+        return job.model_copy(update={"estimate": _estimate(found, datetime.fromtimestamp(self._clock.now(), UTC))})
 
-    def _budget(self, project: str, budgets: Sequence[BudgetView]) -> Budget:
-        budget = next((one for one in budgets if (one.project, one.api) == (project, API)), None)
-        if budget is None:
-            return Budget(self._limits)
+    def _budget(self, view: BudgetView) -> Budget:
         now = self._clock.now()
-        day = next((window for window in budget.windows if window.name == "day"), None)
         return Budget(
             self._limits,
-            day_left=day.left if day else None,
+            {window.name: window.left for window in view.windows},
             day_ends_in=max(0.0, self._limits.end_of_day(now) - now),
-            closed_for=max(0.0, (budget.closed_until or now) - now),
+            closed_for=max(0.0, (view.closed_until or now) - now),
         )
+
+
+def _project(load: Load) -> str:
+    return load.project or DEFAULT_PROJECT
+
+
+def _turns(loads: Sequence[Load]) -> dict[str, Turns]:
+    """Who spends the quota of each project. A job of which nothing is known yet makes at least one call."""
+    calls: dict[str, list[int]] = defaultdict(list)
+    for load in loads:
+        left = calls_left(load)
+        calls[_project(load)].append(1 if left is None else left)
+    return {project: Turns(of_project) for project, of_project in calls.items()}
 
 
 def _estimate(found: Forecast, now: datetime) -> Estimate:
@@ -91,13 +102,3 @@ def _estimate(found: Forecast, now: datetime) -> Estimate:
         calls_left=found.calls,
         limited_by=found.limited_by,
     )
-
-
-def _warned(token: TokenView | None, estimate: Estimate) -> TokenView | None:
-    if token is None or token.refreshable or token.expires_at is None or estimate.finished_at <= token.expires_at:
-        return token
-    warning = (
-        f"The access token ends at {token.expires_at:%H:%M} UTC, and the job is estimated to take until "
-        f"{estimate.finished_at:%H:%M} UTC: give it a new one by then, or one with a refresh token."
-    )
-    return token.model_copy(update={"warning": warning})

@@ -6,6 +6,7 @@ from app.models.job import JobStatus
 from app.models.locations import ALL_LOCATIONS, LocationFilter, Reconciliation
 from app.models.overview import AccountList
 from app.models.views import JobList, JobView, LocationList
+from app.results.estimate import token_warning
 from app.results.forecasts import Forecasts
 from app.store.accounts import list_accounts
 from app.store.database import Database
@@ -55,4 +56,12 @@ class Progress:
         return await self._database.read(list_accounts, tenant, job_id, limit, cursor)
 
     async def _estimated(self, jobs: Sequence[JobView]) -> list[JobView]:
-        return list(jobs) if self._forecasts is None else await self._forecasts.add_to(jobs)
+        estimated = jobs if self._forecasts is None else await self._forecasts.add_to(jobs)
+        return [_warned(job) for job in estimated]
+
+
+def _warned(job: JobView) -> JobView:
+    warning = token_warning(job)
+    if warning is None or job.token is None:
+        return job
+    return job.model_copy(update={"token": job.token.model_copy(update={"warning": warning})})

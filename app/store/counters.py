@@ -20,6 +20,7 @@ class Counters:
     accounts_found: int = 0
     accounts_done: int = 0
     locations_found: int = 0
+    locations_begun: int = 0
     locations_done: int = 0
     locations_unavailable: int = 0
     reviews_fetched: int = 0

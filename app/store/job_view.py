@@ -41,7 +41,12 @@ def _token(row: RowMapping, now: float) -> TokenView | None:
     expires_at, refreshable = row["token_expires_at"], bool(row["token_refreshable"])
     if expires_at is None:
         return TokenView(expires_at=None, refreshable=True) if refreshable else None
-    return TokenView(expires_at=moment(expires_at), seconds_left=max(0, int(expires_at - now)), refreshable=refreshable)
+    left = None if row["status"] in _WIPED else max(0, int(expires_at - now))
+    return TokenView(expires_at=moment(expires_at), seconds_left=left, refreshable=refreshable)
+
+
+_WIPED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
+"""Jobs whose token is gone."""
 
 
 def moment(seconds: float) -> datetime:

@@ -20,6 +20,7 @@ class Load(NamedTuple):
     accounts_found: int
     accounts_done: int
     locations_found: int
+    locations_begun: int
     locations_done: int
     locations_unavailable: int
     reviews_fetched: int
@@ -31,8 +32,8 @@ class Load(NamedTuple):
 _COUNTERS = tuple(
     jobs.c[name]
     for name in (
-        "accounts_found accounts_done locations_found locations_done locations_unavailable reviews_fetched"
-        " reviews_expected"
+        "accounts_found accounts_done locations_found locations_begun locations_done locations_unavailable"
+        " reviews_fetched reviews_expected"
     ).split()
 )
 

@@ -87,6 +87,7 @@ jobs = Table(
     Column("google_project", Text),
     Column("token_expires_at", Double),
     Column("token_refreshable", Boolean, nullable=False, server_default=false()),
+    _count("locations_begun"),
     Column("clocked_from", Double),
     _count("clocked_calls"),
     Column("waiting_reason", Text),

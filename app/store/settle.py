@@ -169,6 +169,7 @@ def _update_location(transaction: Transaction, settlement: Settlement, end: Loca
     task = settlement.task
     total = settlement.total if settlement.total is not None else task.location_total
     add.reviews_expected += (total or 0) - (task.location_total or 0)
+    add.locations_begun += int(task.location_total is None and total is not None)
     if settlement.page:
         _grow_location.execute(
             transaction,

@@ -178,7 +178,7 @@ def _services(
         api_service=api_service,
         authenticator=authenticator(opened.settings, database, opened.clock),
         progress=progress,
-        events=JobEvents(progress, opened.clock),
+        events=JobEvents(progress, opened.clock, most_streams=opened.settings.max_event_streams),
         overviews=Overviews(
             database, publishes=not opened.settings.mock_kafka, max_redrives=opened.settings.dlq_max_redrives
         ),

@@ -122,6 +122,7 @@ class Contents:
             "accounts_found": len(listings),
             "accounts_done": sum(task["status"] == "done" for task in listings),
             "locations_found": len(places),
+            "locations_begun": sum(place["total"] is not None for place in places),
             "locations_done": sum(place["state"] == "done" for place in places),
             "locations_unavailable": sum(place["state"] == "unavailable" for place in places),
             "reviews_fetched": len(self.reviews_of(job_id)),

@@ -45,7 +45,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
     204: {"description": "The job has ended, and the client has seen that: it need not come again."},
 }
 
-LastEvent = Annotated[str | None, Query(max_length=200, description="For clients that cannot set Last-Event-ID.")]
+LastEvent = Annotated[str | None, Query(description="For clients that cannot set the header Last-Event-ID.")]
 
 
 @router.get("/{job_id}/events", response_class=Response, responses=_STREAM | problem_responses([404, 422]))
@@ -54,7 +54,9 @@ async def follow_job(
     services: Services,
     job_id: JobId,
     last_event_id: LastEvent = None,
-    last_event: Annotated[str | None, Header(alias="Last-Event-ID", max_length=200)] = None,
+    last_event: Annotated[
+        str | None, Header(alias="Last-Event-ID", description="The id of the last event seen.")
+    ] = None,
 ) -> Response:
     """What happens to a job, as server-sent events. With the id of the last event seen, what changed since."""
     return event_stream(await services.events.follow(caller.tenant, job_id, last_event or last_event_id))

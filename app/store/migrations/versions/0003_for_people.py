@@ -25,6 +25,7 @@ _COUNT_REDRIVES = """
 
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("token_refreshable", sa.Boolean(), server_default=sa.false(), nullable=False))
+    op.add_column("jobs", _count("locations_begun"))
     op.add_column("jobs", sa.Column("clocked_from", sa.Double(), nullable=True))
     op.add_column("jobs", _count("clocked_calls"))
     op.add_column("credentials", sa.Column("sealed_grant", sa.LargeBinary(), nullable=True))
@@ -103,5 +104,5 @@ def downgrade() -> None:
     op.drop_column("credentials", "refreshed_at")
     op.drop_column("credentials", "refreshing_until")
     op.drop_column("credentials", "sealed_grant")
-    for column in ("clocked_calls", "clocked_from", "token_refreshable"):
+    for column in ("clocked_calls", "clocked_from", "locations_begun", "token_refreshable"):
         op.drop_column("jobs", column)
