@@ -58,6 +58,7 @@ class Purpose(StrEnum):
     ACCESS_TOKEN = ""  # what was sealed before there were others names none
     GRANT = "grant"
     CALLBACK = "callback"
+    SESSION = "session"  # of a browser; it belongs to no job
 
 
 class Sealed(NamedTuple):

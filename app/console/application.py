@@ -6,15 +6,39 @@ from starlette.routing import Route
 
 from app.console import errors
 from app.console.assets import send_asset
-from app.console.routes import dead_letters, events, jobs, locations, operations, overview, results, sign_in, submission
+from app.console.routes import (
+    dead_letters,
+    events,
+    jobs,
+    locations,
+    operations,
+    overview,
+    results,
+    sign_in,
+    submission,
+    webhooks,
+)
 from app.console.sessions import PATH
+
+ROUTES = (
+    sign_in,
+    overview,
+    submission,  # before jobs: /jobs/new is no job
+    jobs,
+    events,
+    locations,
+    results,
+    webhooks,
+    dead_letters,
+    operations,
+)
 
 
 def create_console(*, version: str) -> FastAPI:
     """The console without its services: hand them over by `set_console_services` before the first request."""
     console = FastAPI(version=version, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     console.router.routes.append(Route("/static/{digest}/{name}", send_asset, methods=["GET"]))
-    for routes in (sign_in, overview, submission, jobs, events, locations, results, dead_letters, operations):
+    for routes in ROUTES:
         console.include_router(routes.router)
     errors.install(console)
     return console

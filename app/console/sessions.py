@@ -14,17 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.clock import Clock
-from app.credentials import SealedTokenError, TokenSealer
+from app.credentials import Purpose, SealedTokenError, TokenSealer
 
 LIFETIME_SECONDS = 12 * 3600
 """A working day: then whoever sits there signs in again."""
 
 COOKIE = "review_fetcher_console"
 PATH = "/console"
-
-_OWNER = "console"
-_PURPOSE = "session"
-"""Sealed for these, a cookie is no access token of any job, whose ids are long, and none is a cookie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +67,12 @@ class Sessions:
 
     def _sealed(self, session: Session) -> str:
         content = json.dumps([session.key, session.csrf, session.expires_at])
-        return base64.urlsafe_b64encode(self._sealer.seal(_OWNER, _PURPOSE, content).data).decode().rstrip("=")
+        return base64.urlsafe_b64encode(self._sealer.seal("", "", content, Purpose.SESSION).data).decode().rstrip("=")
 
     def _opened(self, cookie: str) -> Session | None:
         try:
             sealed = base64.urlsafe_b64decode(cookie.encode() + b"=" * (-len(cookie) % 4))
-            return Session(*json.loads(self._sealer.open(_OWNER, _PURPOSE, sealed)))
+            return Session(*json.loads(self._sealer.open("", "", sealed, Purpose.SESSION)))
         except (SealedTokenError, binascii.Error, ValueError):
             return None
 

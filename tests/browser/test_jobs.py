@@ -181,6 +181,42 @@ def test_a_filter_narrows_the_list_and_the_file_alike(console: Window, world: Wo
     expect(page.get_by_role("heading", name="Nothing matches")).to_be_visible()
 
 
+def test_a_refresh_token_fetches_without_an_access_token_and_an_incomplete_one_is_told(
+    console: Window, world: World
+) -> None:
+    page = console.page
+    console.expect_complaint("status of 422")
+    console.go("/console/jobs/new")
+    page.get_by_text("Refresh token, for jobs").click()
+    page.get_by_label("Google refresh token").fill("1//a-refresh-token")
+    page.get_by_role("button", name="Fetch the reviews").click()
+    expect(page.get_by_role("alert")).to_contain_text("come together")
+    assert "1//a-refresh-token" not in page.content()
+    page.get_by_label("Google refresh token").fill("1//a-refresh-token")
+    page.get_by_label("OAuth client id").fill("a-client.apps.googleusercontent.com")
+    page.get_by_label("OAuth client secret").fill("GOCSPX-a-secret")
+    page.get_by_role("button", name="Fetch the reviews").click()
+    expect_state(console, "completed")
+    expect(page.locator("#live")).to_contain_text(f"{REVIEWS} reviews")
+
+
+def test_messages_to_a_callback_are_seen_without_its_query_and_sent_again(console: Window, world: World) -> None:
+    page = console.page
+    console.go("/console/jobs/new")
+    page.get_by_label("Google access token").fill(TOKEN)
+    page.get_by_label("Callback").fill("https://127.0.0.1:1/hook?key=not-to-be-seen")
+    page.get_by_role("button", name="Fetch the reviews").click()
+    expect_state(console, "completed")
+    page.get_by_role("navigation", name="Job").get_by_role("link", name="Callback").click()
+    message = page.locator("#rows tr")
+    expect(message).to_contain_text("review_fetch.completed")
+    expect(page.get_by_text("https://127.0.0.1:1/hook")).to_be_visible()
+    assert "not-to-be-seen" not in page.content()
+    expect(message.locator("[data-label='Last answer'] .note")).not_to_be_empty(timeout=20_000)
+    page.get_by_role("button", name="again").click()
+    expect(message).to_contain_text("review_fetch.completed")
+
+
 def test_waiting_for_quota_is_told_with_its_end(console: Window, world: World) -> None:
     fault = {"fault": "rate_limited", "api": "reviews", "times": 1, "retry_after": 10}
     control(world.google, "POST", "faults", [fault])

@@ -15,7 +15,7 @@ from app.console.routes.sign_in import own_path
 from app.console.sessions import LIFETIME_SECONDS
 from app.models.access import Scope
 from app.store.keys import prefix_of, revoke_key
-from tests.support.api import TOKEN
+from tests.support.api import SEALER, TOKEN
 from tests.support.clock import ManualClock
 from tests.support.console import Browser, ServedConsole, served_console
 from tests.support.store import sqlite_database
@@ -39,6 +39,8 @@ EXPECTED: dict[tuple[str, str], Scope | str] = {
     ("GET", "/jobs/{job_id}/reviews/ndjson"): Scope.READ,
     ("GET", "/jobs/{job_id}/reviews/csv"): Scope.READ,
     ("GET", "/jobs/{job_id}/reviews/parquet"): Scope.READ,
+    ("GET", "/jobs/{job_id}/webhooks"): Scope.READ,
+    ("POST", "/jobs/{job_id}/webhooks/{webhook_id}/resend"): Scope.OPERATE,
     ("POST", "/jobs/{job_id}/cancel"): Scope.OPERATE,
     ("POST", "/jobs/{job_id}/pause"): Scope.OPERATE,
     ("POST", "/jobs/{job_id}/resume"): Scope.OPERATE,
@@ -87,7 +89,11 @@ async def _open(browser: Browser, method: str, path: str, job_id: str = "") -> t
 
 
 def _target(path: str, job_id: str) -> str:
-    return "/console" + path.replace("{job_id}", job_id).replace("{letter_id:int}", "7") + QUERY.get(path, "")
+    return (
+        "/console"
+        + path.replace("{job_id}", job_id).replace("{letter_id:int}", "7").replace("{webhook_id}", "7")
+        + QUERY.get(path, "")
+    )
 
 
 async def _job_behind_a_key(served: ServedConsole) -> str:
@@ -223,12 +229,11 @@ async def test_a_cookie_that_was_changed_is_none(served: ServedConsole) -> None:
 
 
 async def test_a_sealed_token_of_a_job_is_no_session(served: ServedConsole) -> None:
-    from tests.support.api import SEALER
-
     await served.api.key(Scope.READ)
     browser = served.browser()
-    browser.cookie = base64.urlsafe_b64encode(SEALER.seal("default", "job", '["k","c",9e9]').data).decode()
-    assert (await browser.get("/console/jobs")).status == 303
+    for tenant, job_id in (("default", "job"), ("", "")):
+        browser.cookie = base64.urlsafe_b64encode(SEALER.seal(tenant, job_id, '["k","c",9e9]').data).decode()
+        assert (await browser.get("/console/jobs")).status == 303
 
 
 async def test_a_wrong_key_is_told_calmly_and_not_sent_back(served: ServedConsole) -> None:
