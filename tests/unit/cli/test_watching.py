@@ -15,7 +15,7 @@ from app.cli.watching import CODES, Watching
 from app.models.errors import JobNotFoundError
 from app.models.job import ENDED, JobStatus
 from app.models.views import JobView
-from app.results.events import GREETING, HEARTBEAT, Seen, Snapshot
+from app.results.events import GREETING, HEARTBEAT, Seen, Snapshot, Told
 from tests.unit.cli.test_progress import job
 
 RUNNING = job(fetched=1)
@@ -45,13 +45,14 @@ class Script:
 
     async def events(self, _job_id: str, last_event_id: str | None) -> AsyncGenerator[bytes]:
         self.last_event_ids.append(last_event_id)
-        seen = Seen.parse(last_event_id)
+        seen = Told.parse(last_event_id).seen
         for item in self._streams.pop(0):
             if isinstance(item, AwayError):
                 raise item
             yield GREETING
             chunk = item(seen)
-            seen = Seen.parse(chunk.split(b"id: ")[-1].split(b"\n")[0].decode()) if b"id: " in chunk else seen
+            if b"id: " in chunk:
+                seen = Told.parse(chunk.split(b"id: ")[-1].split(b"\n")[0].decode()).seen
             yield chunk
             yield HEARTBEAT
 

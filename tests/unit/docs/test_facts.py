@@ -11,6 +11,7 @@ from app.api.application import create_api
 from app.api.auth import FRESH_SECONDS
 from app.api.body import READ_SECONDS
 from app.api.errors import ERRORS
+from app.api.stream import EventStream
 from app.broker.reach import CUT_OFF_SECONDS
 from app.broker.transactions import TRANSACTION_MILLISECONDS
 from app.config import Settings, load_settings, variables
@@ -19,9 +20,11 @@ from app.ingest.committer import BATCH_SIZE
 from app.leadership import LEASE_SECONDS as LEADING_SECONDS
 from app.lifecycle import FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS
 from app.limits.permits import LONGEST_WAIT_SECONDS
+from app.main import SLOW_SECONDS
 from app.pipeline.leases import EXTEND_SECONDS, LEASE_SECONDS
 from app.pipeline.reviews import SPARE_PAGES
 from app.pipeline.worker import MOST_CRASHES
+from app.results.events import HEARTBEAT_SECONDS, LONGEST_SECONDS
 from app.results.portion import BATCH_BYTES, BATCH_REVIEWS
 from app.retry.keeper import KEEP_SECONDS
 from app.store.lanes import UNITS_A_COMMIT as UNITS_A_LANE
@@ -121,6 +124,11 @@ def test_the_architecture_page_tells_the_fields_of_a_task() -> None:
         ("docs/architecture.md", f"ends that after {TRANSACTION_MILLISECONDS // 1000}"),
         ("docs/architecture.md", f"after {CUT_OFF_SECONDS:.0f} seconds it gives up its place"),
         ("docs/architecture.md", f"it is sent again {WEBHOOK_LEASE:.0f} seconds later"),
+        ("docs/api.md", f"A comment comes every {HEARTBEAT_SECONDS:.0f} seconds"),
+        ("docs/api.md", f"by itself after {LONGEST_SECONDS / 60:.0f} minutes"),
+        ("docs/api.md", f"has taken nothing for {EventStream.send_seconds:.0f} seconds"),
+        ("docs/operating.md", f"loses its connection after {EventStream.send_seconds:.0f} seconds"),
+        ("docs/operating.md", f"or {WORDS[SLOW_SECONDS]} seconds after a SIGTERM"),
         ("docs/api.md", f"2xx within {DEADLINE_SECONDS:.0f} seconds counts as delivered"),
         ("docs/api.md", f"nine times in about {sum(WEBHOOK_BACKOFF) / 3600:.0f} hours"),
         ("docs/decisions/0003-jobs-take-turns.md", f"`{WINDOW_PER_SLOT} × WORKER_CONCURRENCY` tasks of a stage"),
