@@ -342,7 +342,7 @@ class RedriveRequest(View):
     """Every dead letter of the tenant."""
     dry_run: bool = False
     """Only count what matches."""
-    rate: Annotated[float, Field(gt=0, le=1000)] | None = None
+    rate: Annotated[float, Field(ge=0.001, le=1000)] | None = None
     """Letters a second: they become due one after another. Without it all are due at once."""
     include_parked: bool = False
     """Also those that were redriven `DLQ_MAX_REDRIVES` times already."""

@@ -14,7 +14,7 @@ from app.models.views import (
 )
 from app.store.database import Database
 from app.store.letters import count_causes, list_dead_letters, read_dead_letter
-from app.store.redrive import MAX_REDRIVES, match_dead_letters, redrive
+from app.store.redrive import MAX_REDRIVES, count_matches, match_dead_letters, redrive
 from app.telemetry.events import Event
 
 log = structlog.get_logger(__name__)
@@ -67,19 +67,25 @@ class DeadLetters:
 
         Letters that are written meanwhile are not included: a task that dies at once again does not keep this going.
         """
+        if request.dry_run:
+            return await self._would_redrive(tenant, request)
         matched = redriven = parked = 0
-        newest: int | None = None
+        before: int | None = None
         while found := await self._database.read(
-            match_dead_letters, tenant, request, newest, LETTERS_A_COMMIT, max_redrives=self._max_redrives
+            match_dead_letters, tenant, request, before, LETTERS_A_COMMIT, max_redrives=self._max_redrives
         ):
-            newest = found[-1].id
+            before = found[-1].id
             matched += len(found)
             wanted = [letter.id for letter in found if request.include_parked or not letter.parked]
             parked += len(found) - len(wanted)
-            if wanted and not request.dry_run:
+            if wanted:
                 interval = 1 / request.rate if request.rate else 0.0
                 redriven += await self._database.write(redrive, tenant, wanted, interval, redriven)
         if redriven:
             log.info(Event.DEAD_LETTERS_REDRIVEN, count=redriven)
             self._wake()
         return RedriveResult(matched=matched, redriven=redriven, parked=parked)
+
+    async def _would_redrive(self, tenant: str, request: RedriveRequest) -> RedriveResult:
+        matched, parked = await self._database.read(count_matches, tenant, request, self._max_redrives)
+        return RedriveResult(matched=matched, redriven=0, parked=0 if request.include_parked else parked)

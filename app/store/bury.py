@@ -28,8 +28,8 @@ def bury(transaction: Transaction, task: HeldTask, move: Move, *, announce: bool
 
 def _redrives(transaction: Transaction, task: HeldTask) -> int:
     """How often this task was redriven: each of its earlier letters was, once."""
-    redriven = select(func.coalesce(func.sum(dead_letters.c.redrives), 0)).where(
-        dead_letters.c.job_id == task.job_id, dead_letters.c.task_id == task.task_id
+    redriven = select(func.count()).where(
+        dead_letters.c.task_id == task.task_id, dead_letters.c.redriven_at.is_not(None)
     )
     return int(transaction.connection.execute(redriven).scalar_one())
 

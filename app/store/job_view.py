@@ -79,10 +79,15 @@ def error_of(row: RowMapping) -> ProblemView | None:
     """Why the job failed, or needs a token."""
     if row["error_type"] is None:
         return None
-    title = row["error_type"].replace("_", " ").capitalize()
+    title = title_of(row["error_type"])
     return ProblemView(
         type=row["error_type"], title=title, status=row["error_status"], detail=row["error_detail"] or title
     )
+
+
+def title_of(cause: str) -> str:
+    """A cause in a few words, from the machine's word for it."""
+    return cause.replace("_", " ").capitalize().replace("Http ", "HTTP ")
 
 
 def _message(row: RowMapping, waiting: Waiting | None, error: ProblemView | None) -> str:

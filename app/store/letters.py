@@ -1,12 +1,14 @@
 """Dead letters as they are shown: short reads, each by an index, always the tenant's own."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import ColumnElement, RowMapping, case, false, func, select
 
 from app.models.errors import DeadLetterNotFoundError
 from app.models.views import CauseList, CauseView, DeadLetterFilter, DeadLetterHistory, DeadLetterList, DeadLetterView
 from app.store.cursors import DeadLettersCursor, decode, encode
 from app.store.database import Transaction
-from app.store.job_view import moment
+from app.store.job_view import moment, title_of
 from app.store.schema import dead_letters
 from app.store.texts import is_storable
 
@@ -60,24 +62,27 @@ def read_dead_letter(transaction: Transaction, tenant: str, letter_id: int, max_
     row = transaction.connection.execute(this).mappings().one_or_none()
     if row is None:
         raise DeadLetterNotFoundError
-    of_task = (
-        select(dead_letters)
-        .where(
-            dead_letters.c.job_id == row["job_id"],
-            dead_letters.c.task_id == row["task_id"],
-            dead_letters.c.id < letter_id,
-        )
-        .order_by(dead_letters.c.id.desc())
-        .limit(MOST_EARLIER)
-    )
-    earlier = transaction.connection.execute(of_task).mappings().all()
+    earlier = [] if row["task_id"] is None else _earlier(transaction, row["task_id"], letter_id)
     return DeadLetterHistory(
         **_view(row, max_redrives).model_dump(), earlier=[_view(one, max_redrives) for one in earlier]
     )
 
 
+def _earlier(transaction: Transaction, task_id: int, letter_id: int) -> Sequence[RowMapping]:
+    """A task dies again only after a redrive, so its earlier letters are all redriven: those are found by an index."""
+    statement = (
+        select(dead_letters)
+        .where(
+            dead_letters.c.task_id == task_id, dead_letters.c.redriven_at.is_not(None), dead_letters.c.id < letter_id
+        )
+        .order_by(dead_letters.c.id.desc())
+        .limit(MOST_EARLIER)
+    )
+    return transaction.connection.execute(statement).mappings().all()
+
+
 def count_causes(transaction: Transaction, tenant: str, job_id: str | None, max_redrives: int) -> CauseList:
-    """The tenant's dead letters by cause, from an index alone."""
+    """The tenant's dead letters by cause, from an index alone; those of one job by that job's letters."""
     which = None if job_id is None else DeadLetterFilter(job_id=job_id)
     count = func.count()
     statement = (
@@ -106,11 +111,6 @@ def count_causes(transaction: Transaction, tenant: str, job_id: str | None, max_
             for cause, number, parked, oldest, newest in transaction.connection.execute(statement)
         ]
     )
-
-
-def title_of(cause: str) -> str:
-    """A cause in a few words, from the machine's word for it."""
-    return cause.replace("_", " ").capitalize()
 
 
 _COPIED = "id job_id stage resource cause detail attempts cursor".split()

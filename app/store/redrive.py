@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from sqlalchemy import RowMapping, bindparam, select, update
+from sqlalchemy import ColumnElement, RowMapping, bindparam, case, func, select, update
 
 from app.models.job import JobStatus, LocationState, Problem, TaskStatus
 from app.models.transitions import TRANSITIONS, JobAction
@@ -39,14 +39,24 @@ def match_dead_letters(
     max_redrives: int = MAX_REDRIVES,
 ) -> list[Match]:
     """At most `limit` dead letters that the request names, newest first, behind the id `before`."""
-    which = undriven(tenant, request.filter)
-    if request.ids is not None:
-        which.append(dead_letters.c.id.in_(request.ids))
+    which = _named(tenant, request)
     if before is not None:
         which.append(dead_letters.c.id < before)
     columns = select(dead_letters.c.id, is_parked(max_redrives).label("parked"))
     statement = columns.where(*which).order_by(dead_letters.c.id.desc()).limit(limit)
     return [Match(row[0], bool(row[1])) for row in transaction.connection.execute(statement)]
+
+
+def count_matches(transaction: Transaction, tenant: str, request: RedriveRequest, max_redrives: int) -> tuple[int, int]:
+    """How many dead letters the request names, and how many of them are parked."""
+    parked = func.coalesce(func.sum(case((is_parked(max_redrives), 1), else_=0)), 0)
+    row = transaction.connection.execute(select(func.count(), parked).where(*_named(tenant, request))).one()
+    return int(row[0]), int(row[1])
+
+
+def _named(tenant: str, request: RedriveRequest) -> list[ColumnElement[bool]]:
+    which = undriven(tenant, request.filter)
+    return which if request.ids is None else [*which, dead_letters.c.id.in_(request.ids)]
 
 
 def redrive(transaction: Transaction, tenant: str, ids: Sequence[int], interval: float = 0.0, nth: int = 0) -> int:

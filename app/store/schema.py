@@ -276,13 +276,21 @@ _partial_index(
     where=and_(dead_letters.c.redriven_at.is_(None), dead_letters.c.task_id.is_not(None)),
 )
 
+_still_dead = dead_letters.c.redriven_at.is_(None)
+_partial_index("ix_dead_letters_still_dead", dead_letters.c.tenant, dead_letters.c.id, where=_still_dead)
 _partial_index(
     "ix_dead_letters_causes",
     dead_letters.c.tenant,
     dead_letters.c.cause,
     dead_letters.c.earlier_redrives,
     dead_letters.c.created_at,
-    where=dead_letters.c.redriven_at.is_(None),
+    where=_still_dead,
+)
+_partial_index(
+    "ix_dead_letters_redriven",
+    dead_letters.c.task_id,
+    dead_letters.c.id,
+    where=dead_letters.c.redriven_at.is_not(None),
 )
 
 callbacks = Table(

@@ -1,10 +1,11 @@
 """The dead-letter desk over every database: by cause, one with its history, parked, and redriven in portions."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select
 
 from app.models.errors import DeadLetterNotFoundError
 from app.models.job import HeldTask, LocationState, Stage, TaskStatus
@@ -12,10 +13,13 @@ from app.models.settlement import LocationEnd, Move, Settlement
 from app.models.views import DeadLetterFilter, RedriveRequest, RedriveResult
 from app.results.dead_letters import DeadLetters
 from app.results.progress import Progress
+from app.store.bury import bury
 from app.store.database import Database, Transaction
+from app.store.letters import count_causes, list_dead_letters, read_dead_letter
+from app.store.redrive import count_matches, match_dead_letters
 from app.store.schema import dead_letters, tasks
 from tests.support.jobs import DONE, UNREACHABLE, WalkedJob, given_up, settle_one, walked_to_reviews
-from tests.support.store import review, take
+from tests.support.store import plans, review, take
 
 MAX_REDRIVES = 2
 EVERYTHING = RedriveRequest(all=True)
@@ -104,7 +108,7 @@ async def test_letters_are_counted_by_cause_and_of_one_job(database: Database) -
     await database.write(_add_letters, [*rows, {"cause": "http_503", "job_id": "job-y", "earlier_redrives": 0}])
     found = (await desk(database).causes("default", "job-x")).causes
     shown = [(one.cause, one.title, one.count, one.parked) for one in found]
-    assert shown == [("http_503", "Http 503", 2, 1), ("timeout", "Timeout", 1, 0)]
+    assert shown == [("http_503", "HTTP 503", 2, 1), ("timeout", "Timeout", 1, 0)]
     assert (found[0].oldest.timestamp(), found[0].newest.timestamp()) == (1.0, 5.0)
     most = (await desk(database).causes("default")).causes[0]
     assert (most.cause, most.count) == ("http_503", 3)
@@ -151,16 +155,60 @@ async def test_a_dry_run_of_a_redrive_counts_what_is_parked_and_changes_nothing(
     assert (await Progress(database).job("default", job.id)).progress.tasks.dead == 1
 
 
-async def test_grouping_a_hundred_thousand_letters_reads_an_index_alone(database: Database) -> None:
-    await database.write(_add_letters, [{"cause": f"cause_{number % 7}"} for number in range(1000)])
+async def test_a_review_that_was_too_large_has_nothing_to_do_with_others_of_its_job(database: Database) -> None:
+    await database.write(
+        _add_letters,
+        [{"stage": "review", "cause": "review_too_large", "resource": f"locations/1/reviews/{one}"} for one in "ab"],
+    )
+    (newest, _) = (await desk(database).page("default", None, 10, None)).items
+    assert (await desk(database).one("default", newest.id)).earlier == []
 
-    def plan(transaction: Transaction) -> str:
-        postgresql = transaction.connection.dialect.name == "postgresql"
-        if postgresql:
-            transaction.connection.execute(text("SET LOCAL enable_seqscan = off"))
-        explain = "EXPLAIN" if postgresql else "EXPLAIN QUERY PLAN"
-        query = "SELECT cause, count(*), max(created_at) FROM dead_letters"
-        grouped = f"{explain} {query} WHERE tenant = 'default' AND redriven_at IS NULL GROUP BY cause"
-        return str(transaction.connection.execute(text(grouped)).all())
 
-    assert "ix_dead_letters_causes" in await database.read(plan)
+def _letters_of_years(transaction: Transaction) -> None:
+    """Most of them were tried again long ago."""
+    rows = [
+        {"cause": f"cause_{number % 7}", "task_id": number, "job_id": f"job-{number % 50}"} for number in range(3000)
+    ]
+    _add_letters(transaction, [row | {"redriven_at": 20.0, "redrives": 1} for row in rows])
+    _add_letters(transaction, [row | {"redriven_at": None, "earlier_redrives": 1} for row in rows[:300]])
+
+
+PAGE: dict[str, Any] = {"parked": None, "max_redrives": MAX_REDRIVES, "limit": 10, "cursor": None}
+NEWEST_OF_YEARS = 3300
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda transaction: list_dead_letters(transaction, "default", None, **PAGE),
+        lambda transaction: count_causes(transaction, "default", None, MAX_REDRIVES),
+        lambda transaction: count_matches(transaction, "default", EVERYTHING, MAX_REDRIVES),
+        lambda transaction: match_dead_letters(transaction, "default", EVERYTHING, NEWEST_OF_YEARS, 50),
+    ],
+    ids=["a page", "causes", "a dry run", "a portion of a redrive"],
+)
+async def test_letters_that_were_tried_again_long_ago_cost_nothing(
+    database: Database, look: Callable[[Transaction], object]
+) -> None:
+    await database.write(_letters_of_years)
+    (plan,) = await database.write(plans, look)
+    assert "ix_dead_letters_still_dead" in plan or "ix_dead_letters_causes" in plan
+
+
+async def test_a_letters_history_is_found_among_those_of_its_job(database: Database) -> None:
+    await database.write(_letters_of_years)
+    *_, plan = await database.write(
+        plans, lambda transaction: read_dead_letter(transaction, "default", NEWEST_OF_YEARS, MAX_REDRIVES)
+    )
+    assert "ix_dead_letters_redriven" in plan
+
+
+async def test_work_that_dies_looks_only_for_its_own_letters(database: Database) -> None:
+    """However many other letters its job has."""
+    job = await walked_to_reviews(database)
+    await database.write(_letters_of_years)
+    dead = Move(TaskStatus.DEAD, attempt=4, error=UNREACHABLE)
+    how = await database.write(
+        plans, lambda transaction: bury(transaction, job.tasks["locations/1"], dead, announce=False)
+    )
+    assert "ix_dead_letters_redriven" in how[0]

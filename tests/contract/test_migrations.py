@@ -104,6 +104,19 @@ async def test_what_the_first_version_wrote_survives_the_upgrade(old_database: D
     assert {table: await old_database.read(_rows, table) for table in before} == before
 
 
+async def test_letters_that_were_there_before_know_how_often_their_work_was_redriven(old_database: Database) -> None:
+    letters = [("1", "1.0, 1, 2.0"), ("2", "1.0, 0, NULL"), ("1", "3.0, 1, 4.0"), ("NULL", "4.0, 0, NULL")]
+    insert = (
+        "INSERT INTO dead_letters (tenant, job_id, stage, resource, cause, detail, attempts, task_id, created_at,"
+        " redrives, redriven_at) VALUES ('default', 'job-0', 'reviews', 'locations/1', 'timeout', '-', 4, {}, {})"
+    )
+    written = [insert.format(*letter) for letter in (*letters, ("1", "5.0, 0, NULL"))]
+    await old_database.write(_run, tuple(written))
+    await old_database.write(migrate)
+    counted = [row["earlier_redrives"] for row in await old_database.read(_rows, "dead_letters ORDER BY id")]
+    assert counted == [0, 0, 1, 0, 2]
+
+
 async def test_the_first_version_goes_on_writing_after_the_upgrade(database: Database) -> None:
     await database.write(_run, WRITTEN_BY_THE_FIRST_VERSION)
     assert [row["kind"] for row in await database.read(_rows, outbox.name)] == ["reviews"]

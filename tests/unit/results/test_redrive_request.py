@@ -28,6 +28,11 @@ def test_one_way_to_name_dead_letters_is_enough(body: dict[str, Any]) -> None:
         {"filter": {}},
         {"filter": {"state": "dead"}},
         {"all": True, "limit": 5},
+        {"all": True, "rate": 0},
+        {"all": True, "rate": 1e-300},
+        {"all": True, "rate": 1001},
+        {"all": True, "rate": "inf"},
+        {"all": True, "rate": "nan"},
     ],
 )
 def test_none_or_several_or_unknown_ways_are_refused(body: dict[str, Any]) -> None:

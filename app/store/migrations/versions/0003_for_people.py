@@ -17,7 +17,7 @@ NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _COUNT_REDRIVES = """
     UPDATE dead_letters SET earlier_redrives = (
         SELECT count(*) FROM dead_letters AS earlier
-        WHERE earlier.job_id = dead_letters.job_id AND earlier.task_id = dead_letters.task_id
+        WHERE earlier.task_id = dead_letters.task_id
         AND earlier.redriven_at IS NOT NULL AND earlier.id < dead_letters.id
     ) WHERE task_id IS NOT NULL
 """
@@ -32,16 +32,10 @@ def upgrade() -> None:
     op.add_column("credentials", sa.Column("refreshing_until", sa.Double(), nullable=True))
     op.add_column("credentials", sa.Column("refreshed_at", sa.Double(), nullable=True))
     op.add_column("dead_letters", _count("earlier_redrives"))
+    _index_letters("redriven", ["task_id", "id"], "redriven_at IS NOT NULL")
     op.execute(_COUNT_REDRIVES)
-    undriven = sa.text("redriven_at IS NULL")
-    op.create_index(
-        "ix_dead_letters_causes",
-        "dead_letters",
-        ["tenant", "cause", "earlier_redrives", "created_at"],
-        unique=False,
-        sqlite_where=undriven,
-        postgresql_where=undriven,
-    )
+    _index_letters("still_dead", ["tenant", "id"], "redriven_at IS NULL")
+    _index_letters("causes", ["tenant", "cause", "earlier_redrives", "created_at"], "redriven_at IS NULL")
     _create_webhooks()
     op.create_table(
         "activity",
@@ -53,6 +47,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant", "minute", name=op.f("pk_activity")),
     )
     op.create_index("ix_activity_minute", "activity", ["minute"], unique=False)
+
+
+def _index_letters(name: str, columns: list[str], where: str) -> None:
+    which = sa.text(where)
+    op.create_index(
+        f"ix_dead_letters_{name}",
+        "dead_letters",
+        columns,
+        unique=False,
+        sqlite_where=which,
+        postgresql_where=which,
+    )
 
 
 def _create_webhooks() -> None:
@@ -99,7 +105,8 @@ def downgrade() -> None:
     op.drop_table("activity")
     op.drop_table("webhooks")
     op.drop_table("callbacks")
-    op.drop_index("ix_dead_letters_causes", table_name="dead_letters")
+    for name in ("causes", "still_dead", "redriven"):
+        op.drop_index(f"ix_dead_letters_{name}", table_name="dead_letters")
     op.drop_column("dead_letters", "earlier_redrives")
     op.drop_column("credentials", "refreshed_at")
     op.drop_column("credentials", "refreshing_until")
