@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from app.api import stream
 from app.api.stream import FileStream
 
 Messages = list[MutableMapping[str, Any]]
@@ -62,7 +61,7 @@ async def test_an_error_before_the_first_part_is_raised_before_anything_is_sent(
 
 
 async def test_a_client_that_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "SEND_SECONDS", 0.01)
+    monkeypatch.setattr(FileStream, "send_seconds", 0.01)
     parts = Parts(b"one", b"two", b"three", b"four")
     sent = await _run(await FileStream.of(parts(), "text/csv", file_name="reviews.csv"), hang_after=2)
     assert [message.get("more_body") for message in sent] == [None, True]
