@@ -247,7 +247,8 @@ class DeadLetterView(View):
     job_id: str
     """Its job."""
     stage: str
-    """`accounts`, `locations` or `reviews`: what was being listed; `review`: one review that was too large."""
+    """`accounts`, `locations` or `reviews`: what was being listed; `review`: one that was too large; `item`: one of a
+    list that had no name."""
     resource: str
     """What it was about, e.g. `locations/{id}`."""
     cause: str
@@ -360,6 +361,6 @@ class RedriveResult(View):
     matched: Count
     """Dead letters that the request names."""
     redriven: Count
-    """Of these: to be tried again. The others are parked, too large reviews, or of cancelled or failed jobs."""
+    """Of these: to be tried again. The others are parked, single reviews, or of cancelled or failed jobs."""
     parked: Count = 0
     """Of those that match: left out, because they were redriven too often already."""
