@@ -125,7 +125,7 @@ def test_the_main_flow_goes_by_the_keyboard_alone(console: Window) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("li.review")).to_have_count(50)
     focused = "[...document.querySelectorAll('li.review')].findIndex(one => one.contains(document.activeElement))"
-    assert page.evaluate(focused) == 25
+    page.wait_for_function(f"{focused} === 25")
 
 
 def test_the_focus_stays_where_it_is_while_the_overview_goes_on(console: Window) -> None:

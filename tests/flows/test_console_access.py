@@ -155,7 +155,7 @@ async def test_the_job_of_another_tenant_is_the_same_page_as_one_that_does_not_e
     await browser.get("/console/jobs")
     pages = [
         await (browser.get(target) if method == "GET" else browser.post(target, **FIELDS))
-        for target in (f"/console{path.replace('{job_id}', id_)}" for id_ in (theirs, str(uuid4())))
+        for target in (_target(path, id_) for id_ in (theirs, str(uuid4())))
     ]
     assert [page.status for page in pages] == [404, 404]
     assert len({re.sub(r"/console/jobs/[0-9a-f-]+", "", page.text) for page in pages}) == 1
