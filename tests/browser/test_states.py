@@ -10,6 +10,7 @@ from tests.browser.planting import large_job, plant
 from tests.browser.steps import TOKEN
 from tests.browser.window import Window, window
 from tests.support.service import Site, site
+from tests.support.simulator import control
 
 
 @pytest.fixture
@@ -60,32 +61,40 @@ def test_an_unknown_job_and_an_unknown_page_are_told(console: Window) -> None:
     expect(console.page.get_by_role("heading", name="Nothing here")).to_be_visible()
 
 
-def test_an_action_that_came_too_late_is_told(console: Window, world: World) -> None:
-    console.expect_complaint("status of 409")
+def test_an_action_that_came_too_late_is_told(browser: Browser, world: World) -> None:
+    """On a page that does not go on by itself."""
+    control(world.google, "POST", "faults", [{"fault": "hold", "api": "reviews"}])
     job_id = world.service.submit(TOKEN)
-    console.go(f"/console/jobs/{job_id}")
-    console.page.route("**/jobs/*", lambda route: route.abort() if route.request.method == "GET" else route.continue_())
-    console.expect_complaint("ERR_FAILED|The service|Failed to load|htmx")
-    world.service.job_ended(job_id)
-    pause = console.page.get_by_role("button", name="Pause")
-    if pause.count():
-        pause.click()
-        expect(console.page.get_by_text("does not allow the action")).to_be_visible()
-        expect(console.page.get_by_role("link", name="Back to the job")).to_be_visible()
+    with window(browser, world.service.url, java_script_enabled=False) as opened:
+        opened.expect_complaint("status of 409")
+        opened.go(f"/console/jobs/{job_id}")
+        control(world.google, "DELETE", "faults")
+        control(world.google, "POST", "release")
+        world.service.job_ended(job_id)
+        opened.page.get_by_role("button", name="Pause").click()
+        expect(opened.page.get_by_text("does not allow the action pause")).to_be_visible()
+        opened.page.get_by_role("link", name="Back to the job").click()
+        expect(opened.page.locator("#live .headline")).to_have_text("completed")
 
 
-def test_a_service_that_is_away_is_told_and_the_page_goes_on_when_it_is_back(
-    browser: Browser, empty_site: Site
-) -> None:
+def test_a_service_that_is_away_is_told_while_what_was_there_stays(browser: Browser, empty_site: Site) -> None:
     service = empty_site.start()
     with window(browser, service.url) as opened:
-        opened.expect_complaint("ERR_CONNECTION_REFUSED|htmx|Failed to load|ERR_")
-        page = opened.page
+        opened.expect_complaint("ERR_|htmx")
         opened.go("/console/")
-        expect(page.locator("#overview")).to_be_visible()
         service.kill()
-        expect(page.locator("#away")).to_be_visible(timeout=20_000)
-        expect(page.locator("#overview")).to_be_visible()
+        expect(opened.page.locator("#away")).to_be_visible(timeout=20_000)
+        expect(opened.page.locator("#overview")).to_be_visible()
+
+
+def test_a_page_goes_on_by_itself_when_the_service_answers_again(console: Window) -> None:
+    console.expect_complaint("ERR_|htmx")
+    page = console.page
+    console.go("/console/")
+    page.route("**/console/", lambda route: route.abort())
+    expect(page.locator("#away")).to_be_visible(timeout=20_000)
+    page.unroute("**/console/")
+    expect(page.locator("#away")).to_be_hidden(timeout=20_000)
 
 
 def test_everything_but_what_is_live_works_without_a_script(browser: Browser, world: World) -> None:
