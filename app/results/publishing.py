@@ -30,6 +30,9 @@ GATHER_SECONDS = 0.2
 NOTE_SECONDS = 1.0
 """Between two copies of the position to the store. What was published since is not cleared away yet, that is all."""
 
+NOTHING_NOTED = -1
+"""At the start: the process before may have died with rows in the topic that it had not cleared away yet."""
+
 CLEARED_ROWS = 5_000
 """Outbox rows that are cleared away at once; several times what a second can bring."""
 
@@ -94,7 +97,8 @@ class Publishing:
     async def _begin(self, reached: Reached) -> None:
         position = await self._database.write(go_on_after, *reached)
         log.info(Event.PUBLISHER_STARTED, position=position)
-        self._sent = self._published = self._noted = position
+        self._sent = self._published = position
+        self._noted = NOTHING_NOTED
         if position != (reached.position or 0):
             await self._refresh()
 

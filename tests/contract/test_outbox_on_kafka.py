@@ -13,6 +13,7 @@ from itertools import cycle
 
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from sqlalchemy import func, select
 
 from app.broker.connection import KafkaConnection, TopicLayout
 from app.broker.transactions import FencedError, OutRecord, TransactionalProducer
@@ -21,11 +22,12 @@ from app.crash import CrashPoint
 from app.models.events import Topic
 from app.models.settlement import GivenUp
 from app.results.publisher import ReviewPublisher
-from app.store.database import Database
+from app.store.database import Database, Transaction
 from app.store.migrate import migrate
 from app.store.postgresql import PostgresDatabase
 from app.store.published import accept_any_topic
 from app.store.republish import announce_everything
+from app.store.schema import outbox
 from tests.support.announcing import held_locations, settle_page, stored_reviews, walk_all
 from tests.support.kafka import SECONDS, own_topics
 from tests.support.publishing import Site, decoded, running, send_all, until
@@ -159,6 +161,25 @@ async def test_each_review_is_published_once_however_the_publisher_dies(site: Si
     published = await site.keys()
     assert published == await site.store.read(stored_reviews)
     assert Counter(published.values()) == {1: 2 * len(CRASHES) * LOCATIONS * 10}
+
+
+async def test_what_a_killed_publisher_had_sent_is_cleared_away_though_nothing_new_comes(
+    site: Site, postgresql_database: str
+) -> None:
+    await _settle(site, "a")
+    async with _replica(site, postgresql_database, f"{CrashPoint.BATCH_COMMITTED}:1", stands_by=False) as replica:
+        await replica.died()
+    assert not await _is_clear(site)
+    async with running(site.publisher()) as publishing:
+        await until(lambda: _is_clear(site), publishing)
+    assert await _ids(site) == ["a"]
+
+
+async def _is_clear(site: Site) -> bool:
+    def count(transaction: Transaction) -> int:
+        return int(transaction.connection.execute(select(func.count()).select_from(outbox)).scalar_one())
+
+    return await site.store.read(count) == 0
 
 
 async def test_a_publisher_whose_place_was_taken_ends_as_fenced_and_doubles_nothing(site: Site) -> None:
