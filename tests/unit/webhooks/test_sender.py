@@ -191,6 +191,7 @@ async def test_a_slow_receiver_holds_up_nobody_else(site: Site) -> None:
     quick = await site.cancelled_job()
     async with running(site.sender()):
         await site.until(quick, WebhookStatus.DELIVERED)
+        await site.sends(AT_ONCE_TO_A_HOST + 1)
         sent = [sent for sent in site.receivers.sent if "slow" in sent.url]
         assert len(sent) == AT_ONCE_TO_A_HOST
         held.set()
