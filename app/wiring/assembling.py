@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable
+from typing import TypedDict
 
 from app.api.service import APIService, GrantCheck, TokenCheck
 from app.api.services import ApiServices
@@ -111,16 +112,11 @@ def assemble(opened: Opened) -> AppState:
     loops: list[Loop] = []
     keeper = TopicKeeper(database, opened.broker, clock, leaders.leads_scheduler)
     job_control = JobControl(database, wake, token_wait=settings.token_wait_sec)
-    checks = settings.validate_token_on_submit
-    api_service = APIService(
-        buffer,
-        committer,
-        sealer,
-        job_control,
-        check_token=_token_check(opened.google) if checks else None,
-        check_grant=_grant_check(opened.google) if checks else None,
-    )
+    api_service = APIService(buffer, committer, sealer, job_control, **_token_checks(opened))
     readiness = ReadinessCheck(database, opened.broker, loops, clock, lambda: _problems(keeper, publisher))
+    services = _services(
+        opened, api_service, job_control=job_control, signer=signer, quota=quota, wake=wake, readiness=readiness
+    )
     return AppState(
         **opened._asdict(),
         quota=quota,
@@ -138,15 +134,7 @@ def assemble(opened: Opened) -> AppState:
         committer=committer,
         housekeeping=Housekeeping(database, clock, settings.token_wait_sec, leaders.leads_scheduler),
         webhook_sender=_webhook_sender(opened, sealer, signer, leaders),
-        services=_services(
-            opened,
-            api_service,
-            job_control=job_control,
-            signer=signer,
-            quota=quota,
-            wake=wake,
-            readiness=readiness,
-        ),
+        services=services,
         sessions=Sessions(sealer, clock),
         loops=loops,
     )
@@ -277,6 +265,19 @@ async def publish_until_fenced(publisher: ReviewPublisher) -> None:
         await publisher.run()
     except FencedError as error:
         raise SteppedDownError(str(error)) from error
+
+
+class _TokenChecks(TypedDict, total=False):
+    """What asks Google about a token or a grant before a job is accepted; nothing where nobody is to ask."""
+
+    check_token: TokenCheck
+    check_grant: GrantCheck
+
+
+def _token_checks(opened: Opened) -> _TokenChecks:
+    if not opened.settings.validate_token_on_submit:
+        return {}
+    return {"check_token": _token_check(opened.google), "check_grant": _grant_check(opened.google)}
 
 
 def _token_check(google: GoogleAPIClient) -> TokenCheck:
