@@ -168,6 +168,7 @@ def _partial_index(name: str, *columns: Column[Any], where: ColumnElement[bool])
 
 
 _waits = status_is(tasks.c.status, TaskStatus.WAITING)
+_partial_index("ix_jobs_finished", jobs.c.tenant, jobs.c.finished_at, where=jobs.c.finished_at.is_not(None))
 _partial_index("ix_tasks_waiting", tasks.c.stage, tasks.c.job_id, tasks.c.due_at, tasks.c.id, where=_waits)
 _partial_index("ix_tasks_due", tasks.c.due_at, where=_waits)
 _partial_index("ix_tasks_out", tasks.c.stage, tasks.c.status, tasks.c.job_id, where=status_in(tasks.c.status, OUT))
@@ -351,7 +352,78 @@ api_keys = Table(
     Column("scopes", Text, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("revoked_at", Double),
+    Column("expires_at", Double),
+    Column("last_used_at", Double),
+    Column("replaced_by", Text),
 )
+"""Who may call. One that was rotated names the key that replaces it, and expires when the overlap is over."""
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("weight", Integer),
+    Column("max_open_jobs", Integer),
+    Column("submits_per_minute", Integer),
+    Column("retention_days", Integer),
+    Column("drop_reviewers", Boolean),
+    Column("updated_at", Double, nullable=False),
+)
+"""What differs for a tenant from the service's settings; NULL is what these say. A tenant needs no row."""
+
+submit_rates = Table(
+    "submit_rates",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("arrival_at", Double, nullable=False),
+)
+"""How far ahead of the clock a tenant's submissions are: the theoretical arrival time of the generic cell rate
+algorithm."""
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("at", Double, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("address", Text, nullable=False, server_default=text("''")),
+    Column("request_id", Text, nullable=False, server_default=text("''")),
+    Column("detail", Text, nullable=False, server_default=text("'{}'")),
+    Index("ix_audit_log_tenant_id", "tenant", "id"),
+    Index("ix_audit_log_subject_id", "subject", "id"),
+)
+"""Who did what to which job, key or tenant, when, and from where. Rows are only added: triggers refuse the rest."""
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("tenant", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("finished_at", Double),
+    _count("jobs_erased"),
+    _count("reviews_erased"),
+    Index("ix_erasures_tenant_id", "tenant", "id"),
+)
+"""Orders to erase a tenant, a job or a reviewer, carried out in small batches until nothing is left."""
+
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("tenant", Text, nullable=False),
+    Column("location", Text, nullable=False),
+    Column("review_id", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+"""Reviews that were erased and whose tombstone is to be sent: an outbox row of that kind names the first and the last
+of these."""
 
 quota_budgets = Table(
     "quota_budgets",

@@ -21,12 +21,17 @@ from app.store.migrate import migrate
 from app.store.postgresql import PostgresDatabase
 from app.store.schema import (
     activity,
+    audit_log,
     callbacks,
+    erasures,
     other_accounts,
     outbox,
     publisher_head,
     quota_budgets,
     reviews,
+    submit_rates,
+    tenants,
+    tombstones,
     webhooks,
 )
 from app.store.settle import settle
@@ -91,6 +96,11 @@ def fill_the_rest(transaction: Transaction) -> None:
             "due_at": 1.0,
             "created_at": 1.0,
         },
+        tenants: {"tenant": "acme", "weight": 3, "drop_reviewers": True, "updated_at": 1.0},
+        submit_rates: {"tenant": "acme", "arrival_at": 1.0},
+        audit_log: {"at": 1.0, "tenant": "acme", "actor": "key", "action": "jobs.cancel", "subject": "job-1"},
+        erasures: {"tenant": "acme", "kind": "job", "subject": "job-1", "status": "waiting", "created_at": 1.0},
+        tombstones: {"tenant": "acme", "location": "locations/1", "review_id": "a", "created_at": 1.0},
     }
     for table, row in rows.items():
         transaction.connection.execute(insert(table).values(row))
