@@ -9,13 +9,18 @@ import typer
 
 from app.cli.exits import CommandError, UsageError
 from app.cli.options import Json, Tenant
+from app.cli.resealing import forget, reseal
 from app.cli.screen import say, show_json, show_table
 from app.models.access import DEFAULT_TENANT, Scope
 
 if TYPE_CHECKING:
     from app.store.keys import KeyRecord
 
-application = typer.Typer(no_args_is_help=True, help="API keys: make, list and revoke them in the store.")
+application = typer.Typer(
+    no_args_is_help=True, help="API keys: make, list and revoke them in the store. Sealing keys: reseal, forget."
+)
+application.command()(reseal)
+application.command()(forget)
 
 Scopes = Annotated[
     list[Scope] | None,

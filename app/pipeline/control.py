@@ -6,6 +6,7 @@ import structlog
 
 from app.models.views import JobView
 from app.store import control
+from app.store.control import ResealGrant
 from app.store.database import Database
 from app.telemetry.events import Event
 
@@ -43,10 +44,17 @@ class JobControl:
         return job
 
     async def replace_token(
-        self, tenant: str, job_id: str, key_id: str, sealed: bytes, sealed_grant: bytes | None = None
+        self,
+        tenant: str,
+        job_id: str,
+        key_id: str,
+        sealed: bytes,
+        sealed_grant: bytes | None = None,
+        *,
+        reseal_grant: ResealGrant | None = None,
     ) -> JobView:
         """Go on with another token, or with what one is asked for by, sealed for this tenant and job under the key
-        `key_id`."""
+        `key_id`. `reseal_grant` brings a grant that stays to that key."""
         job = await self._database.write(
             control.replace_token,
             tenant,
@@ -55,6 +63,7 @@ class JobControl:
             sealed,
             token_wait=self._token_wait,
             sealed_grant=sealed_grant,
+            reseal_grant=reseal_grant,
         )
         log.info(Event.JOB_GOT_TOKEN, job_id=job_id)
         self._wake()

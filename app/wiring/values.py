@@ -1,5 +1,7 @@
 """Settings translated into the values that rooms take."""
 
+from pathlib import Path
+
 from app.api.auth import Authenticator, parse_api_keys
 from app.broker.connection import KafkaConnection, TopicLayout
 from app.clock import Clock
@@ -67,7 +69,20 @@ def topic_layout(settings: Settings) -> TopicLayout:
 def sealing_keys(settings: Settings) -> list[SealingKey]:
     """TOKEN_SEALING_KEYS, or the key in the service's own folder, made when it is missing."""
     configured = [SealingKey(key_id, secret) for key_id, secret in settings.sealing_keys]
-    return configured or [load_or_create_key(settings.data_directory / "sealing.key")]
+    return configured or [load_or_create_key(key_file(settings))]
+
+
+def sealing_key_ids(settings: Settings) -> list[str]:
+    """The ids of `sealing_keys`, newest first; none where the key would only be made now."""
+    path = key_file(settings)
+    if not settings.sealing_keys and not path.exists():
+        return []
+    return [key.id for key in sealing_keys(settings)]
+
+
+def key_file(settings: Settings) -> Path:
+    """Where the key is while TOKEN_SEALING_KEYS is not set."""
+    return settings.data_directory / "sealing.key"
 
 
 def limits_of(settings: Settings) -> dict[str, Limits]:
