@@ -69,7 +69,7 @@ def service_sealer(settings: Settings) -> TokenSealer:
 async def reseal_everything() -> Report:
     """Bring everything that is sealed with an old key to the newest. Raises what `existing_store` raises."""
     async with existing_store() as store:
-        resealing = _Resealing(store, service_sealer(get_settings()))
+        resealing = Resealing(store, service_sealer(get_settings()))
         await resealing.look()
         for _ in range(LOOKS - 1):
             if not await resealing.still_used():
@@ -79,7 +79,9 @@ async def reseal_everything() -> Report:
         return await resealing.report()
 
 
-class _Resealing:
+class Resealing:
+    """Looks through the store, and counts what it has sealed anew."""
+
     def __init__(self, store: Database, sealer: TokenSealer) -> None:
         self._store = store
         self._sealer = sealer
