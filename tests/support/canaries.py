@@ -44,8 +44,12 @@ class Canaries:
     def end(self) -> None:
         """AssertionError with every place where a secret was found."""
         self.active = False
-        places = [f"{place}: {', '.join(sorted(kinds))}" for place, kinds in sorted(self._found.items())]
+        places = self.places()
         assert not places, "secrets were left in\n" + "\n".join(places)
+
+    def places(self) -> list[str]:
+        """Where one was found so far, and in which forms."""
+        return [f"{place}: {', '.join(sorted(kinds))}" for place, kinds in sorted(self._found.items())]
 
     def learn(self, *secrets: str) -> None:
         """Of those that are long enough to be told from other text. The name in front of an API key is public."""
