@@ -127,7 +127,12 @@ async def forget(key_id: str) -> Forgotten:
     if key_id in service_sealer(get_settings()).key_ids:
         raise UsageError(f"{key_id} is one of the service's keys: what it has sealed can be read")
     async with existing_store() as store:
-        return Forgotten(await _all(store, forget_credentials, key_id), await _all(store, forget_callbacks, key_id))
+        return await give_up(store, key_id)
+
+
+async def give_up(store: Database, key_id: str) -> Forgotten:
+    """Everything that is sealed with it."""
+    return Forgotten(await _all(store, forget_credentials, key_id), await _all(store, forget_callbacks, key_id))
 
 
 async def _all(store: Database, forget_some: Callable[[Transaction, str, int], int], key_id: str) -> int:

@@ -77,7 +77,7 @@ class Canaries:
         elif text.startswith("["):
             self.learn(*(value for value in json.loads(text)[:1] if isinstance(value, str)))
         else:
-            self.learn(*(_of_url(text) if text.startswith("http") else (text,)))
+            self.learn(*(_of_url(text) if "://" in text else (text,)))
 
     def search(self, place: str, parts: Iterable[bytes]) -> None:
         """Note whether a secret is in them; `parts` follow each other, and are held one at a time."""
