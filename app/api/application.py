@@ -10,11 +10,15 @@ from app.api import errors
 from app.api.auth import OPEN_ROUTES
 from app.api.middleware import BodyLimit, RequestContext
 from app.api.problems import problem_responses
-from app.api.routes import dead_letters, jobs, operations, overview, results, submission, webhooks
+from app.api.routes import dead_letters, jobs, keys, operations, overview, results, submission, webhooks
 from app.api.schemas import ProblemDetails, ReviewFetchRequest, TokenReplacement, schema_of
+from app.models.keys import KeyCreation, KeyRotation
 from app.models.views import RedriveRequest
 
 TITLE = "review-fetcher"
+
+_OWN_SCHEMAS = (ProblemDetails, ReviewFetchRequest, TokenReplacement, RedriveRequest, KeyCreation, KeyRotation)
+"""Of problems, and of bodies that the routes read themselves."""
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -45,7 +49,7 @@ def create_api(*, version: str, lifespan: Lifespan | None = None, serve_jobs: bo
     )
     if serve_jobs:
         submission.add_to(app)
-        for routes in (jobs, results, dead_letters, webhooks, overview):
+        for routes in (jobs, results, dead_letters, webhooks, overview, keys):
             app.include_router(routes.router)
     app.include_router(operations.router)
     errors.install(app)
@@ -56,7 +60,7 @@ def create_api(*, version: str, lifespan: Lifespan | None = None, serve_jobs: bo
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:
     schemas = document["components"]["schemas"]
-    schemas.update(schema_of(ProblemDetails, ReviewFetchRequest, TokenReplacement, RedriveRequest))
+    schemas.update(schema_of(*_OWN_SCHEMAS))
     document["components"]["securitySchemes"]["Bearer"] = {"type": "http", "scheme": "bearer"}
     for path, operations_of_path in document["paths"].items():
         for operation in operations_of_path.values():
@@ -66,7 +70,7 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
 
 def _complete(operation: dict[str, Any], *, is_open: bool) -> None:
     """An API key may come in either of two headers; without a valid one every guarded route answers alike."""
-    common = [500] if is_open else [401, 403, 500, 503]
+    common = [500] if is_open else [401, 403, 429, 500, 503]
     documented = {str(status): told for status, told in problem_responses(common).items()}
     operation["responses"] = dict(sorted((documented | operation["responses"]).items()))
     for requirement in tuple(operation.get("security", ())):

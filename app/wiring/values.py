@@ -1,6 +1,9 @@
 """Settings translated into the values that rooms take."""
 
-from app.api.auth import Authenticator, parse_api_keys
+from collections.abc import Callable
+
+from app.api.attempts import FailedAttempts
+from app.api.authenticator import Authenticator, parse_api_keys
 from app.broker.connection import KafkaConnection, TopicLayout
 from app.clock import Clock
 from app.config import KafkaConfig, Settings
@@ -98,12 +101,16 @@ def worker_options(settings: Settings) -> WorkerOptions:
     return WorkerOptions(settings.worker_concurrency, settings.max_review_bytes, options)
 
 
-def authenticator(settings: Settings, database: Database, clock: Clock) -> Authenticator:
-    """API keys of the settings and of the store."""
+def authenticator(
+    settings: Settings, database: Database, clock: Clock, *, used: Callable[[str], None], refused: Callable[[str], None]
+) -> Authenticator:
+    """API keys of the settings and of the store. `refused` is told why somebody was not let in."""
     keys = parse_api_keys(key.get_secret_value() for key in settings.api_keys)
     return Authenticator(
         database,
         static_keys=keys,
         open_on_loopback=settings.environment == "development",
         clock=clock,
+        attempts=FailedAttempts(clock, settings.failed_attempts_per_minute, refused),
+        used=used,
     )

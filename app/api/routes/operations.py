@@ -75,6 +75,7 @@ async def get_openapi(_caller: AnyCaller, request: Request) -> JSONResponse:
 
 
 @router.get("/docs", response_class=HTMLResponse)
-async def get_reference(_caller: AnyCaller, request: Request) -> HTMLResponse:
+async def get_reference(caller: AnyCaller, request: Request) -> HTMLResponse:
     """This API as a page to read."""
-    return HTMLResponse(reference_page(request.app.openapi()), headers={"Content-Security-Policy": REFERENCE_POLICY})
+    page = reference_page(request.app.openapi(), is_open=caller.key_id is None)
+    return HTMLResponse(page, headers={"Content-Security-Policy": REFERENCE_POLICY})

@@ -7,16 +7,10 @@ from typing import Any, cast
 import pytest
 from fastapi import Request
 
-from app.api.auth import (
-    CACHED_KEYS,
-    FRESH_SECONDS,
-    ApiKeySettingError,
-    Authenticator,
-    is_on_this_machine,
-    parse_api_keys,
-    presented_key,
-)
+from app.api.auth import is_on_this_machine, presented_key
+from app.api.authenticator import ApiKeySettingError, Authenticator, parse_api_keys
 from app.api.errors import UnauthenticatedError
+from app.api.stored_keys import CACHED_KEYS, FRESH_SECONDS
 from app.models.access import Scope
 from app.store.database import Database, StoreUnavailableError
 from app.store.keys import KeyRecord, count_keys, hash_key
@@ -33,13 +27,14 @@ class KeyStore:
         self.keys = {secret.split("_")[1]: _record(secret) for secret in secrets}
         self.reads = 0
         self.away = False
+        self.now = 0.0
 
     async def read(self, work: Callable[..., Any], *arguments: str) -> Any:
         self.reads += 1
         await asyncio.sleep(0)
         if self.away:
             raise StoreUnavailableError("away")
-        return len(self.keys) if work is count_keys else self.keys.get(*arguments)
+        return len(self.keys) if work is count_keys else (self.keys.get(*arguments), self.now)
 
 
 def _record(secret: str) -> KeyRecord:

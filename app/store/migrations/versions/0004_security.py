@@ -27,6 +27,12 @@ def upgrade() -> None:
     op.add_column("api_keys", sa.Column("expires_at", sa.Double(), nullable=True))
     op.add_column("api_keys", sa.Column("last_used_at", sa.Double(), nullable=True))
     op.add_column("api_keys", sa.Column("replaced_by", sa.Text(), nullable=True))
+    op.create_table(
+        "ended_sessions",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ended_sessions")),
+    )
     _create_tenants()
     _create_audit_log()
     _create_erasures()
@@ -101,7 +107,7 @@ def _count(name: str) -> "sa.Column[int]":
 
 
 def downgrade() -> None:
-    for table in ("tombstones", "erasures", "audit_log", "submit_rates", "tenants"):
+    for table in ("tombstones", "erasures", "audit_log", "submit_rates", "tenants", "ended_sessions"):
         op.drop_table(table)
     for column in ("replaced_by", "last_used_at", "expires_at"):
         op.drop_column("api_keys", column)
