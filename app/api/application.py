@@ -10,7 +10,7 @@ from app.api import errors
 from app.api.auth import OPEN_ROUTES
 from app.api.middleware import BodyLimit, RequestContext
 from app.api.problems import problem_responses
-from app.api.routes import dead_letters, jobs, operations, overview, results, submission, webhooks
+from app.api.routes import audit, dead_letters, jobs, operations, overview, results, submission, webhooks
 from app.api.schemas import ProblemDetails, ReviewFetchRequest, TokenReplacement, schema_of
 from app.models.views import RedriveRequest
 
@@ -45,7 +45,7 @@ def create_api(*, version: str, lifespan: Lifespan | None = None, serve_jobs: bo
     )
     if serve_jobs:
         submission.add_to(app)
-        for routes in (jobs, results, dead_letters, webhooks, overview):
+        for routes in (jobs, results, dead_letters, webhooks, overview, audit):
             app.include_router(routes.router)
     app.include_router(operations.router)
     errors.install(app)
