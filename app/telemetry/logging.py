@@ -120,4 +120,4 @@ def _take_over(handler: logging.Handler, level: int) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
-        logger.propagate = name != "uvicorn.access" or level <= logging.DEBUG
+        logger.propagate = name != "uvicorn.access"  # ours has a line for each request, without its query
