@@ -52,7 +52,7 @@ class BodyTooSlowError(Exception):
 
 
 class NotJsonError(Exception):
-    """The body must be JSON. Send it with the header Content-Type: application/json."""
+    """The body must be JSON in UTF-8, not compressed. Send it with the one header Content-Type: application/json."""
 
 
 class NotReadyError(Exception):

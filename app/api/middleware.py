@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.errors import BodyTooLargeError, unexpected
 from app.api.headers import with_careful_headers
 from app.telemetry.events import Event
+from app.telemetry.redaction import Harmless
 
 BODY_LIMIT = 64 * 1024
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -64,11 +65,11 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = with_careful_headers(message["headers"], request_id, scope["scheme"])
+                message["headers"] = with_careful_headers(message["headers"], request_id.encode(), scope["scheme"])
             await send(message)
 
         began = time.monotonic()
-        structlog.contextvars.bind_contextvars(request_id=request_id.decode())
+        structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             await self._app(scope, receive, completed)
         except Exception:
@@ -87,11 +88,11 @@ def _tell(scope: Scope, status: int | None, seconds: float) -> None:
     """
     route, client = _route(scope), scope.get("client")
     told = {
-        "method": scope["method"],
-        "route": route,
+        "method": Harmless(scope["method"]) if route else scope["method"],
+        "route": route and Harmless(route),
         "status": status,
         "ms": round(seconds * 1000, 1),
-        "client": client[0] if client else None,
+        "client": client and Harmless(client[0]),
     }
     if route in _PROBES and status is not None and status < 400:
         log.debug(Event.REQUEST_ANSWERED, **told)
@@ -105,8 +106,8 @@ def _route(scope: Scope) -> str | None:
     return None if path is None else f"{scope.get('root_path', '')}{path}"
 
 
-def _request_id(scope: Scope) -> bytes:
+def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return bytes(value)
-    return secrets.token_hex(8).encode()
+            return str(value, "ascii")
+    return Harmless(secrets.token_hex(8))
