@@ -40,7 +40,6 @@ from app.store.keys import create_key
 from app.store.migrate import migrate
 from app.store.sqlite import SqliteDatabase
 from app.telemetry.logging import configure_logging
-from app.telemetry.logging import configure_logging
 from app.webhooks.desk import Webhooks
 from app.webhooks.signing import WebhookSigner
 
@@ -60,7 +59,6 @@ def main() -> None:
 
 
 async def _serve(directory: Path, connections: int, requests: int) -> None:
-    configure_logging(stream=(directory / "log").open("w"))
     database = SqliteDatabase(directory / "accept.db", exclusive=True)
     await database.start()
     await database.write(migrate)

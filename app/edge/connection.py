@@ -122,6 +122,8 @@ class BoundedConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self._unanswered -= 1
         super().on_response_complete()
+        if self._reading is not Reading.NOTHING:
+            self._unset_keepalive_if_required()  # it is set as if the next request had not begun
         if self._unanswered == 0:
             self._since = self.loop.time()
             if self._farewell is not None:
