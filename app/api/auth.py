@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +11,10 @@ from fastapi import Depends, Request, Security
 from fastapi.openapi.models import APIKey, APIKeyIn
 from fastapi.security.base import SecurityBase
 
-from app.api.errors import ScopeMissingError
+from app.api.errors import ScopeMissingError, UnauthenticatedError
 from app.models.access import Scope
+from app.models.audit import NOBODY, SYSTEM, Origin
+from app.store.keys import prefix_of
 
 if TYPE_CHECKING:
     from app.api.authenticator import Authenticator  # it makes callers
@@ -36,6 +38,7 @@ class Caller:
     tenant: str
     scopes: frozenset[Scope]
     key_id: str | None = None
+    origin: Origin = SYSTEM
 
     def may(self, scope: Scope | None) -> bool:
         return scope is None or scope in self.scopes or Scope.ADMIN in self.scopes
@@ -53,11 +56,28 @@ class Access(SecurityBase):
         authenticator: Authenticator = request.app.state.services.authenticator
         key = presented_key(request)
         local = key is None and is_on_this_machine(request)
-        caller = await authenticator.admit(key, address=address_of(request), on_this_machine=local)
+        try:
+            caller = await authenticator.admit(key, address=address_of(request), on_this_machine=local)
+        except UnauthenticatedError:
+            if key is not None:
+                await note_refusal(request, key)
+            raise
         name_in_log(caller)
+        caller = replace(caller, origin=origin_of(request, caller.key_id or NOBODY))
         if not caller.may(self._scope):
             raise ScopeMissingError(f"{ScopeMissingError.__doc__} Scope: {self._scope}")
         return caller
+
+
+def origin_of(request: Request, actor: str) -> Origin:
+    """Who did what a request does, for the audit log."""
+    request_id = str(structlog.contextvars.get_contextvars().get("request_id", ""))
+    return Origin(actor, address_of(request) or "", request_id)
+
+
+async def note_refusal(request: Request, key: str) -> None:
+    """A wrong key was shown: that is written down, unless it happens too often."""
+    await request.app.state.services.audit.refused(prefix_of(key), origin_of(request, NOBODY))
 
 
 def name_in_log(caller: Caller) -> None:

@@ -7,13 +7,14 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.api.auth import Caller, is_on_this_machine, name_in_log
+from app.api.auth import Caller, is_on_this_machine, name_in_log, origin_of
 from app.api.errors import ScopeMissingError, UnauthenticatedError
 from app.api.services import services_of
 from app.console.forms import read_form
 from app.console.services import sessions_of
 from app.console.sessions import Session
 from app.models.access import Scope
+from app.models.audit import NOBODY, Origin
 from app.store.database import StoreUnavailableError
 
 
@@ -38,6 +39,7 @@ class Visitor:
     session: Session
     open: bool
     right: Callable[[], Awaitable[bool]]
+    origin: Origin
 
     @property
     def tenant(self) -> str:
@@ -55,6 +57,11 @@ class Visitor:
     @property
     def may_administer(self) -> bool:
         return self.caller.may(Scope.ADMIN)
+
+
+def visitor_name(caller: Caller) -> str:
+    """The actor in the audit log who acts in a browser."""
+    return f"console:{caller.key_id or NOBODY}"
 
 
 class Visit:
@@ -79,7 +86,9 @@ class Visit:
             raise SignInNeededError from None
         request.state.new_session = session if found is None else sessions.renewed(found)
         right = partial(authenticator.still_admits, session.key, on_this_machine=local)
-        request.state.visitor = visitor = Visitor(caller, session, open=session.key is None, right=right)
+        origin = origin_of(request, visitor_name(caller))
+        visitor = Visitor(caller, session, open=session.key is None, right=right, origin=origin)
+        request.state.visitor = visitor
         name_in_log(caller)
         if not caller.may(self._scope):
             raise ScopeMissingError(f"{ScopeMissingError.__doc__} Scope: {self._scope}")

@@ -153,6 +153,11 @@ def note_uses(transaction: Transaction, ages: Mapping[str, float]) -> None:
         transaction.connection.execute(statement.values(last_used_at=used_at))
 
 
+def tenant_of_key(transaction: Transaction, key_id: str) -> str | None:
+    """Whose the key with this prefix is, or was: revoked ones too. None: nobody ever had it."""
+    return transaction.connection.execute(select(api_keys.c.tenant).where(api_keys.c.id == key_id)).scalar()
+
+
 def count_keys(transaction: Transaction) -> int:
     """How many keys were ever made, of all tenants."""
     return _count(transaction, true())

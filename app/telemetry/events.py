@@ -13,8 +13,12 @@ class Event(StrEnum):
     SIMULATOR_STARTED = "simulator.started"
     SERVICE_OPEN = "service.open"
     LOOP_DIED = "loop.died"
+    REQUEST_ANSWERED = "request.answered"
     REQUEST_FAILED = "request.failed"
     AUTHENTICATION_FAILED = "authentication.failed"
+    REQUEST_REFUSED = "request.refused"
+    CONNECTIONS_UNBOUNDED = "connections.unbounded"
+    METRICS_LISTENING = "metrics.listening"
     METRICS_WITHOUT_STORE = "metrics.without_store"
 
     JOBS_ACCEPTED = "jobs.accepted"
