@@ -2,9 +2,12 @@
 
 import re
 from datetime import UTC, datetime
+from functools import partial
 
+from app.models.audit import Action, AuditEntry, Origin
 from app.models.errors import KeyNotFoundError
 from app.models.keys import SOON_SECONDS, KeyCreation, KeyList, KeyRotation, KeyState, KeyView, NewKey
+from app.store.audit import audited
 from app.store.cursors import KeysCursor, decode, encode
 from app.store.database import Database, Transaction
 from app.store.keys import KeyRecord, create_key, list_keys, revoke_key, rotate_key
@@ -15,7 +18,7 @@ _ID = re.compile(r"[a-z0-9]{8}")
 class KeyDesk:
     """`tenant`: whose keys; None, for who has the store itself: those of all.
 
-    Another tenant's key is as unknown as none: KeyNotFoundError.
+    Another tenant's key is as unknown as none: KeyNotFoundError. `by` did it: that is written down in the transaction.
     """
 
     def __init__(self, database: Database) -> None:
@@ -25,17 +28,19 @@ class KeyDesk:
         """A page of the keys, newest first. Raises BadCursorError."""
         return await self._database.read(_page, tenant, limit, cursor)
 
-    async def create(self, tenant: str, wanted: KeyCreation) -> NewKey:
+    async def create(self, tenant: str, wanted: KeyCreation, by: Origin) -> NewKey:
         """Make a key of this tenant."""
-        return await self._database.write(_create, tenant, wanted)
+        return await self._database.write(audited(_create, partial(_entry_of_new, by)), tenant, wanted)
 
-    async def rotate(self, tenant: str | None, key_id: str, wanted: KeyRotation) -> NewKey:
+    async def rotate(self, tenant: str | None, key_id: str, wanted: KeyRotation, by: Origin) -> NewKey:
         """Replace a key. Raises KeyNotFoundError and KeyEndedError."""
-        return await self._database.write(_rotate, tenant, _possible(key_id), wanted)
+        return await self._database.write(
+            audited(_rotate, partial(_entry_of_rotated, by)), tenant, _possible(key_id), wanted
+        )
 
-    async def revoke(self, tenant: str | None, key_id: str) -> KeyView:
+    async def revoke(self, tenant: str | None, key_id: str, by: Origin) -> KeyView:
         """End a key. Raises KeyNotFoundError and KeyEndedError."""
-        return await self._database.write(_revoke, tenant, _possible(key_id))
+        return await self._database.write(audited(_revoke, partial(_entry_of_revoked, by)), tenant, _possible(key_id))
 
 
 def _page(transaction: Transaction, tenant: str | None, limit: int, cursor: str | None) -> KeyList:
@@ -60,6 +65,20 @@ def _rotate(transaction: Transaction, tenant: str | None, key_id: str, wanted: K
 
 def _revoke(transaction: Transaction, tenant: str | None, key_id: str) -> KeyView:
     return _view(revoke_key(transaction, tenant, key_id), transaction.now)
+
+
+def _entry_of_new(by: Origin, new: NewKey) -> AuditEntry:
+    made = new.made
+    return AuditEntry(made.tenant, Action.KEY_CREATE, made.id, by, {"scopes": " ".join(made.scopes)})
+
+
+def _entry_of_rotated(by: Origin, new: NewKey) -> AuditEntry:
+    old = new.replaced or new.made
+    return AuditEntry(old.tenant, Action.KEY_ROTATE, old.id, by, {"replaced_by": new.made.id})
+
+
+def _entry_of_revoked(by: Origin, ended: KeyView) -> AuditEntry:
+    return AuditEntry(ended.tenant, Action.KEY_REVOKE, ended.id, by)
 
 
 def _possible(key_id: str) -> str:

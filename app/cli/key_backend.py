@@ -44,21 +44,23 @@ class LocalKeys:
 
     def __init__(self, database: "Database", tenant: str | None) -> None:
         from app.api.key_desk import KeyDesk  # noqa: PLC0415 - SQLAlchemy is slow to import
+        from app.cli.local import user_of_this_machine  # noqa: PLC0415
 
         self._desk = KeyDesk(database)
+        self._user = user_of_this_machine()
         self._tenant = tenant
 
     async def keys(self, limit: int, cursor: str | None) -> "KeyList":
         return await self._desk.page(self._tenant, limit, cursor)
 
     async def create_key(self, wanted: "KeyCreation") -> "NewKey":
-        return await self._desk.create(self._tenant or DEFAULT_TENANT, wanted)
+        return await self._desk.create(self._tenant or DEFAULT_TENANT, wanted, self._user)
 
     async def rotate_key(self, key_id: str, wanted: "KeyRotation") -> "NewKey":
-        return await self._desk.rotate(self._tenant, key_id, wanted)
+        return await self._desk.rotate(self._tenant, key_id, wanted, self._user)
 
     async def revoke_key(self, key_id: str) -> "KeyView":
-        return await self._desk.revoke(self._tenant, key_id)
+        return await self._desk.revoke(self._tenant, key_id, self._user)
 
 
 def ask_about_keys(

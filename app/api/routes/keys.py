@@ -30,7 +30,7 @@ async def create_key(
     caller: Administrator, services: Services, body: Annotated[Body[KeyCreation], Depends(_creation)]
 ) -> NewKey:
     """Make a key of the caller's tenant. It is shown once."""
-    return await services.keys.create(caller.tenant, body.value)
+    return await services.keys.create(caller.tenant, body.value, caller.origin)
 
 
 @router.post(
@@ -46,10 +46,10 @@ async def rotate_key(
     body: Annotated[Body[KeyRotation], Depends(_rotation)],
 ) -> NewKey:
     """Replace a key by a new one like it, which is shown once. The old one goes on for the overlap, then expires."""
-    return await services.keys.rotate(caller.tenant, key_id, body.value)
+    return await services.keys.rotate(caller.tenant, key_id, body.value, caller.origin)
 
 
 @router.delete("/{key_id}", responses=problem_responses([404, 409, 422]))
 async def revoke_key(caller: Administrator, services: Services, key_id: KeyId) -> KeyView:
     """End a key: every process refuses it within 5 seconds."""
-    return await services.keys.revoke(caller.tenant, key_id)
+    return await services.keys.revoke(caller.tenant, key_id, caller.origin)
