@@ -13,7 +13,7 @@ from app.models.keys import KeyCreation, KeyList, KeyRotation, KeyView, NewKey
 
 router = APIRouter(prefix="/api/v1/keys", tags=["keys"])
 
-KeyId = Annotated[str, Path(max_length=64, description="The part of the key between its underscores.")]
+KeyId = Annotated[str, Path(description="The part of the key between its underscores.")]
 
 _creation = JsonBody(KeyCreation)
 _rotation = JsonBody(KeyRotation)
