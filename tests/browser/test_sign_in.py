@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, SetCookieParam, expect
 
 from tests.browser.conftest import World
 from tests.browser.window import Window, window
@@ -95,11 +95,12 @@ def test_a_cookie_that_was_copied_opens_nothing_after_the_sign_out(guarded: Wind
     _sign_in(guarded, _keys(guarded_site, "create", "leaver", "--scope", "read"))
     page = guarded.page
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
-    copied = page.context.cookies()
+    (cookie,) = page.context.cookies()
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/console/sign-in")
     page.context.clear_cookies()
-    page.context.add_cookies(copied)
+    copied = {name: cookie[name] for name in ("name", "value", "domain", "path")}
+    page.context.add_cookies([SetCookieParam(**copied)])
     guarded.go("/console/jobs")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
