@@ -31,6 +31,7 @@ from app.limits.views import BudgetView
 from app.models.access import Scope
 from app.models.overview import SettingList
 from app.pipeline.control import JobControl
+from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
 from app.results.events import JobEvents
 from app.results.export import Export
@@ -135,6 +136,7 @@ def _services(database: SqliteDatabase, buffer: BoundedDequeBuffer[Arrival], com
         dead_letters=DeadLetters(database, _nobody),
         job_control=control,
         webhooks=Webhooks(database, WebhookSigner([key])),
+        audit=AuditLog(database, SystemClock()),
         quota=_no_quota,
         settings=SettingList(settings=[]),
         readiness=_ready,

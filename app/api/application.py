@@ -12,6 +12,7 @@ from app.api.origins import AllowedOrigins
 from app.api.problems import problem_responses
 from app.api.proxies import TrustedProxies
 from app.api.routes import (
+    audit,
     dead_letters,
     documentation,
     jobs,
@@ -55,7 +56,7 @@ def create_api(*, version: str, lifespan: Lifespan | None = None, surface: Surfa
     )
     if shown.jobs:
         submission.add_to(app)
-        for routes in (jobs, results, dead_letters, webhooks, overview):
+        for routes in (jobs, results, dead_letters, webhooks, overview, audit):
             app.include_router(routes.router)
     app.include_router(operations.router)
     if shown.documentation:

@@ -5,7 +5,7 @@ import hmac
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, NamedTuple
 
 import structlog
@@ -16,6 +16,7 @@ from fastapi.security.base import SecurityBase
 from app.api.errors import ScopeMissingError, UnauthenticatedError
 from app.clock import Clock, SystemClock
 from app.models.access import DEFAULT_TENANT, Scope
+from app.models.audit import NOBODY, SYSTEM, Origin
 from app.store.database import Database
 from app.store.keys import KeyRecord, count_keys, find_key, hash_key, prefix_of
 
@@ -41,10 +42,12 @@ class ApiKeySettingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: every row that a request may touch is this tenant's."""
+    """Who calls: every row that a request may touch is this tenant's. `key_id` None: nobody had to show a key."""
 
     tenant: str
     scopes: frozenset[Scope]
+    key_id: str | None = None
+    origin: Origin = SYSTEM
 
     def may(self, scope: Scope | None) -> bool:
         return scope is None or scope in self.scopes or Scope.ADMIN in self.scopes
@@ -105,14 +108,14 @@ class Authenticator:
     def _static_caller(self, key: str) -> Caller | None:
         digest = hash_key(key) if self._static else b""
         found = [known for known in self._static if hmac.compare_digest(known.hash, digest)]
-        return Caller(DEFAULT_TENANT, found[0].scopes) if found else None
+        return Caller(DEFAULT_TENANT, found[0].scopes, f"env-{digest.hex()[:8]}") if found else None
 
     async def _stored_caller(self, key: str) -> Caller:
         prefix = prefix_of(key)
         record = await self._stored.find(prefix) if prefix else None
         if record is None or not hmac.compare_digest(record.hash, hash_key(key)):
             raise UnauthenticatedError
-        return Caller(record.tenant, record.scopes)
+        return Caller(record.tenant, record.scopes, record.id)
 
 
 class _Cached(NamedTuple):
@@ -179,11 +182,28 @@ class Access(SecurityBase):
         key = presented_key(request)
         local = key is None and is_on_this_machine(request)
         authenticator: Authenticator = request.app.state.services.authenticator
-        caller = await authenticator.authenticate(key, on_this_machine=local)
+        try:
+            caller = await authenticator.authenticate(key, on_this_machine=local)
+        except UnauthenticatedError:
+            if key is not None:
+                await note_refusal(request, key)
+            raise
         structlog.contextvars.bind_contextvars(tenant=caller.tenant)
+        caller = replace(caller, origin=origin_of(request, caller.key_id or NOBODY))
         if not caller.may(self._scope):
             raise ScopeMissingError(f"{ScopeMissingError.__doc__} Scope: {self._scope}")
         return caller
+
+
+def origin_of(request: Request, actor: str) -> Origin:
+    """Who did what a request does, for the audit log."""
+    request_id = str(structlog.contextvars.get_contextvars().get("request_id", ""))
+    return Origin(actor, request.client.host if request.client else "", request_id)
+
+
+async def note_refusal(request: Request, key: str) -> None:
+    """A wrong key was shown: that is written down, unless it happens too often."""
+    await request.app.state.services.audit.refused(prefix_of(key), origin_of(request, NOBODY))
 
 
 def presented_key(request: Request) -> str | None:

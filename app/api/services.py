@@ -12,6 +12,7 @@ from app.api.service import APIService
 from app.limits.views import BudgetView
 from app.models.overview import SettingList
 from app.pipeline.control import JobControl
+from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
 from app.results.events import JobEvents
 from app.results.export import Export
@@ -33,6 +34,7 @@ class ApiServices:
     dead_letters: DeadLetters
     job_control: JobControl
     webhooks: Webhooks
+    audit: AuditLog
     quota: Callable[[], Awaitable[Sequence[BudgetView]]]
     settings: SettingList
     readiness: Callable[[], Awaitable[Readiness]]

@@ -16,6 +16,7 @@ from app.api.schemas import ReviewFetchRequest, ReviewFetchResponse, TokenReplac
 from app.cli.backend import FeedLines
 from app.cli.exits import AwayError, CommandError, UsageError
 from app.cli.requests import plain
+from app.models.audit_views import AuditFilter, AuditPage
 from app.models.job import JobStatus
 from app.models.locations import LocationFilter, Reconciliation
 from app.models.overview import AccountList, Overview, SettingList
@@ -40,6 +41,7 @@ LETTERS = "/api/v1/dlq"
 FEED = "/api/v1/reviews/feed"
 OVERVIEW = "/api/v1/overview"
 QUOTA = "/api/v1/quota"
+AUDIT = "/api/v1/audit"
 SETTINGS = "/api/v1/settings"
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
 
@@ -150,6 +152,9 @@ class Service:
 
     async def resend(self, job_id: str, webhook_id: int) -> WebhookView:
         return await self._ask(WebhookView, "POST", f"{_job(job_id)}/webhooks/{webhook_id}/resend")
+
+    async def audit(self, wanted: AuditFilter, limit: int, after: str | None) -> AuditPage:
+        return await self._ask(AuditPage, "GET", AUDIT, query=wanted.parameters() | {"limit": limit, "after": after})
 
     async def overview(self) -> Overview:
         return await self._ask(Overview, "GET", OVERVIEW)

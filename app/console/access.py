@@ -6,13 +6,14 @@ from typing import Annotated
 import structlog
 from fastapi import Depends, Request
 
-from app.api.auth import Caller, is_on_this_machine
+from app.api.auth import Caller, is_on_this_machine, origin_of
 from app.api.errors import ScopeMissingError, UnauthenticatedError
 from app.api.services import services_of
 from app.console.forms import read_form
 from app.console.services import sessions_of
 from app.console.sessions import Session
 from app.models.access import Scope
+from app.models.audit import NOBODY, Origin
 
 
 class SignInNeededError(Exception):
@@ -34,6 +35,7 @@ class Visitor:
     caller: Caller
     session: Session
     open: bool
+    origin: Origin
 
     @property
     def tenant(self) -> str:
@@ -51,6 +53,11 @@ class Visitor:
     @property
     def may_administer(self) -> bool:
         return self.caller.may(Scope.ADMIN)
+
+
+def visitor_name(caller: Caller) -> str:
+    """The actor in the audit log who acts in a browser."""
+    return f"console:{caller.key_id or NOBODY}"
 
 
 class Visit:
@@ -76,7 +83,9 @@ class Visit:
             raise SignInNeededError from None
         if found is None:
             request.state.new_session = session
-        request.state.visitor = visitor = Visitor(caller, session, open=session.key is None)
+        request.state.visitor = visitor = Visitor(
+            caller, session, open=session.key is None, origin=origin_of(request, visitor_name(caller))
+        )
         structlog.contextvars.bind_contextvars(tenant=caller.tenant)
         if not caller.may(self._scope):
             raise ScopeMissingError(f"{ScopeMissingError.__doc__} Scope: {self._scope}")

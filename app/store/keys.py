@@ -82,6 +82,11 @@ def find_key(transaction: Transaction, prefix: str) -> KeyRecord | None:
     return None if row is None else _record(row)
 
 
+def tenant_of_key(transaction: Transaction, key_id: str) -> str | None:
+    """Whose the key with this prefix is, or was: revoked ones too. None: nobody ever had it."""
+    return transaction.connection.execute(select(api_keys.c.tenant).where(api_keys.c.id == key_id)).scalar()
+
+
 def count_keys(transaction: Transaction) -> int:
     """How many keys were ever made, of all tenants."""
     return int(transaction.connection.execute(select(func.count()).select_from(api_keys)).scalar_one())

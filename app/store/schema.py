@@ -393,9 +393,9 @@ audit_log = Table(
     Column("request_id", Text, nullable=False, server_default=text("''")),
     Column("detail", Text, nullable=False, server_default=text("'{}'")),
     Index("ix_audit_log_tenant_id", "tenant", "id"),
-    Index("ix_audit_log_subject_id", "subject", "id"),
 )
-"""Who did what to which job, key or tenant, when, and from where. Rows are only added: triggers refuse the rest."""
+"""Who did what to which job, key or tenant, when, and from where. Rows are only added: triggers refuse the rest.
+Without an index by subject: ids of jobs are random, and to keep one would cost each submission more than its row."""
 
 erasures = Table(
     "erasures",

@@ -34,6 +34,7 @@ from app.pipeline.reviews import ReviewWorker
 from app.pipeline.tokens import SealedTokens
 from app.pipeline.worker import Tools
 from app.results.activity import ActivityLog
+from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
 from app.results.events import JobEvents
 from app.results.export import Export
@@ -174,6 +175,7 @@ def _services(
         dead_letters=DeadLetters(database, wake, opened.settings.dlq_max_redrives),
         job_control=job_control,
         webhooks=Webhooks(database, signer),
+        audit=AuditLog(database, opened.clock),
         quota=quota.snapshot,
         settings=shown(opened.settings),
         readiness=readiness,

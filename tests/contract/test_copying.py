@@ -1,5 +1,6 @@
 """A SQLite store in PostgreSQL: everything there, byte for byte, or nothing."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,10 @@ async def test_every_row_of_every_table_arrives_as_it_was(
     out = [task["id"] for task in before["tasks"] if is_out(task)]
     for rows in (before, after):
         rows["tasks"] = [task for task in rows["tasks"] if task["id"] not in out]
+    told = after["audit_log"].pop()
     assert after == before
+    assert (told["action"], told["actor"], told["tenant"]) == ("store.copy", "system", "")
+    assert json.loads(told["detail"]) == {"rows": sum(done.tables.values())}
     assert {table for table, count in done.tables.items() if count == 0} == set()
     assert done.key_ids == ["key-0", "key-1", "key-2"], "a grant may be older than its job's token"
     assert any(row["raw"] == HOSTILE.raw and row["comment"] == HOSTILE.comment for row in after["reviews"])

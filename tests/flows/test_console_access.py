@@ -49,6 +49,7 @@ EXPECTED: dict[tuple[str, str], Scope | str] = {
     ("GET", "/dead-letters/{letter_id:int}"): Scope.READ,
     ("POST", "/dead-letters/redrive"): Scope.OPERATE,
     ("GET", "/quota"): Scope.ADMIN,
+    ("GET", "/audit"): Scope.ADMIN,
     ("GET", "/settings"): Scope.ADMIN,
 }
 

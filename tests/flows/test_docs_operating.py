@@ -25,7 +25,7 @@ from tests.support.transcripts import (
 
 PAGE = PROJECT / "docs/operating.md"
 
-WHILE_RUNNING = ("Is it well?", "Backup", "Look, mend, try again")
+WHILE_RUNNING = ("Is it well?", "Backup", "Look, mend, try again", "Who did what")
 DOCUMENTED_DATABASE = "postgresql://review_fetcher@127.0.0.1:5432/review_fetcher"
 DOCUMENTED_KAFKA = "127.0.0.1:9092"
 

@@ -23,6 +23,7 @@ from app.ingest.committer import Arrival, Committer
 from app.limits.views import BudgetView, ShareView, WindowView
 from app.models.access import DEFAULT_TENANT, Scope
 from app.pipeline.control import JobControl
+from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
 from app.results.events import JobEvents
 from app.results.export import Export
@@ -97,6 +98,7 @@ async def served_api(
         dead_letters=DeadLetters(database, _nobody),
         job_control=control,
         webhooks=Webhooks(database, WebhookSigner([SEALING_KEY])),
+        audit=AuditLog(database, clock or SystemClock()),
         quota=_quota,
         settings=shown(Settings(_env_file=None)),  # type: ignore[call-arg] # pydantic-settings' own argument
         readiness=partial(_told, readiness or Readiness(ready=True, checks={"store": "ok"})),

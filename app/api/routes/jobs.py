@@ -87,19 +87,19 @@ async def reconcile_job(caller: Reader, services: Services, job_id: JobId) -> Re
 @router.post("/{job_id}/cancel", responses=problem_responses([404, 409, 422]))
 async def cancel_job(caller: Operator, services: Services, job_id: JobId) -> JobView:
     """End a job. What it has fetched stays."""
-    return await services.job_control.cancel(caller.tenant, job_id)
+    return await services.job_control.cancel(caller.tenant, job_id, caller.origin)
 
 
 @router.post("/{job_id}/pause", responses=problem_responses([404, 409, 422]))
 async def pause_job(caller: Operator, services: Services, job_id: JobId) -> JobView:
     """Stop a job until it is resumed. Pages under way are still kept."""
-    return await services.job_control.pause(caller.tenant, job_id)
+    return await services.job_control.pause(caller.tenant, job_id, caller.origin)
 
 
 @router.post("/{job_id}/resume", responses=problem_responses([404, 409, 422]))
 async def resume_job(caller: Operator, services: Services, job_id: JobId) -> JobView:
     """Let a paused job go on at the page where it stopped."""
-    return await services.job_control.resume(caller.tenant, job_id)
+    return await services.job_control.resume(caller.tenant, job_id, caller.origin)
 
 
 @router.put(
@@ -111,4 +111,4 @@ async def replace_token(
     caller: Operator, services: Services, job_id: JobId, body: Annotated[Body[TokenReplacement], Depends(_replacement)]
 ) -> JobView:
     """Give a job a new access token; one that waits for it goes on at the page where it stopped."""
-    return await services.api_service.replace_token(body.value, caller.tenant, job_id)
+    return await services.api_service.replace_token(body.value, caller.tenant, job_id, caller.origin)

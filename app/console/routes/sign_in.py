@@ -1,12 +1,14 @@
 """Signing in with an API key, and out."""
 
+from contextlib import suppress
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.api.auth import is_on_this_machine
+from app.api.auth import is_on_this_machine, note_refusal, origin_of
 from app.api.errors import UnauthenticatedError
-from app.api.services import Services
-from app.console.access import CameFromElsewhereError, is_from_elsewhere, require_own_form
+from app.api.services import ApiServices, Services
+from app.console.access import CameFromElsewhereError, is_from_elsewhere, require_own_form, visitor_name
 from app.console.forms import read_form
 from app.console.rendering import begin_session, forward, page
 from app.console.services import BrowserSessions
@@ -36,20 +38,32 @@ async def sign_in(request: Request, services: Services, sessions: BrowserSession
     form = await read_form(request)
     key, wanted = form.get("key", "").strip(), own_path(form.get("next"))
     try:
-        await services.authenticator.authenticate(key or None, on_this_machine=is_on_this_machine(request))
+        caller = await services.authenticator.authenticate(key or None, on_this_machine=is_on_this_machine(request))
     except UnauthenticatedError:
+        await note_refusal(request, key)
         problem = "This is not a valid API key. It may be mistyped or revoked; `review-fetcher keys list` shows all."
         return _form(request, form["csrf"], wanted, status=401, problem=problem)
+    await services.audit.signed_in(caller.tenant, caller.key_id, origin_of(request, visitor_name(caller)))
     begin_session(request, sessions.begin(key or None))
     return forward(request, wanted)
 
 
 @router.post("/sign-out")
-async def sign_out(request: Request, sessions: BrowserSessions) -> Response:
+async def sign_out(request: Request, services: Services, sessions: BrowserSessions) -> Response:
     """The session ends: what the browser holds afterwards is nobody's."""
-    await require_own_form(request, sessions.read(request))
+    session = sessions.read(request)
+    await require_own_form(request, session)
+    if session is not None and session.key is not None:
+        await _note_end(request, services, session.key)
     begin_session(request, sessions.begin(None))
     return forward(request, "/console/sign-in")
+
+
+async def _note_end(request: Request, services: ApiServices, key: str) -> None:
+    """A key that was revoked meanwhile has ended the session before."""
+    with suppress(UnauthenticatedError):
+        caller = await services.authenticator.authenticate(key, on_this_machine=False)
+        await services.audit.signed_out(caller.tenant, caller.key_id, origin_of(request, visitor_name(caller)))
 
 
 def own_path(wanted: str | None) -> str:
