@@ -15,6 +15,7 @@ class Event(StrEnum):
     REQUEST_ANSWERED = "request.answered"
     REQUEST_FAILED = "request.failed"
     REQUEST_REFUSED = "request.refused"
+    CONNECTIONS_ENDED = "connections.ended"
     CONNECTIONS_UNBOUNDED = "connections.unbounded"
     METRICS_LISTENING = "metrics.listening"
     METRICS_WITHOUT_STORE = "metrics.without_store"
