@@ -12,9 +12,18 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api.headers import with_careful_headers
-from app.edge.bounds import LARGEST_HEAD, LEAST_TAKEN, LONGEST_TARGET, MOST_PIPELINED, SPARE_CONNECTIONS, Bounds
+from app.edge.bounds import (
+    LARGEST_BODY,
+    LARGEST_HEAD,
+    LEAST_TAKEN,
+    LONGEST_TARGET,
+    MOST_PIPELINED,
+    SPARE_CONNECTIONS,
+    Bounds,
+)
 from app.edge.clock import ConnectionClock, Watched
 from app.edge.faults import (
+    BODY_TOO_LARGE,
     BODY_TOO_SLOW,
     HEAD_TOO_LARGE,
     HEAD_TOO_SLOW,
@@ -51,7 +60,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._clock = clock
         self._reading = Reading.NOTHING
         self._since = self.loop.time()
-        self._head_bytes = 0
+        self._bytes = 0
         self._unanswered = 0
         self._fault: Fault | None = None
         self._farewell: Fault | None = None
@@ -82,14 +91,15 @@ class BoundedConnection(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(self._fault or MALFORMED)
         else:
-            self._count_head(len(data))
+            self._count(len(data))
 
-    def _count_head(self, size: int) -> None:
-        """The parser keeps an unfinished header to itself, however long it becomes."""
-        if self._reading is Reading.HEAD:
-            self._head_bytes += size
-            if self._head_bytes > LARGEST_HEAD:
-                self._refuse(HEAD_TOO_LARGE)
+    def _count(self, size: int) -> None:
+        """The parser keeps an unfinished header to itself, before a body or behind it, however long it becomes."""
+        self._bytes += size
+        if self._reading is Reading.HEAD and self._bytes > LARGEST_HEAD:
+            self._refuse(HEAD_TOO_LARGE)
+        elif self._reading is Reading.BODY and self._bytes > LARGEST_BODY:
+            self._refuse(BODY_TOO_LARGE)
 
     def _should_upgrade_to_ws(self) -> bool:
         """No route speaks it, whichever libraries are installed."""
@@ -98,7 +108,7 @@ class BoundedConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._reading = Reading.HEAD
-        self._head_bytes = 0
+        self._bytes = 0
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -119,6 +129,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_headers_complete()
         self._unanswered += 1
         self._reading = Reading.BODY
+        self._bytes = 0
         self._since = self.loop.time()
 
     def on_message_complete(self) -> None:
