@@ -6,6 +6,7 @@ from app.api.auth import ApiKeySettingError
 from app.broker.base import TopicLayoutError
 from app.config import ConfigurationError
 from app.credentials import KeyFileError, SealingKeyError
+from app.edge.server import PortTakenError
 from app.store.database import StoreBusyError, StoreUnavailableError
 from app.store.migrate import SchemaTooNewError
 
@@ -13,6 +14,7 @@ EXPECTED = (
     ApiKeySettingError,
     ConfigurationError,
     KeyFileError,
+    PortTakenError,
     SealingKeyError,
     SchemaTooNewError,
     StoreBusyError,

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.api.problems import Problem
+from app.api.surface import no_such_path
 from app.ingest.errors import BufferFullError, NotAnsweredError, StoppingError
 from app.models.errors import (
     BadCursorError,
@@ -51,7 +52,7 @@ class BodyTooSlowError(Exception):
 
 
 class NotJsonError(Exception):
-    """The body must be JSON. Send it with the header Content-Type: application/json."""
+    """The body must be JSON in UTF-8, not compressed. Send it with the one header Content-Type: application/json."""
 
 
 class NotReadyError(Exception):
@@ -160,7 +161,7 @@ async def _http(request: Request, error: Exception) -> Problem:
     """What the framework itself refuses: paths and methods."""
     status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
     if status is HTTPStatus.NOT_FOUND:
-        return Problem("no-such-path", 404, "Not found", "There is nothing at this path. See /openapi.json.")
+        return no_such_path()
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = ", ".join(_methods_at(request))
         detail = f"This path takes {allowed}. See /openapi.json."

@@ -7,6 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from app.api.headers import PAGE_HEADERS
 from app.console.assets import address_of
 from app.console.formats import FILTERS, percent
 from app.console.services import sessions_of
@@ -18,7 +19,7 @@ POLICY = (
 )
 """Nothing of a page runs or loads but the files that come with it."""
 
-HEADERS = {"Content-Security-Policy": POLICY}
+HEADERS = {"Content-Security-Policy": POLICY, **PAGE_HEADERS}
 
 _environment = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates")),

@@ -12,7 +12,11 @@ class Event(StrEnum):
     STORE_OPENED = "store.opened"
     SIMULATOR_STARTED = "simulator.started"
     LOOP_DIED = "loop.died"
+    REQUEST_ANSWERED = "request.answered"
     REQUEST_FAILED = "request.failed"
+    REQUEST_REFUSED = "request.refused"
+    CONNECTIONS_UNBOUNDED = "connections.unbounded"
+    METRICS_LISTENING = "metrics.listening"
     METRICS_WITHOUT_STORE = "metrics.without_store"
 
     JOBS_ACCEPTED = "jobs.accepted"

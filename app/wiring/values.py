@@ -1,6 +1,9 @@
 """Settings translated into the values that rooms take."""
 
+import resource
+
 from app.api.auth import Authenticator, parse_api_keys
+from app.api.surface import Surface
 from app.broker.connection import KafkaConnection, TopicLayout
 from app.clock import Clock
 from app.config import KafkaConfig, Settings
@@ -96,6 +99,31 @@ def worker_options(settings: Settings) -> WorkerOptions:
     """Without Kafka nobody publishes: the store's feed and export are the topic then (docs/architecture.md)."""
     options = SettleOptions(announce=not settings.mock_kafka, token_wait=settings.token_wait_sec)
     return WorkerOptions(settings.worker_concurrency, settings.max_review_bytes, options)
+
+
+SPARE_FILES = 128
+"""For the store, the broker, Google, the log, and connections that are told that there are too many."""
+
+
+def surface_of(settings: Settings) -> Surface:
+    """What of the API this process shows, to whom."""
+    edge = settings.edge
+    return Surface(
+        jobs="api" in settings.roles,
+        documentation=edge.docs_enabled,
+        metrics=edge.metrics,
+        metrics_port=edge.metrics_port,
+        trusted_proxies=edge.trusted_proxies,
+        proxy_headers=edge.proxy_headers,
+        allowed_origins=edge.cors_allowed_origins,
+    )
+
+
+def most_connections(settings: Settings) -> int:
+    """Each is an open file."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = settings.edge.max_connections
+    return most if files == resource.RLIM_INFINITY else max(1, min(most, files - SPARE_FILES))
 
 
 def authenticator(settings: Settings, database: Database, clock: Clock) -> Authenticator:

@@ -16,11 +16,11 @@ from app.broker.reach import CUT_OFF_SECONDS
 from app.broker.transactions import TRANSACTION_MILLISECONDS
 from app.config import Settings, load_settings, variables
 from app.crash import CrashPoint
+from app.edge.stopping import SLOW_SECONDS
 from app.ingest.committer import BATCH_SIZE
 from app.leadership import LEASE_SECONDS as LEADING_SECONDS
 from app.lifecycle import FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS
 from app.limits.permits import LONGEST_WAIT_SECONDS
-from app.main import SLOW_SECONDS
 from app.models.audit import Action
 from app.pipeline.leases import EXTEND_SECONDS, LEASE_SECONDS
 from app.pipeline.reviews import SPARE_PAGES
@@ -77,8 +77,8 @@ def test_the_api_page_lists_every_error_with_its_status() -> None:
 
 def words_in_the_code() -> set[str]:
     """The problems that are made without the table."""
-    sources = (PROJECT / "app/api").rglob("*.py")
-    return {word for source in sources for word in re.findall(r'Problem\("([a-z-]+)"', source.read_text())}
+    sources = [path.read_text() for room in ("api", "edge") for path in (PROJECT / "app" / room).rglob("*.py")]
+    return {word for source in sources for word in re.findall(r'(?:Problem|Fault)\(\s*"([a-z-]+)"', source)}
 
 
 def test_the_api_page_names_every_path() -> None:

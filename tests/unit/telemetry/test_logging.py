@@ -113,4 +113,4 @@ def test_a_traceback_is_readable_on_a_terminal() -> None:
         raise ValueError("broken")
     except ValueError:
         structlog.get_logger("app.test").exception("x.failed")
-    assert "\nValueError: broken" in stream.getvalue()
+    assert "\n    ValueError: broken" in stream.getvalue()
