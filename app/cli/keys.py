@@ -67,11 +67,11 @@ def revoke(key: Annotated[str, typer.Argument(help="The key's id, as `keys list`
 
 
 async def _create(name: str, scopes: list[Scope], tenant: str) -> "tuple[KeyRecord, str]":
-    from app.cli.local import migrated_store  # noqa: PLC0415 - SQLAlchemy is slow to import
-    from app.store.keys import create_key  # noqa: PLC0415
+    from app.cli.local import migrated_store, user_of_this_machine  # noqa: PLC0415 - SQLAlchemy is slow to import
+    from app.store.keys import create_key_for  # noqa: PLC0415
 
     async with migrated_store(exclusive=False) as database:
-        return await database.write(create_key, tenant, name, scopes)
+        return await database.write(create_key_for, tenant, name, scopes, user_of_this_machine())
 
 
 async def _list(tenant: str | None) -> "list[KeyRecord]":
@@ -83,11 +83,11 @@ async def _list(tenant: str | None) -> "list[KeyRecord]":
 
 
 async def _revoke(key: str) -> bool:
-    from app.cli.local import existing_store  # noqa: PLC0415 - SQLAlchemy is slow to import
-    from app.store.keys import revoke_key  # noqa: PLC0415
+    from app.cli.local import existing_store, user_of_this_machine  # noqa: PLC0415 - SQLAlchemy is slow to import
+    from app.store.keys import revoke_key_for  # noqa: PLC0415
 
     async with existing_store() as database:
-        return await database.write(revoke_key, key)
+        return await database.write(revoke_key_for, key, user_of_this_machine())
 
 
 def _shown(record: "KeyRecord") -> dict[str, str | None]:

@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import Row, func, select, update
 
 from app.models.access import Scope
+from app.models.audit import Action, AuditEntry, Origin
+from app.store.audit import audited, note
 from app.store.database import Transaction
 from app.store.schema import api_keys
 
@@ -73,6 +75,26 @@ def revoke_key(transaction: Transaction, key_id: str) -> bool:
         .values(revoked_at=transaction.now)
     )
     return transaction.connection.execute(statement).rowcount == 1
+
+
+def create_key_for(
+    transaction: Transaction, tenant: str, name: str, scopes: Collection[Scope], by: Origin
+) -> tuple[KeyRecord, str]:
+    """`create_key`, and written down who did it."""
+
+    def entry(made: tuple[KeyRecord, str]) -> AuditEntry:
+        return AuditEntry(tenant, Action.KEY_CREATE, made[0].id, by, {"scopes": " ".join(sorted(scopes))})
+
+    return audited(create_key, entry)(transaction, tenant, name, scopes)
+
+
+def revoke_key_for(transaction: Transaction, key_id: str, by: Origin) -> bool:
+    """`revoke_key`, and written down who did it."""
+    tenant = tenant_of_key(transaction, key_id)
+    revoked = revoke_key(transaction, key_id)
+    if revoked and tenant is not None:
+        note(transaction, AuditEntry(tenant, Action.KEY_REVOKE, key_id, by))
+    return revoked
 
 
 def find_key(transaction: Transaction, prefix: str) -> KeyRecord | None:

@@ -21,6 +21,7 @@ from app.ingest.committer import BATCH_SIZE
 from app.leadership import LEASE_SECONDS as LEADING_SECONDS
 from app.lifecycle import FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS
 from app.limits.permits import LONGEST_WAIT_SECONDS
+from app.models.audit import Action
 from app.pipeline.leases import EXTEND_SECONDS, LEASE_SECONDS
 from app.pipeline.reviews import SPARE_PAGES
 from app.pipeline.worker import MOST_CRASHES
@@ -161,3 +162,9 @@ def test_the_map_has_a_line_for_every_room() -> None:
         path.stem for path in (PROJECT / "app").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
     }
     assert sorted(lines) == sorted(found - {"__init__"})
+
+
+def test_operating_explains_every_action_of_the_audit_log_and_no_other() -> None:
+    rows = (PROJECT / "docs/operating.md").read_text().partition("| action |")[2].partition("\n\n")[0]
+    told = [name for row in rows.splitlines()[2:] for name in re.findall(r"`([a-z_.]+)`", row.split("|")[1])]
+    assert sorted(told) == sorted(Action)
