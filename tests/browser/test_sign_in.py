@@ -95,11 +95,11 @@ def test_a_cookie_that_was_copied_opens_nothing_after_the_sign_out(guarded: Wind
     _sign_in(guarded, _keys(guarded_site, "create", "leaver", "--scope", "read"))
     page = guarded.page
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
-    copied = page.context.cookies()
+    (copied,) = page.context.cookies()
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/console/sign-in")
     page.context.clear_cookies()
-    page.context.add_cookies(copied)
+    page.context.add_cookies([{"name": copied["name"], "value": copied["value"], "url": page.url}])
     guarded.go("/console/jobs")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
