@@ -35,6 +35,7 @@ from app.store.database import Database, StoreUnavailableError
 from app.store.keys import count_valid_keys
 from app.store.migrate import SchemaTooNewError, fits, head_revision, revision
 from app.wiring import limits_of
+from app.wiring.values import SPARE_FILES
 
 LEAST_DISK_BYTES = 200 * 2**20
 COMFORTABLE_DISK_BYTES = 2 * 2**30
@@ -94,10 +95,10 @@ def sqlite_version() -> Finding:
 
 
 def open_files() -> Finding:
-    """The process's limit of open files."""
+    """The process's limit of open files, of which each connection is one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft >= LEAST_FILES:
-        return Finding("open files", Health.OK, f"up to {soft}")
+        return Finding("open files", Health.OK, f"up to {soft}, {SPARE_FILES} of them not for connections")
     mend = f"raise it: ulimit -n {min(hard, 65536) if hard > 0 else 65536}"
     return Finding("open files", Health.WARNING, f"only {soft}", mend)
 

@@ -17,6 +17,7 @@ class Event(StrEnum):
     REQUEST_FAILED = "request.failed"
     AUTHENTICATION_FAILED = "authentication.failed"
     REQUEST_REFUSED = "request.refused"
+    CONNECTIONS_ENDED = "connections.ended"
     CONNECTIONS_UNBOUNDED = "connections.unbounded"
     METRICS_LISTENING = "metrics.listening"
     METRICS_WITHOUT_STORE = "metrics.without_store"

@@ -107,7 +107,8 @@ def test_every_route_and_form_that_changes_something_is_tried_here() -> None:
 
 
 def calling(served: ServedConsole, key: str, host: str = CLIENT[0]) -> AsgiClient:
-    return AsgiClient(served.api.app, client=(host, 40000), **{"x-api-key": key})
+    headers: dict[str, Any] = {"x-api-key": key}
+    return AsgiClient(served.api.app, client=(host, 40000), **headers)
 
 
 async def newest(served: ServedConsole) -> list[AuditEntryView]:

@@ -14,6 +14,7 @@ from app.api.key_desk import KeyDesk
 from app.api.schemas import Readiness
 from app.api.service import APIService, GrantCheck, TokenCheck
 from app.api.services import ApiServices, set_services
+from app.api.surface import Surface
 from app.clock import Clock, SystemClock
 from app.config import Settings
 from app.config.shown import shown
@@ -81,6 +82,7 @@ async def served_api(
     check_token: TokenCheck | None = None,
     check_grant: GrantCheck | None = None,
     readiness: Readiness | None = None,
+    surface: Surface | None = None,
 ) -> AsyncIterator[ServedApi]:
     """`committing=False` leaves jobs in the buffer, as a store would that takes very long."""
     buffer = BoundedDequeBuffer[Arrival](buffer_size)
@@ -104,7 +106,7 @@ async def served_api(
         readiness=partial(_told, readiness or Readiness(ready=True, checks={"store": "ok"})),
         metrics_text=_metrics,
     )
-    app = create_api(version="1.2.3")
+    app = create_api(version="1.2.3", surface=surface)
     set_services(app, services)
     loop = asyncio.create_task(committer.run()) if committing else None
     yield ServedApi(app, AsgiClient(app), database, buffer, committer, services)
