@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, SetCookieParam, expect
+from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import World
 from tests.browser.window import Window, window
