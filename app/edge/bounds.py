@@ -10,6 +10,9 @@ LARGEST_HEAD = 16 * 1024
 
 MOST_HEADERS = 100
 
+LARGEST_BODY = 2**20
+"""Bytes on the way, frames of chunks and trailers among them. The application takes 64 KiB of what is in it."""
+
 MOST_PIPELINED = 16
 """Requests of one connection that may wait for their turn: each that is read is kept until then."""
 

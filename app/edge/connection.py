@@ -4,17 +4,26 @@ One clock looks at all connections once a second. A timer for each would cost ev
 """
 
 import secrets
-from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any
+from typing import Any, cast
 
 import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api.headers import with_careful_headers
-from app.edge.bounds import LARGEST_HEAD, LEAST_TAKEN, LONGEST_TARGET, MOST_PIPELINED, SPARE_CONNECTIONS, Bounds
+from app.edge.bounds import (
+    LARGEST_BODY,
+    LARGEST_HEAD,
+    LEAST_TAKEN,
+    LONGEST_TARGET,
+    MOST_PIPELINED,
+    SPARE_CONNECTIONS,
+    Bounds,
+)
+from app.edge.clock import ConnectionClock, Watched
 from app.edge.faults import (
+    BODY_TOO_LARGE,
     BODY_TOO_SLOW,
     HEAD_TOO_LARGE,
     HEAD_TOO_SLOW,
@@ -45,13 +54,13 @@ class Reading(Enum):
 class BoundedConnection(HttpToolsProtocol):
     """Reads requests as uvicorn does. `look` is called by the clock, with the time of the loop."""
 
-    def __init__(self, *, bounds: Bounds, watch: Callable[["BoundedConnection"], None], **uvicorns: Any) -> None:
+    def __init__(self, *, bounds: Bounds, clock: ConnectionClock, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self._bounds = bounds
-        self._watch = watch
+        self._clock = clock
         self._reading = Reading.NOTHING
         self._since = self.loop.time()
-        self._head_bytes = 0
+        self._bytes = 0
         self._unanswered = 0
         self._fault: Fault | None = None
         self._farewell: Fault | None = None
@@ -60,13 +69,15 @@ class BoundedConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._watch(self)
+        self._clock.watch(self.loop, cast("set[Watched]", self.connections))
         beyond = len(self.connections) - self._bounds.connections
-        if beyond > SPARE_CONNECTIONS:
-            self._deaf = True
-            transport.abort()
-        elif beyond > 0:
-            self._refuse(TOO_MANY_CONNECTIONS)
+        if beyond > 0:
+            self._clock.count("crowd")
+            self._hear_no_more()
+            if beyond > SPARE_CONNECTIONS:
+                transport.abort()
+            else:
+                self._say(TOO_MANY_CONNECTIONS)
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -80,19 +91,24 @@ class BoundedConnection(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(self._fault or MALFORMED)
         else:
-            self._count_head(len(data))
+            self._count(len(data))
 
-    def _count_head(self, size: int) -> None:
-        """The parser keeps an unfinished header to itself, however long it becomes."""
-        if self._reading is Reading.HEAD:
-            self._head_bytes += size
-            if self._head_bytes > LARGEST_HEAD:
-                self._refuse(HEAD_TOO_LARGE)
+    def _count(self, size: int) -> None:
+        """The parser keeps an unfinished header to itself, before a body or behind it, however long it becomes."""
+        self._bytes += size
+        if self._reading is Reading.HEAD and self._bytes > LARGEST_HEAD:
+            self._refuse(HEAD_TOO_LARGE)
+        elif self._reading is Reading.BODY and self._bytes > LARGEST_BODY:
+            self._refuse(BODY_TOO_LARGE)
+
+    def _should_upgrade_to_ws(self) -> bool:
+        """No route speaks it, whichever libraries are installed."""
+        return False
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._reading = Reading.HEAD
-        self._head_bytes = 0
+        self._bytes = 0
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -113,6 +129,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_headers_complete()
         self._unanswered += 1
         self._reading = Reading.BODY
+        self._bytes = 0
         self._since = self.loop.time()
 
     def on_message_complete(self) -> None:
@@ -172,7 +189,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._since = self.loop.time()
         request_id = secrets.token_hex(8)
         client = self.client[0] if self.client else None
-        log.info(Event.REQUEST_REFUSED, status=fault.status, kind=fault.kind, client=client, request_id=request_id)
+        if fault is not TOO_MANY_CONNECTIONS:
+            log.info(Event.REQUEST_REFUSED, status=fault.status, kind=fault.kind, client=client, request_id=request_id)
         answer = fault.problem()
         headers = with_careful_headers(answer.raw_headers, request_id.encode(), self.scheme or "http")
         lines = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *headers)]
@@ -185,6 +203,7 @@ class BoundedConnection(HttpToolsProtocol):
     def look(self, now: float) -> None:
         """End what took too long."""
         if self._takes_nothing(now):
+            self._clock.count("never_read")
             self.transport.abort()
         elif self._deaf:
             if not self._unanswered and now - self._since > self._bounds.linger_seconds:
@@ -201,7 +220,8 @@ class BoundedConnection(HttpToolsProtocol):
             if self._reading is Reading.HEAD:
                 self._refuse(HEAD_TOO_SLOW)
             else:
-                self.transport.close()  # it never began: to a client that keeps connections, the usual end of one
+                self._clock.count("silent")
+                self.transport.close()
 
     def _takes_nothing(self, now: float) -> bool:
         """Whether the client leaves what is sent to it. While more may be added, that cannot be told from here."""

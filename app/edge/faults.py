@@ -30,6 +30,7 @@ HEAD_TOO_SLOW = Fault("head-too-slow", 408, "The request came too slowly", "Send
 BODY_TOO_SLOW = Fault(
     "body-too-slow", 408, "The body came too slowly", "The body did not arrive in time. Send it again."
 )
+BODY_TOO_LARGE = Fault("body-too-large", 413, "The body is too large", "Nothing that this API takes is that long.")
 TARGET_TOO_LONG = Fault("target-too-long", 414, "The address is too long", "Path and query have at most 8 KiB.")
 HEAD_TOO_LARGE = Fault(
     "head-too-large",

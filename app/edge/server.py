@@ -5,14 +5,15 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import structlog
 import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.edge.bounds import LOOK_SECONDS, Bounds
+from app.edge.bounds import Bounds
+from app.edge.clock import ConnectionClock
 from app.edge.connection import BoundedConnection
 from app.telemetry.events import Event
 
@@ -50,7 +51,7 @@ def bound_connections(server: uvicorn.Server, bounds: Bounds) -> None:
     if isinstance(config.loaded_app, ProxyHeadersMiddleware):
         config.loaded_app = config.loaded_app.app
     if config.http_protocol_class is HttpToolsProtocol:
-        made = partial(BoundedConnection, bounds=bounds, watch=_Clock().watch)
+        made = partial(BoundedConnection, bounds=bounds, clock=ConnectionClock())
         config.http_protocol_class = cast("type[asyncio.Protocol]", made)
     else:
         log.warning(Event.CONNECTIONS_UNBOUNDED, protocol=config.http_protocol_class.__name__)
@@ -73,23 +74,3 @@ async def listening_apart(server: uvicorn.Server | None, host: str, port: int | 
     log.info(Event.METRICS_LISTENING, host=host, port=port)
     async with second:
         yield
-
-
-class _Clock:
-    """Looks at every connection once a second, while there are any."""
-
-    def __init__(self) -> None:
-        self._running = False
-
-    def watch(self, connection: BoundedConnection) -> None:
-        if not self._running:
-            self._running = True
-            connection.loop.call_later(LOOK_SECONDS, self._look, connection.loop, connection.connections)
-
-    def _look(self, loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
-        now = loop.time()
-        for connection in tuple(connections):
-            connection.look(now)
-        self._running = bool(connections)
-        if self._running:
-            loop.call_later(LOOK_SECONDS, self._look, loop, connections)

@@ -358,6 +358,14 @@ api_keys = Table(
 )
 """Who may call. One that was rotated names the key that replaces it, and expires when the overlap is over."""
 
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("expires_at", Double, nullable=False),
+)
+"""Sessions of the console that somebody has signed out of, until they would have expired by themselves."""
+
 tenants = Table(
     "tenants",
     metadata,

@@ -41,6 +41,7 @@ DEEDS = {
     "dlq redrive": Action.DEAD_LETTERS_REDRIVE,
     "reviews export": Action.REVIEWS_EXPORT,
     "keys create": Action.KEY_CREATE,
+    "keys rotate": Action.KEY_ROTATE,
     "keys revoke": Action.KEY_REVOKE,
     "migrate": Action.STORE_MIGRATE,
     "republish": Action.REPUBLISH,
@@ -102,7 +103,7 @@ async def _key(database: Database) -> str:
 
 def ready_for(command: str) -> str:
     """The store with a job, or a key, to which this can be done; its id."""
-    if command == "keys revoke":
+    if command in ("keys rotate", "keys revoke"):
         return stored(_key)
     if command == "dlq redrive":
         return stored(given_up).id

@@ -8,9 +8,9 @@ import pytest
 
 import app
 from app.api.application import create_api
-from app.api.auth import FRESH_SECONDS
 from app.api.body import READ_SECONDS
 from app.api.errors import ERRORS
+from app.api.stored_keys import FRESH_SECONDS
 from app.api.stream import EventStream
 from app.broker.reach import CUT_OFF_SECONDS
 from app.broker.transactions import TRANSACTION_MILLISECONDS

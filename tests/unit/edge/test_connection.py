@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from app.edge import server as edge_server
+from app.edge import clock
 from app.edge.bounds import Bounds
 from app.edge.server import bound_connections
 from app.telemetry.events import Event
@@ -64,7 +64,7 @@ async def serving(app: object, bounds: Bounds) -> AsyncIterator[tuple[uvicorn.Se
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge_server, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(clock, "LOOK_SECONDS", 0.02)
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -49,6 +49,12 @@ def upgrade() -> None:
     op.add_column("api_keys", sa.Column("expires_at", sa.Double(), nullable=True))
     op.add_column("api_keys", sa.Column("last_used_at", sa.Double(), nullable=True))
     op.add_column("api_keys", sa.Column("replaced_by", sa.Text(), nullable=True))
+    op.create_table(
+        "ended_sessions",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ended_sessions")),
+    )
     _create_tenants()
     _create_audit_log()
     _create_erasures()
@@ -124,7 +130,7 @@ def _count(name: str) -> "sa.Column[int]":
 
 
 def downgrade() -> None:
-    for table in ("tombstones", "erasures", "audit_log", "submit_rates", "tenants"):
+    for table in ("tombstones", "erasures", "audit_log", "submit_rates", "tenants", "ended_sessions"):
         op.drop_table(table)
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION refuse_change_of_audit_log()")
