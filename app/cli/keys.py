@@ -1,7 +1,6 @@
 """`review-fetcher keys`."""
 
 import asyncio
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,7 @@ import typer
 from app.cli.exits import CommandError, UsageError
 from app.cli.options import Json, Tenant
 from app.cli.screen import say, show_json, show_table
-from app.models.access import DEFAULT_TENANT, Scope
+from app.models.access import DEFAULT_TENANT, TENANT, Scope
 
 if TYPE_CHECKING:
     from app.store.keys import KeyRecord
@@ -21,8 +20,6 @@ Scopes = Annotated[
     list[Scope] | None,
     typer.Option("--scope", help="What the key allows; may be given several times. Default: submit, read, operate."),
 ]
-TENANT = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-"""It becomes part of message keys, in front of a slash."""
 
 USUAL = (Scope.SUBMIT, Scope.READ, Scope.OPERATE)
 

@@ -39,10 +39,17 @@ async def test_what_was_released_before_counts_towards_the_window(database: Data
 
 
 async def test_all_jobs_together_have_four_times_what_the_replicas_hold(database: Database) -> None:
+    for number in range(45):
+        await job_with_tasks(database, tenant=f"tenant-{number}", waiting=100)
+    await job_with_tasks(database, held=10)
+    assert sum((await _released(database)).values()) == 40
+
+
+async def test_the_jobs_of_one_tenant_leave_half_of_it_to_whoever_comes(database: Database) -> None:
     for _ in range(6):
         await job_with_tasks(database, waiting=100)
     await job_with_tasks(database, held=10)
-    assert sum((await _released(database)).values()) == 40
+    assert sum((await _released(database)).values()) == 20
 
 
 async def test_a_small_job_is_released_beside_a_huge_one_that_keeps_all_replicas_busy(database: Database) -> None:
@@ -57,7 +64,7 @@ async def test_what_replicas_hold_of_another_stage_widens_nothing(database: Data
     for _ in range(20):
         await new_job(database)
     released = await database.write(release, Stage.ACCOUNTS, WINDOW)
-    assert len(released.works) == 8
+    assert len(released.works) == 4
 
 
 async def test_what_is_out_is_counted_by_its_index_alone(database: Database) -> None:
