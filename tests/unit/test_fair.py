@@ -61,6 +61,9 @@ def test_tenants_that_come_and_go_are_forgotten() -> None:
     assert len(turns._used) <= MOST_NAMES + 1
 
 
+CLAIMS = st.builds(Claim, st.integers(1, 1000), st.integers(0, 9), st.integers(9, 20))
+
+
 def _divided(room: int, claims: dict[str, Claim]) -> dict[str, int]:
     return divide(claims, room, sum(claim.weight for claim in claims.values()) / len(claims))
 
@@ -82,14 +85,7 @@ def test_more_tenants_than_there_is_room_each_get_one_in_their_order() -> None:
     assert _divided(20, claims) == {f"tenant-{number}": 1 for number in range(20)}
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from("abcdefgh"),
-        st.builds(Claim, st.integers(1, 1000), st.integers(0, 9), st.integers(9, 20)),
-        min_size=1,
-    ),
-    st.integers(0, 200),
-)
+@given(st.dictionaries(st.sampled_from("abcdefgh"), CLAIMS, min_size=1), st.integers(0, 200))
 def test_no_more_is_divided_than_there_is(claims: dict[str, Claim], room: int) -> None:
     given = _divided(room, claims)
     assert sum(given.values()) <= room
