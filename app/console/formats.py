@@ -53,8 +53,8 @@ def duration(seconds: float) -> str:
 
 
 def words(name: str) -> str:
-    """needs_token → needs token."""
-    return name.replace("_", " ")
+    """needs_token → needs token, http_503 → HTTP 503."""
+    return re.sub(r"\bhttp\b", "HTTP", name.replace("_", " "))
 
 
 def percent(part: float, whole: float) -> int:

@@ -15,6 +15,7 @@ from app.console.formats import (
     moment,
     number,
     readable_json,
+    words,
 )
 
 
@@ -44,6 +45,10 @@ def test_times_of_google_are_read_and_what_is_none_is_left_alone() -> None:
 def test_a_list_shows_the_beginning_of_a_long_text() -> None:
     assert excerpt("x" * EXCERPT) == "x" * EXCERPT
     assert excerpt("x" * 100_000) == "x" * EXCERPT + "…"
+
+
+def test_the_machines_words_are_written_as_people_write_them() -> None:
+    assert [words(name) for name in ("needs_token", "http_503", "httpish")] == ["needs token", "HTTP 503", "httpish"]
 
 
 def test_readable_json_is_the_same_json_without_anything_that_hides() -> None:
