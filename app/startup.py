@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.auth import ApiKeySettingError
+from app.api.authenticator import ApiKeySettingError
 from app.broker.base import TopicLayoutError
 from app.config import ConfigurationError
 from app.credentials import KeyFileError, SealingKeyError

@@ -19,7 +19,8 @@ import uvicorn
 import uvloop
 
 from app.api.application import create_api
-from app.api.auth import Authenticator
+from app.api.authenticator import Authenticator
+from app.api.key_desk import KeyDesk
 from app.api.schemas import Readiness
 from app.api.service import APIService
 from app.api.services import ApiServices, set_services
@@ -129,6 +130,7 @@ def _services(database: SqliteDatabase, buffer: BoundedDequeBuffer[Arrival], com
     return ApiServices(
         api_service=APIService(buffer, committer, TokenSealer([key]), control),
         authenticator=Authenticator(database),
+        keys=KeyDesk(database),
         progress=progress,
         events=JobEvents(progress, SystemClock()),
         overviews=Overviews(database, publishes=False),

@@ -16,6 +16,7 @@ from app.api.routes import (
     dead_letters,
     documentation,
     jobs,
+    keys,
     metrics,
     operations,
     overview,
@@ -25,9 +26,13 @@ from app.api.routes import (
 )
 from app.api.schemas import ProblemDetails, ReviewFetchRequest, TokenReplacement, schema_of
 from app.api.surface import MetricsApart, Surface
+from app.models.keys import KeyCreation, KeyRotation
 from app.models.views import RedriveRequest
 
 TITLE = "review-fetcher"
+
+_OWN_SCHEMAS = (ProblemDetails, ReviewFetchRequest, TokenReplacement, RedriveRequest, KeyCreation, KeyRotation)
+"""Of problems, and of bodies that the routes read themselves."""
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -56,7 +61,7 @@ def create_api(*, version: str, lifespan: Lifespan | None = None, surface: Surfa
     )
     if shown.jobs:
         submission.add_to(app)
-        for routes in (jobs, results, dead_letters, webhooks, overview, audit):
+        for routes in (jobs, results, dead_letters, webhooks, overview, audit, keys):
             app.include_router(routes.router)
     app.include_router(operations.router)
     if shown.documentation:
@@ -83,7 +88,7 @@ def _surround(app: FastAPI, shown: Surface) -> None:
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:
     schemas = document["components"]["schemas"]
-    schemas.update(schema_of(ProblemDetails, ReviewFetchRequest, TokenReplacement, RedriveRequest))
+    schemas.update(schema_of(*_OWN_SCHEMAS))
     document["components"]["securitySchemes"]["Bearer"] = {"type": "http", "scheme": "bearer"}
     for operations_of_path in document["paths"].values():
         for operation in operations_of_path.values():
@@ -93,7 +98,7 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
 
 def _complete(operation: dict[str, Any]) -> None:
     """An API key may come in either of two headers; without a valid one every guarded route answers alike."""
-    common = [500] if "security" not in operation else [401, 403, 500, 503]
+    common = [500] if "security" not in operation else [401, 403, 429, 500, 503]
     documented = {str(status): told for status, told in problem_responses(common).items()}
     operation["responses"] = dict(sorted((documented | operation["responses"]).items()))
     for requirement in tuple(operation.get("security", ())):

@@ -1,5 +1,6 @@
 """Which error becomes which status: one table, the only place in which the two meet."""
 
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from app.models.errors import (
     DeadLetterNotFoundError,
     IllegalTransitionError,
     JobNotFoundError,
+    KeyEndedError,
+    KeyNotFoundError,
     TooManyStreamsError,
     WebhookNotFoundError,
 )
@@ -29,6 +32,14 @@ from app.store.database import StoreUnavailableError
 class UnauthenticatedError(Exception):
     """Send a valid API key in the header X-API-Key, or as Authorization: Bearer. The command
     `review-fetcher keys create` makes one. Without any key the service answers local callers in development only."""
+
+
+class TooManyAttemptsError(Exception):
+    """Too many wrong API keys came from this address. Try again after Retry-After seconds, with a valid key."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(TooManyAttemptsError.__doc__)
+        self.headers = {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
 class ScopeMissingError(Exception):
@@ -80,10 +91,13 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="review-fetcher"'}
 
 ERRORS: dict[type[Exception], Kind] = {
     UnauthenticatedError: Kind("unauthenticated", 401, "No valid API key", _CHALLENGE),
+    TooManyAttemptsError: Kind("too-many-attempts", 429, "Too many wrong API keys"),
     ScopeMissingError: Kind("scope-missing", 403, "The API key lacks a scope", quoted=True),
     TokenRefusedError: Kind("token-refused", 401, "Google refuses the access token", _CHALLENGE),
     JobNotFoundError: Kind("job-not-found", 404, "No such job"),
     DeadLetterNotFoundError: Kind("dead-letter-not-found", 404, "No such dead letter"),
+    KeyNotFoundError: Kind("key-not-found", 404, "No such API key"),
+    KeyEndedError: Kind("key-ended", 409, "The API key has ended", quoted=True),
     WebhookNotFoundError: Kind("webhook-not-found", 404, "No such message"),
     IllegalTransitionError: Kind("illegal-transition", 409, "Not in this state", quoted=True),
     BodyTooSlowError: Kind("body-too-slow", 408, "The body came too slowly", _CLOSE),
@@ -106,7 +120,12 @@ _STORE_AWAY = "The database does not answer, so nothing was done. Send the reque
 def problem_of(error: Exception) -> Problem:
     """The problem that an error of the table is told as."""
     kind, detail = explained(error)
-    return Problem(kind.word, kind.status, kind.title, detail, headers=kind.headers)
+    return Problem(kind.word, kind.status, kind.title, detail, headers=headers_of(error, kind))
+
+
+def headers_of(error: Exception, kind: Kind) -> dict[str, str]:
+    """Those of every error of the kind, and those of this one."""
+    return {**kind.headers, **getattr(error, "headers", {})}
 
 
 def explained(error: Exception) -> tuple[Kind, str]:

@@ -21,8 +21,14 @@ REFERENCE_POLICY = (
 )
 
 
-def reference_page(document: dict[str, Any]) -> str:
-    """The page for an OpenAPI 3.1 document."""
+_OPEN = (
+    "<p><strong>Open to this machine.</strong> There are no API keys, so programs of this machine need none. "
+    "<code>review-fetcher keys create</code> makes one.</p>"
+)
+
+
+def reference_page(document: dict[str, Any], *, is_open: bool = False) -> str:
+    """The page for an OpenAPI 3.1 document. `is_open`: nobody needs a key, which it says."""
     title = escape(f"{document['info']['title']} {document['info']['version']}")
     operations = "".join(
         _operation(method.upper(), path, operation)
@@ -31,7 +37,7 @@ def reference_page(document: dict[str, Any]) -> str:
     )
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-        f"<h1>{title}</h1><p>{escape(document['info'].get('summary', ''))}</p>"
+        f"<h1>{title}</h1>{_OPEN if is_open else ''}<p>{escape(document['info'].get('summary', ''))}</p>"
         "<p>Send an API key in <code>X-API-Key</code>, or as <code>Authorization: Bearer</code>. Errors are "
         '<code>application/problem+json</code>. For machines: <a href="/openapi.json">openapi.json</a>.</p>'
         f"{operations}</html>"

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
 
-from app.api.auth import Authenticator
+from app.api.authenticator import Authenticator
+from app.api.key_desk import KeyDesk
 from app.api.schemas import Readiness
 from app.api.service import APIService
 from app.limits.views import BudgetView
@@ -27,6 +28,7 @@ class ApiServices:
 
     api_service: APIService
     authenticator: Authenticator
+    keys: KeyDesk
     progress: Progress
     events: JobEvents
     overviews: Overviews

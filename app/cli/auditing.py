@@ -4,14 +4,15 @@ import asyncio
 import json
 from collections import deque
 from dataclasses import dataclass
+from typing import Protocol
 
 import typer
 
-from app.cli.backend import Backend, Where, opened
+from app.cli.backend import Where, opened
 from app.cli.exits import AwayError, ExitCode
 from app.cli.interrupts import Patience, interrupted
 from app.cli.screen import say, show_json_line
-from app.models.audit_views import AuditEntryView, AuditFilter
+from app.models.audit_views import AuditEntryView, AuditFilter, AuditPage
 from app.telemetry.redaction import clean_text
 
 PAGE = 1_000
@@ -38,11 +39,18 @@ class Wanted:
 async def show_entries(where: Where, wanted: Wanted) -> ExitCode:
     """Print what there is; with `follow` go on until interrupted. Raises CommandError."""
     async with opened(where) as backend:
-        stopped = await interrupted(_run(backend, wanted))
+        stopped = await interrupted(follow(backend, wanted))
     return ExitCode.INTERRUPTED if stopped else ExitCode.OK
 
 
-async def _run(backend: Backend, wanted: Wanted) -> None:
+class Log(Protocol):
+    """What is asked: a backend."""
+
+    async def audit(self, wanted: AuditFilter, limit: int, after: str | None) -> AuditPage: ...
+
+
+async def follow(backend: Log, wanted: Wanted) -> None:
+    """Print the newest entries, and with `follow` what comes, for ever."""
     cursor = await _show_newest(backend, wanted)
     patience = Patience()
     while wanted.follow:
@@ -59,7 +67,7 @@ async def _run(backend: Backend, wanted: Wanted) -> None:
             await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _show_newest(backend: Backend, wanted: Wanted) -> str:
+async def _show_newest(backend: Log, wanted: Wanted) -> str:
     """Read through all that is chosen and show its end; where to go on."""
     newest: deque[AuditEntryView] = deque(maxlen=wanted.limit)
     seen, looks, cursor, more = 0, 0, None, True

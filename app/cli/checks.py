@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from app.api.auth import ApiKeySettingError, parse_api_keys
+from app.api.authenticator import ApiKeySettingError, parse_api_keys
 from app.cli import process_checks
 from app.cli.findings import Finding, Health
 from app.cli.local import database_of
@@ -32,7 +32,7 @@ from app.limits.quota import SharedQuota
 from app.limits.views import BudgetView
 from app.store.budgets import StoredBudgets
 from app.store.database import Database, StoreUnavailableError
-from app.store.keys import list_keys
+from app.store.keys import count_valid_keys
 from app.store.migrate import SchemaTooNewError, fits, head_revision, revision
 from app.wiring import limits_of
 from app.wiring.values import SPARE_FILES
@@ -201,10 +201,10 @@ async def _budgets(settings: Settings, database: Database) -> Finding:
 
 
 async def _api_keys(settings: Settings, database: Database) -> Finding:
-    stored = []
+    stored = 0
     if await database.read(fits):
-        stored = [key for key in await database.read(list_keys) if key.revoked_at is None]
-    return _fitness(settings, stored_api_keys=bool(stored))
+        stored = await database.read(count_valid_keys)
+    return _fitness(settings, stored_api_keys=stored > 0)
 
 
 def _fitness(settings: Settings, *, stored_api_keys: bool) -> Finding:

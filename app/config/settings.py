@@ -71,6 +71,13 @@ class Settings(BaseSettings):
         description="API keys of the default tenant, beside those of `review-fetcher keys`: secrets of at least 20 "
         "characters, each may end in its scopes: `secret:submit+read`",
     )
+    failed_attempts_per_minute: int = Field(
+        default=30,
+        ge=0,
+        le=1_000_000,
+        description="Wrong API keys from one address (IPv6: one /64), at once or within a minute, after which those "
+        "that did not work from there before get 429. 0 = no limit",
+    )
     token_sealing_keys: SealingKeys = Field(
         default=(),
         description="Keys that seal access tokens: `id:base64 of 32 bytes`, newest first. Unset: made at first start",

@@ -35,7 +35,8 @@ _environment.globals.update(asset=address_of, percent=percent)
 def page(request: Request, template: str, *, status_code: int = 200, **shown: Any) -> Response:
     """A page, in the frame of who looks at it."""
     visitor = getattr(request.state, "visitor", None)
-    context = {"visitor": visitor, "path": request.url.path, "version": request.app.version, **shown}
+    is_open = visitor.open if visitor else getattr(request.state, "open", False)
+    context = {"visitor": visitor, "open": is_open, "path": request.url.path, "version": request.app.version, **shown}
     text = _environment.get_template(template).render(context)
     # Half a surrogate pair has no bytes in UTF-8; a page must not fail for what a review holds.
     response = Response(text.encode("utf-8", "replace"), status_code, HEADERS, "text/html; charset=utf-8")

@@ -21,6 +21,7 @@ class Action(StrEnum):
     SIGN_IN_FAILED = "sign_in_failed"
     SIGN_OUT = "sign_out"
     KEY_CREATE = "key.create"
+    KEY_ROTATE = "key.rotate"
     KEY_REVOKE = "key.revoke"
     STORE_MIGRATE = "store.migrate"
     STORE_COPY = "store.copy"

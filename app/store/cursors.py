@@ -73,6 +73,13 @@ class DeadLettersCursor(Cursor, frozen=True, array_like=True, tag="d"):
     before: Position
 
 
+class KeysCursor(Cursor, frozen=True, array_like=True, tag="k"):
+    """Behind this API key."""
+
+    created_at: float
+    key_id: str
+
+
 class FeedCursor(Cursor, frozen=True, array_like=True, tag="f"):
     """Behind the row `after`; the others are those of `finality.Final`."""
 

@@ -169,9 +169,18 @@ def _partial_index(name: str, *columns: Column[Any], where: ColumnElement[bool])
 
 _waits = status_is(tasks.c.status, TaskStatus.WAITING)
 _partial_index("ix_jobs_finished", jobs.c.tenant, jobs.c.finished_at, where=jobs.c.finished_at.is_not(None))
-_partial_index("ix_tasks_waiting", tasks.c.stage, tasks.c.job_id, tasks.c.due_at, tasks.c.id, where=_waits)
+_partial_index(
+    "ix_tasks_waiting", tasks.c.stage, tasks.c.tenant, tasks.c.job_id, tasks.c.due_at, tasks.c.id, where=_waits
+)
 _partial_index("ix_tasks_due", tasks.c.due_at, where=_waits)
-_partial_index("ix_tasks_out", tasks.c.stage, tasks.c.status, tasks.c.job_id, where=status_in(tasks.c.status, OUT))
+_partial_index(
+    "ix_tasks_out",
+    tasks.c.stage,
+    tasks.c.status,
+    tasks.c.tenant,
+    tasks.c.job_id,
+    where=status_in(tasks.c.status, OUT),
+)
 _partial_index("ix_tasks_lease", tasks.c.lease_until, where=tasks.c.lease_until.is_not(None))
 
 locations = Table(
@@ -357,6 +366,14 @@ api_keys = Table(
     Column("replaced_by", Text),
 )
 """Who may call. One that was rotated names the key that replaces it, and expires when the overlap is over."""
+
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("expires_at", Double, nullable=False),
+)
+"""Sessions of the console that somebody has signed out of, until they would have expired by themselves."""
 
 tenants = Table(
     "tenants",

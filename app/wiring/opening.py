@@ -18,7 +18,7 @@ from app.models.audit import SYSTEM
 from app.models.job import Stage
 from app.simulator import Catalogue, Faults, Simulator
 from app.store.database import Database
-from app.store.keys import count_keys
+from app.store.keys import count_valid_keys
 from app.store.migrate import migrate_and_record
 from app.store.postgresql import PostgresDatabase
 from app.store.signals import Signals
@@ -54,7 +54,7 @@ async def open_components(settings: Settings, clock: Clock, undo: AsyncExitStack
     """Open everything; `undo` learns how to close what was opened so far."""
     metrics = Metrics(clock)
     database = await _open_database(settings, metrics, undo)
-    check_fit_to_start(settings, stored_api_keys=await database.read(count_keys) > 0)
+    check_fit_to_start(settings, stored_api_keys=await database.read(count_valid_keys) > 0)
     signals = await _open_signals(settings, clock, undo)
     broker = await _open_broker(settings, clock, undo)
     simulator = await _open_simulator(settings, undo)

@@ -1,8 +1,10 @@
 """Settings translated into the values that rooms take."""
 
 import resource
+from collections.abc import Callable
 
-from app.api.auth import Authenticator, parse_api_keys
+from app.api.attempts import FailedAttempts
+from app.api.authenticator import Authenticator, parse_api_keys
 from app.api.surface import Surface
 from app.broker.connection import KafkaConnection, TopicLayout
 from app.clock import Clock
@@ -126,12 +128,16 @@ def most_connections(settings: Settings) -> int:
     return most if files == resource.RLIM_INFINITY else max(1, min(most, files - SPARE_FILES))
 
 
-def authenticator(settings: Settings, database: Database, clock: Clock) -> Authenticator:
-    """API keys of the settings and of the store."""
+def authenticator(
+    settings: Settings, database: Database, clock: Clock, *, used: Callable[[str], None], refused: Callable[[str], None]
+) -> Authenticator:
+    """API keys of the settings and of the store. `refused` is told why somebody was not let in."""
     keys = parse_api_keys(key.get_secret_value() for key in settings.api_keys)
     return Authenticator(
         database,
         static_keys=keys,
         open_on_loopback=settings.environment == "development",
         clock=clock,
+        attempts=FailedAttempts(clock, settings.failed_attempts_per_minute, refused),
+        used=used,
     )

@@ -9,7 +9,8 @@ from functools import partial
 from sqlalchemy import func, select
 
 from app.api.application import Api, create_api
-from app.api.auth import Authenticator, StaticKey
+from app.api.authenticator import Authenticator, StaticKey
+from app.api.key_desk import KeyDesk
 from app.api.schemas import Readiness
 from app.api.service import APIService, GrantCheck, TokenCheck
 from app.api.services import ApiServices, set_services
@@ -91,6 +92,7 @@ async def served_api(
     services = ApiServices(
         api_service=APIService(buffer, committer, SEALER, control, check_token=check_token, check_grant=check_grant),
         authenticator=Authenticator(database, static_keys=static_keys, open_on_loopback=open_on_loopback, clock=clock),
+        keys=KeyDesk(database),
         progress=progress,
         events=JobEvents(progress, clock or SystemClock()),
         overviews=Overviews(database, publishes=True),

@@ -17,7 +17,7 @@ async def get_openapi(_caller: AnyCaller, request: Request) -> JSONResponse:
 
 
 @router.get("/docs", response_class=HTMLResponse)
-async def get_reference(_caller: AnyCaller, request: Request) -> HTMLResponse:
+async def get_reference(caller: AnyCaller, request: Request) -> HTMLResponse:
     """This API as a page to read."""
     headers = {"Content-Security-Policy": REFERENCE_POLICY, **PAGE_HEADERS}
-    return HTMLResponse(reference_page(request.app.openapi()), headers=headers)
+    return HTMLResponse(reference_page(request.app.openapi(), is_open=caller.key_id is None), headers=headers)
