@@ -160,6 +160,10 @@ class Service:
         lines = (json.loads(line) for line in answer.body.splitlines())
         return sorted((line["location"], line["review_id"]) for line in lines)
 
+    def open_sockets(self) -> int:
+        """Its files come and go with the work; connections only with clients."""
+        return sum(_is_socket(path) for path in Path(f"/proc/{self.pid}/fd").iterdir())
+
     def resident_mb(self) -> float:
         """Resident memory now."""
         return _status_mb(self.pid, "VmRSS")
@@ -324,6 +328,13 @@ def _paged(google: str, what: str, **query: str) -> Iterator[Any]:
     while page := control(google, "GET", f"truth?{urlencode(query | {'after': str(seen)})}")[what]:
         yield from page
         seen += len(page)
+
+
+def _is_socket(descriptor: Path) -> bool:
+    try:
+        return str(descriptor.readlink()).startswith("socket:")
+    except FileNotFoundError:  # closed since it was listed
+        return False
 
 
 def _status_mb(pid: int, name: str) -> float:
