@@ -25,6 +25,7 @@ telemetry     log lines without secrets, metrics declared once
 config        every setting: read once, checked, the same for everyone
 models        the words that rooms share: job, task, events, review, what is shown
 clock         the time, and waiting for it
+fair          turns by weight: who has used least is next
 crash         points at which a test can kill the process
 simulator     a Google of its own, over HTTP; imports nothing of the above
 

@@ -1,6 +1,5 @@
 """`review-fetcher keys`."""
 
-import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +8,7 @@ from app.cli.exits import UsageError
 from app.cli.key_backend import ask_about_keys
 from app.cli.options import ApiKey, Cursor, Json, Limit, Server
 from app.cli.screen import say, say_cursor, show_json, show_table
-from app.models.access import Scope
+from app.models.access import TENANT, Scope
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,9 +50,9 @@ def create(
     submit: send jobs · read: see jobs and results · operate: cancel, pause, resume, give a token, redrive · admin: all.
     """
     from app.cli.requests import chosen  # noqa: PLC0415 - pydantic is slow to import
-    from app.models.keys import TENANT, KeyCreation  # noqa: PLC0415
+    from app.models.keys import KeyCreation  # noqa: PLC0415
 
-    if not name.strip() or (tenant is not None and not re.fullmatch(TENANT, tenant)):
+    if not name.strip() or (tenant is not None and not TENANT.fullmatch(tenant)):
         raise UsageError("a key needs a name, and a tenant is 1 to 63 of a-z, 0-9, - and _, a letter first")
     wanted = chosen(KeyCreation, name=name, scopes=scope, expires_in=expires_in)
     made = ask_about_keys(server, api_key, tenant, lambda backend: backend.create_key(wanted), make_store=True)

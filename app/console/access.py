@@ -8,11 +8,12 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.api.auth import Caller, is_on_this_machine, name_in_log, origin_of
+from app.api.authenticator import Authenticator
 from app.api.errors import ScopeMissingError, UnauthenticatedError
 from app.api.services import services_of
 from app.console.forms import read_form
 from app.console.services import sessions_of
-from app.console.sessions import Session
+from app.console.sessions import Session, Sessions
 from app.models.access import Scope
 from app.models.audit import NOBODY, Origin
 from app.store.database import StoreUnavailableError
@@ -85,7 +86,7 @@ class Visit:
         except UnauthenticatedError:
             raise SignInNeededError from None
         request.state.new_session = session if found is None else sessions.renewed(found)
-        right = partial(authenticator.still_admits, session.key, on_this_machine=local)
+        right = partial(_still, authenticator, sessions, session, on_this_machine=local)
         origin = origin_of(request, visitor_name(caller))
         visitor = Visitor(caller, session, open=session.key is None, right=right, origin=origin)
         request.state.visitor = visitor
@@ -93,6 +94,13 @@ class Visit:
         if not caller.may(self._scope):
             raise ScopeMissingError(f"{ScopeMissingError.__doc__} Scope: {self._scope}")
         return visitor
+
+
+async def _still(authenticator: Authenticator, sessions: Sessions, session: Session, *, on_this_machine: bool) -> bool:
+    """Whether who was let in would be let in again."""
+    return await sessions.goes_on(session) and await authenticator.still_admits(
+        session.key, on_this_machine=on_this_machine
+    )
 
 
 class Act(Visit):

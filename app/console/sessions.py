@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from app.clock import Clock
 from app.credentials import Purpose, SealedTokenError, TokenSealer
-from app.store.database import Database
+from app.store.database import Database, StoreUnavailableError
 from app.store.sessions import end_session, is_session_ended
 
 LIFETIME_SECONDS = 12 * 3600
@@ -86,6 +86,15 @@ class Sessions:
         if session is not None and session.key is not None:
             await self._database.write(end_session, session.id, session.expires_at)
 
+    async def goes_on(self, session: Session) -> bool:
+        """Whether a page that was let in by it may still be told something. A store that is away ends nothing."""
+        if self._clock.now() >= session.expires_at:
+            return False
+        try:
+            return not await self._is_ended(session)
+        except StoreUnavailableError:
+            return True
+
     async def read(self, request: Request) -> Session | None:
         """The session of a request; None without a cookie, with one that was changed, and after its end.
 
@@ -95,8 +104,10 @@ class Sessions:
         session = self._opened(cookie) if cookie else None
         if session is None or self._clock.now() >= session.ends_at:
             return None
-        over = session.key is not None and await self._database.read(is_session_ended, session.id)
-        return None if over else session
+        return None if await self._is_ended(session) else session
+
+    async def _is_ended(self, session: Session) -> bool:
+        return session.key is not None and await self._database.read(is_session_ended, session.id)
 
     def write(self, response: Response, session: Session, *, secure: bool) -> None:
         """Give the session to the browser."""

@@ -13,9 +13,6 @@ from app.models.views import View
 SOON_SECONDS = 7 * 86_400.0
 """A key that ends within a week expires soon."""
 
-TENANT = r"[a-z][a-z0-9_-]{0,62}"
-"""It becomes part of message keys, in front of a slash."""
-
 USUAL = (Scope.SUBMIT, Scope.READ, Scope.OPERATE)
 """What a key may do if nothing else is said: everything but administer."""
 

@@ -169,9 +169,18 @@ def _partial_index(name: str, *columns: Column[Any], where: ColumnElement[bool])
 
 _waits = status_is(tasks.c.status, TaskStatus.WAITING)
 _partial_index("ix_jobs_finished", jobs.c.tenant, jobs.c.finished_at, where=jobs.c.finished_at.is_not(None))
-_partial_index("ix_tasks_waiting", tasks.c.stage, tasks.c.job_id, tasks.c.due_at, tasks.c.id, where=_waits)
+_partial_index(
+    "ix_tasks_waiting", tasks.c.stage, tasks.c.tenant, tasks.c.job_id, tasks.c.due_at, tasks.c.id, where=_waits
+)
 _partial_index("ix_tasks_due", tasks.c.due_at, where=_waits)
-_partial_index("ix_tasks_out", tasks.c.stage, tasks.c.status, tasks.c.job_id, where=status_in(tasks.c.status, OUT))
+_partial_index(
+    "ix_tasks_out",
+    tasks.c.stage,
+    tasks.c.status,
+    tasks.c.tenant,
+    tasks.c.job_id,
+    where=status_in(tasks.c.status, OUT),
+)
 _partial_index("ix_tasks_lease", tasks.c.lease_until, where=tasks.c.lease_until.is_not(None))
 
 locations = Table(

@@ -13,7 +13,7 @@ from app.api.attempts import PER_MINUTE
 from app.api.stored_keys import FRESH_SECONDS
 from app.console.application import create_console
 from app.console.routes.sign_in import own_path
-from app.console.sessions import IDLE_SECONDS, LIFETIME_SECONDS, RENEW_SECONDS
+from app.console.sessions import IDLE_SECONDS, LIFETIME_SECONDS, RENEW_SECONDS, Sessions
 from app.models.access import Scope
 from app.store.keys import prefix_of, revoke_key
 from tests.support.api import SEALER, TOKEN
@@ -289,6 +289,17 @@ async def test_a_copy_of_a_cookie_opens_nothing_after_the_sign_out(served: Serve
     await browser.post("/console/sign-out")
     browser.cookie = copy
     assert (await browser.get("/console/jobs")).status == 303
+
+
+async def test_what_a_page_follows_ends_with_its_session(served: ServedConsole, clock: ManualClock) -> None:
+    """Another tab of the same browser is told nothing more after the sign-out."""
+    sessions: Sessions = served.console.state.sessions
+    signed_in, other = sessions.begin("a key"), sessions.begin("a key")
+    assert await sessions.goes_on(signed_in)
+    await sessions.end(signed_in)
+    assert [await sessions.goes_on(one) for one in (signed_in, other)] == [False, True]
+    await clock.advance(LIFETIME_SECONDS)
+    assert not await sessions.goes_on(other)
 
 
 async def test_a_sign_in_begins_a_new_session_and_ends_the_one_before(served: ServedConsole) -> None:

@@ -29,10 +29,11 @@ from app.results.events import HEARTBEAT_SECONDS, LONGEST_SECONDS
 from app.results.portion import BATCH_BYTES, BATCH_REVIEWS
 from app.retry.keeper import KEEP_SECONDS
 from app.store.lanes import UNITS_A_COMMIT as UNITS_A_LANE
-from app.store.release import MOST_JOBS, RELEASE_SECONDS
 from app.store.schema import tasks
+from app.store.serving import RELEASE_SECONDS
 from app.store.signals import PAUSE_SECONDS
 from app.store.sqlite import UNITS_A_COMMIT
+from app.store.turns import MOST_JOBS
 from app.telemetry import names
 from app.webhooks.attempts import BACKOFF_SECONDS as WEBHOOK_BACKOFF
 from app.webhooks.client import DEADLINE_SECONDS
