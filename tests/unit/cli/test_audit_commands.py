@@ -25,6 +25,7 @@ from app.store.database import Database, Transaction
 from app.store.keys import create_key
 from app.store.sqlite import SqliteDatabase
 from app.store.submit import Callback
+from tests.flows.test_audit import FORMS, ROUTES, TAKING
 from tests.support import store
 from tests.support.jobs import given_up, in_state
 from tests.support.store import new_job, sqlite_database
@@ -80,6 +81,12 @@ def test_every_command_is_tried_or_only_looks() -> None:
     told = [*DEEDS, *ELSEWHERE, *looking]
     assert sorted(told) == sorted(commands())
     assert len(told) == len(set(told))
+
+
+def test_every_action_is_something_that_is_tried() -> None:
+    by_http = {deed.action for deed in [*ROUTES.values(), *TAKING.values(), *FORMS.values()]}
+    elsewhere = {Action.SIGN_IN_FAILED, Action.STORE_COPY}  # tests/flows/test_audit.py, tests/contract/test_copying.py
+    assert set(Action) == by_http | set(DEEDS.values()) | elsewhere
 
 
 def entries(run: Run, *options: str) -> list[dict[str, object]]:
