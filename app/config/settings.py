@@ -116,6 +116,13 @@ class Settings(BaseSettings):
         description="How long a job waits for a new access token before it fails, seconds; with a refresh token also "
         "how long it tries to get one before it asks for another",
     )
+    token_max_age_days: float = Field(
+        default=30,
+        gt=0,
+        le=3650,
+        description="Tokens and refresh tokens are wiped so long after they were given, also when their job has not "
+        "ended: it asks for a new one then, days",
+    )
     validate_token_on_submit: bool = Field(
         default=False,
         description="Ask Google about the token, or by the refresh token, before 202; a refused one gets 401",

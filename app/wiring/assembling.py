@@ -50,6 +50,7 @@ from app.retry.scheduler import IDLE_SECONDS, RetryScheduler
 from app.state import AppState, Leaders
 from app.store.budgets import StoredBudgets
 from app.store.signals import Signals
+from app.store.wiping import DAY_SECONDS
 from app.webhooks.client import CallbackClient
 from app.webhooks.desk import Webhooks
 from app.webhooks.sender import WebhookSender
@@ -144,7 +145,13 @@ def assemble(opened: Opened) -> AppState:
         review_worker=ReviewWorker(tools),
         deque_buffer=buffer,
         committer=committer,
-        housekeeping=Housekeeping(database, clock, settings.token_wait_sec, leaders.leads_scheduler),
+        housekeeping=Housekeeping(
+            database,
+            clock,
+            settings.token_wait_sec,
+            leaders.leads_scheduler,
+            token_max_age=settings.token_max_age_days * DAY_SECONDS,
+        ),
         webhook_sender=_webhook_sender(opened, sealer, signer, leaders),
         services=services,
         sessions=Sessions(sealer, clock, database),

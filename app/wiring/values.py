@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Callable
+from pathlib import Path
 
 from app.api.attempts import FailedAttempts
 from app.api.authenticator import Authenticator, parse_api_keys
@@ -72,7 +73,20 @@ def topic_layout(settings: Settings) -> TopicLayout:
 def sealing_keys(settings: Settings) -> list[SealingKey]:
     """TOKEN_SEALING_KEYS, or the key in the service's own folder, made when it is missing."""
     configured = [SealingKey(key_id, secret) for key_id, secret in settings.sealing_keys]
-    return configured or [load_or_create_key(settings.data_directory / "sealing.key")]
+    return configured or [load_or_create_key(key_file(settings))]
+
+
+def sealing_key_ids(settings: Settings) -> list[str]:
+    """The ids of `sealing_keys`, newest first; none where the key would only be made now."""
+    path = key_file(settings)
+    if not settings.sealing_keys and not path.exists():
+        return []
+    return [key.id for key in sealing_keys(settings)]
+
+
+def key_file(settings: Settings) -> Path:
+    """Where the key is while TOKEN_SEALING_KEYS is not set."""
+    return settings.data_directory / "sealing.key"
 
 
 def limits_of(settings: Settings) -> dict[str, Limits]:
