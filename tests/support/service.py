@@ -145,6 +145,15 @@ class Service:
                 return
             query["cursor"] = page["next_cursor"]
 
+    def audit_log(self) -> Iterator[dict[str, Any]]:
+        """All entries, page by page."""
+        query: dict[str, Any] = {"limit": 1000}
+        more = True
+        while more:
+            page = self.get("/api/v1/audit", **query).json()
+            yield from page["entries"]
+            query["after"], more = page["next_cursor"], page["more"]
+
     def all_ended(self, seconds: float = 60.0) -> list[dict[str, Any]]:
         """Every job in the store, once none of them has anything left to do."""
         for status in ("pending", "processing"):
