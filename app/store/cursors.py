@@ -73,6 +73,12 @@ class DeadLettersCursor(Cursor, frozen=True, array_like=True, tag="d"):
     before: Position
 
 
+class ErasuresCursor(Cursor, frozen=True, array_like=True, tag="e"):
+    """Behind this order to erase."""
+
+    before: Position
+
+
 class FeedCursor(Cursor, frozen=True, array_like=True, tag="f"):
     """Behind the row `after`. Rows up to `settled` are final; those up to `drawn` are once every transaction before
     `horizon` has ended (see `app/store/feed.py`)."""

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Concatenate, ParamSpec, TypeVar
@@ -40,17 +41,19 @@ _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA temp_store=MEMORY",
+    "PRAGMA secure_delete=ON",  # what is deleted is overwritten: tokens, and what somebody ordered to erase
 )
 
 
 class _Unit:
     """One piece of work that waits for its commit, and where its answer goes."""
 
-    __slots__ = ("answer", "error", "future", "result", "work")
+    __slots__ = ("error", "future", "result", "scrubs", "work")
 
     def __init__(self, work: Callable[[Transaction], Any], future: asyncio.Future[Any]) -> None:
         self.work = work
         self.future = future
+        self.scrubs = False
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -156,6 +159,23 @@ class SqliteDatabase:
     async def check(self) -> None:
         await self.read(lambda transaction: transaction.connection.exec_driver_sql("SELECT 1"))
 
+    async def scrub(self) -> bool:
+        """The log still holds the pages as they were: write it into the file and cut it to nothing.
+
+        By the writer's own connection, between two commits; it does not wait for readers of an older state.
+        """
+        if not self._exclusive:
+            return True
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        unit = _Unit(_nothing, future)
+        unit.scrubs = True
+        with self._wake:
+            if self._closing or self._engine is None:
+                raise StoreUnavailableError("The store is closed.")
+            self._waiting.append(unit)
+            self._wake.notify()
+        return await future
+
     async def version(self) -> str:
         return f"SQLite {sqlite3.sqlite_version}"
 
@@ -192,12 +212,24 @@ class SqliteDatabase:
             try:
                 connection = connection or self.engine.connect()
                 self._commit(connection, group)
+                self._scrub(connection, [unit for unit in group if unit.scrubs])
             except DBAPIError as error:
                 for unit in group:
                     unit.error = unit.error or _told(error)
             self._loop.call_soon_threadsafe(_resolve, group)
         if connection is not None:
             connection.close()
+
+    def _scrub(self, connection: Connection, asking: list[_Unit]) -> None:
+        if not asking:
+            return
+        connection.exec_driver_sql("PRAGMA busy_timeout=0")
+        busy = True
+        with suppress(DBAPIError):  # what was committed stays so
+            busy = bool(connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0])
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={self._busy_timeout_ms}")
+        for unit in asking:
+            unit.result = not busy
 
     def _next_group(self) -> list[_Unit]:
         with self._wake:
@@ -231,6 +263,10 @@ class SqliteDatabase:
             if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr] # sqlite3's own
                 connection.exec_driver_sql("ROLLBACK")
             raise
+
+
+def _nothing(_transaction: Transaction) -> None:
+    """A unit that is there for what comes after the commit."""
 
 
 def _call(work: Callable[..., T], args: Any, kwargs: Any, transaction: Transaction) -> T:

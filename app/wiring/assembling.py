@@ -35,6 +35,7 @@ from app.pipeline.tokens import SealedTokens
 from app.pipeline.worker import Tools
 from app.results.activity import ActivityLog
 from app.results.dead_letters import DeadLetters
+from app.results.erasing import Erasing
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.forecasts import Forecasts
@@ -133,6 +134,14 @@ def assemble(opened: Opened) -> AppState:
         deque_buffer=buffer,
         committer=committer,
         housekeeping=Housekeeping(database, clock, settings.token_wait_sec, leaders.leads_scheduler),
+        erasing=Erasing(
+            database,
+            clock,
+            settings.retention_days,
+            publishes=not settings.mock_kafka,
+            announce=announce,
+            leading=leaders.leads_scheduler,
+        ),
         webhook_sender=_webhook_sender(opened, sealer, signer, leaders),
         services=services,
         sessions=Sessions(sealer, clock),
