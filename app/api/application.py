@@ -10,8 +10,9 @@ from app.api import errors
 from app.api.auth import OPEN_ROUTES
 from app.api.middleware import BodyLimit, RequestContext
 from app.api.problems import problem_responses
-from app.api.routes import dead_letters, jobs, operations, overview, results, submission, webhooks
+from app.api.routes import dead_letters, erasures, jobs, operations, overview, results, submission, webhooks
 from app.api.schemas import ProblemDetails, ReviewFetchRequest, TokenReplacement, schema_of
+from app.models.erasure import ErasureRequest
 from app.models.views import RedriveRequest
 
 TITLE = "review-fetcher"
@@ -45,7 +46,7 @@ def create_api(*, version: str, lifespan: Lifespan | None = None, serve_jobs: bo
     )
     if serve_jobs:
         submission.add_to(app)
-        for routes in (jobs, results, dead_letters, webhooks, overview):
+        for routes in (jobs, results, dead_letters, erasures, webhooks, overview):
             app.include_router(routes.router)
     app.include_router(operations.router)
     errors.install(app)
@@ -56,7 +57,7 @@ def create_api(*, version: str, lifespan: Lifespan | None = None, serve_jobs: bo
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:
     schemas = document["components"]["schemas"]
-    schemas.update(schema_of(ProblemDetails, ReviewFetchRequest, TokenReplacement, RedriveRequest))
+    schemas.update(schema_of(ProblemDetails, ReviewFetchRequest, TokenReplacement, RedriveRequest, ErasureRequest))
     document["components"]["securitySchemes"]["Bearer"] = {"type": "http", "scheme": "bearer"}
     for path, operations_of_path in document["paths"].items():
         for operation in operations_of_path.values():

@@ -16,7 +16,9 @@ from app.ingest.errors import BufferFullError, NotAnsweredError, StoppingError
 from app.models.errors import (
     BadCursorError,
     DeadLetterNotFoundError,
+    ErasureNotFoundError,
     IllegalTransitionError,
+    JobNotEndedError,
     JobNotFoundError,
     TooManyStreamsError,
     WebhookNotFoundError,
@@ -84,6 +86,8 @@ ERRORS: dict[type[Exception], Kind] = {
     JobNotFoundError: Kind("job-not-found", 404, "No such job"),
     DeadLetterNotFoundError: Kind("dead-letter-not-found", 404, "No such dead letter"),
     WebhookNotFoundError: Kind("webhook-not-found", 404, "No such message"),
+    ErasureNotFoundError: Kind("erasure-not-found", 404, "No such erasure"),
+    JobNotEndedError: Kind("job-not-ended", 409, "The job has not ended", quoted=True),
     IllegalTransitionError: Kind("illegal-transition", 409, "Not in this state", quoted=True),
     BodyTooSlowError: Kind("body-too-slow", 408, "The body came too slowly", _CLOSE),
     ClientDisconnect: Kind("body-cut", 400, "The body was cut", _CLOSE),

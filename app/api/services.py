@@ -13,6 +13,7 @@ from app.limits.views import BudgetView
 from app.models.overview import SettingList
 from app.pipeline.control import JobControl
 from app.results.dead_letters import DeadLetters
+from app.results.erasures import Erasures
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.overview import Overviews
@@ -31,6 +32,7 @@ class ApiServices:
     overviews: Overviews
     export: Export
     dead_letters: DeadLetters
+    erasures: Erasures
     job_control: JobControl
     webhooks: Webhooks
     quota: Callable[[], Awaitable[Sequence[BudgetView]]]

@@ -16,6 +16,7 @@ from app.api.schemas import ReviewFetchRequest, ReviewFetchResponse, TokenReplac
 from app.cli.backend import FeedLines
 from app.cli.exits import AwayError, CommandError, UsageError
 from app.cli.requests import plain
+from app.models.erasure import ErasureList, ErasureRequest, ErasureResult, ErasureView
 from app.models.job import JobStatus
 from app.models.locations import LocationFilter, Reconciliation
 from app.models.overview import AccountList, Overview, SettingList
@@ -37,6 +38,7 @@ from app.telemetry.redaction import clean_text
 
 JOBS = "/api/v1/review-fetch"
 LETTERS = "/api/v1/dlq"
+ERASURES = "/api/v1/erasures"
 FEED = "/api/v1/reviews/feed"
 OVERVIEW = "/api/v1/overview"
 QUOTA = "/api/v1/quota"
@@ -150,6 +152,18 @@ class Service:
 
     async def resend(self, job_id: str, webhook_id: int) -> WebhookView:
         return await self._ask(WebhookView, "POST", f"{_job(job_id)}/webhooks/{webhook_id}/resend")
+
+    async def erase_job(self, job_id: str) -> ErasureResult:
+        return await self._ask(ErasureResult, "DELETE", _job(job_id))
+
+    async def erase_reviewer(self, request: ErasureRequest) -> ErasureResult:
+        return await self._ask(ErasureResult, "POST", ERASURES, json=request.model_dump(exclude_none=True))
+
+    async def erasures(self, limit: int, cursor: str | None) -> ErasureList:
+        return await self._ask(ErasureList, "GET", ERASURES, query={"limit": limit, "cursor": cursor})
+
+    async def erasure(self, erasure_id: int) -> ErasureView:
+        return await self._ask(ErasureView, "GET", f"{ERASURES}/{erasure_id}")
 
     async def overview(self) -> Overview:
         return await self._ask(Overview, "GET", OVERVIEW)

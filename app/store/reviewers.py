@@ -8,7 +8,7 @@ each leg begins when all that is being inserted is committed.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, func, select, update
 
 from app.models.erasure import ReviewKey
 from app.models.job import OPEN
@@ -61,6 +61,53 @@ def look_for_review(transaction: Transaction, tenant: str, key: ReviewKey, limit
         .limit(limit)
     )
     return [Found._make(row) for row in transaction.connection.execute(statement)]
+
+
+class ReviewCount(NamedTuple):
+    """Reviews, and the jobs that have them."""
+
+    jobs: int
+    reviews: int
+
+
+class CountedPiece(NamedTuple):
+    """What a piece of the look for a reviewer counted, and up to which number."""
+
+    jobs: set[str]
+    reviews: int
+    reached: int
+
+
+_there = locations.join(reviews, reviews.c.location_no == locations.c.no).join(jobs, jobs.c.id == locations.c.job_id)
+
+
+def count_review(transaction: Transaction, tenant: str, key: ReviewKey) -> ReviewCount:
+    """The copies of one review in the tenant's jobs."""
+    statement = (
+        select(func.count())
+        .select_from(_there)
+        .where(locations.c.tenant == tenant, locations.c.location == key.location, jobs.c.tenant == tenant)
+        .where(reviews.c.review_id == key.review_id)
+    )
+    copies = int(transaction.connection.execute(statement).scalar_one())
+    return ReviewCount(copies, copies)
+
+
+def count_reviewer(transaction: Transaction, tenant: str, name: str, after: int) -> CountedPiece | None:
+    """Reviews of a display name in the next piece behind a number; None: there are no more reviews."""
+    newest = transaction.connection.execute(select(func.max(reviews.c.seq))).scalar() or 0
+    if after >= newest:
+        return None
+    last = min(newest, after + NUMBERS_A_LOOK)
+    statement = (
+        select(jobs.c.id, func.count())
+        .select_from(_there)
+        .where(reviews.c.seq > after, reviews.c.seq <= last, reviews.c.tenant == tenant, reviews.c.reviewer == name)
+        .where(jobs.c.tenant == tenant)
+        .group_by(jobs.c.id)
+    )
+    rows = transaction.connection.execute(statement).all()
+    return CountedPiece({row[0] for row in rows}, sum(row[1] for row in rows), last)
 
 
 def erase_reviews(

@@ -36,6 +36,7 @@ from app.pipeline.worker import Tools
 from app.results.activity import ActivityLog
 from app.results.dead_letters import DeadLetters
 from app.results.erasing import Erasing
+from app.results.erasures import Erasures
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.forecasts import Forecasts
@@ -181,6 +182,7 @@ def _services(
         ),
         export=Export(database),
         dead_letters=DeadLetters(database, wake, opened.settings.dlq_max_redrives),
+        erasures=Erasures(database),
         job_control=job_control,
         webhooks=Webhooks(database, signer),
         quota=quota.snapshot,

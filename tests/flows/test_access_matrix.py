@@ -53,13 +53,17 @@ EXPECTED: dict[tuple[str, str], Scope | str] = {
     ("GET", "/api/v1/review-fetch/{job_id}/webhooks"): Scope.READ,
     ("POST", "/api/v1/review-fetch/{job_id}/webhooks/{webhook_id}/resend"): Scope.OPERATE,
     ("GET", "/api/v1/webhooks/secrets"): Scope.ADMIN,
+    ("DELETE", "/api/v1/review-fetch/{job_id}"): Scope.ADMIN,
+    ("POST", "/api/v1/erasures"): Scope.ADMIN,
+    ("GET", "/api/v1/erasures"): Scope.ADMIN,
+    ("GET", "/api/v1/erasures/{erasure_id}"): Scope.ADMIN,
 }
 
 DOCUMENT = create_api(version="0").openapi()
 
 ROUTES = sorted((method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods)
 
-BODIES: dict[str, Any] = {"/api/v1/dlq/redrive": {"all": True}}
+BODIES: dict[str, Any] = {"/api/v1/dlq/redrive": {"all": True}, "/api/v1/erasures": {"reviewer": "Ann Other"}}
 
 LETTER = 1
 """The id of the only dead letter."""
@@ -81,7 +85,7 @@ async def _call(api: ServedApi, method: str, path: str, key: str | None, job_id:
     body = BODIES.get(path, {"access_token": TOKEN}) if method in ("POST", "PUT") else None
     headers = {"x-request-id": "fixed"} | ({"x-api-key": key} if key else {})
     target = path.replace("{job_id}", job_id or str(uuid4())).replace("{letter_id}", str(LETTER))
-    target = target.replace("{webhook_id}", "1")
+    target = target.replace("{webhook_id}", "1").replace("{erasure_id}", "1")
     return await api.client.request(method, target, json=body, headers=headers)
 
 

@@ -1,0 +1,62 @@
+"""Orders to erase, for the API and the commands. `Erasing` carries them out."""
+
+from app.models.erasure import ErasureKind, ErasureList, ErasureRequest, ErasureResult, ErasureView, review_key
+from app.store.database import Database
+from app.store.erasures import (
+    count_job,
+    count_tenant,
+    list_erasures,
+    order_job,
+    order_reviewer,
+    order_tenant,
+    read_erasure,
+)
+from app.store.reviewers import ReviewCount, count_review, count_reviewer
+
+
+class Erasures:
+    """Each order is one transaction, after which it is not lost."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def of_job(self, tenant: str, job_id: str, *, dry_run: bool = False) -> ErasureResult:
+        """Erase a job. Raises JobNotFoundError, JobNotEndedError."""
+        if dry_run:
+            jobs, reviews = await self._database.read(count_job, tenant, job_id)
+            return ErasureResult(jobs=jobs, reviews=reviews)
+        return ErasureResult(erasure=await self._database.write(order_job, tenant, job_id))
+
+    async def of_tenant(self, tenant: str, *, dry_run: bool = False) -> ErasureResult:
+        """Erase everything of a tenant."""
+        if dry_run:
+            jobs, reviews = await self._database.read(count_tenant, tenant)
+            return ErasureResult(jobs=jobs, reviews=reviews)
+        return ErasureResult(erasure=await self._database.write(order_tenant, tenant))
+
+    async def of_reviewer(self, tenant: str, request: ErasureRequest) -> ErasureResult:
+        """Erase the reviews that the request names, or count them."""
+        if request.dry_run:
+            found = await self._count(tenant, request)
+            return ErasureResult(jobs=found.jobs, reviews=found.reviews)
+        order = await self._database.write(order_reviewer, tenant, request.kind, request.subject)
+        return ErasureResult(erasure=order)
+
+    async def one(self, tenant: str, erasure_id: int) -> ErasureView:
+        """An order as it stands. Raises ErasureNotFoundError."""
+        return await self._database.read(read_erasure, tenant, erasure_id)
+
+    async def page(self, tenant: str, limit: int, cursor: str | None) -> ErasureList:
+        """The tenant's orders, newest first. Raises BadCursorError."""
+        return await self._database.read(list_erasures, tenant, limit, cursor)
+
+    async def _count(self, tenant: str, request: ErasureRequest) -> ReviewCount:
+        key = review_key(request.subject) if request.kind is ErasureKind.REVIEW else None
+        if key is not None:
+            return await self._database.read(count_review, tenant, key)
+        jobs, reviews, after = set[str](), 0, 0
+        while (look := await self._database.read(count_reviewer, tenant, request.subject, after)) is not None:
+            jobs |= look.jobs
+            reviews += look.reviews
+            after = look.reached
+        return ReviewCount(len(jobs), reviews)
