@@ -92,7 +92,8 @@ class HeldTask:
     token, `missing` the 404s in a row, `attempt` the failed attempts at this page in a row, `crashes` the claims since
     the last settle. The `location_*` fields belong to the reviews stage: its row, the rows kept so far, Google's
     newest count, and whether Google calls it verified. The `token_*` fields tell whether the job's access token can be
-    renewed, and when it expires and was renewed (seconds since 1970, None: not known, and never).
+    renewed, and when it expires and was renewed (seconds since 1970, None: not known, and never). `drop_reviewers` is
+    the tenant's own setting (None: it has none).
     """
 
     task_id: int
@@ -121,3 +122,4 @@ class HeldTask:
     token_refreshable: bool = False
     token_expires_at: float | None = None
     token_refreshed_at: float | None = None
+    drop_reviewers: bool | None = None

@@ -46,11 +46,12 @@ async def job_of(database: Database, *review_ids: str, tenant: str = "default", 
     for task in tasks:
         await settle_page(database, task, [review(review_id) for review_id in review_ids])
     job_id = tasks[0].job_id
-    await database.write(_end, job_id)
+    await database.write(ends, job_id)
     return job_id
 
 
-def _end(transaction: Transaction, job_id: str) -> None:
+def ends(transaction: Transaction, job_id: str) -> None:
+    """The job is completed, whatever its tasks are."""
     finish_job(transaction, job_id, 0, 3600.0)
 
 
@@ -190,7 +191,7 @@ async def test_a_reviewer_is_erased_by_display_name_in_all_jobs_of_the_tenant(da
     await settle_page(database, running, [named, review("y")])
     (other,) = await held_locations(database, 1)
     await settle_page(database, other, [named])
-    await database.write(_end, other.job_id)
+    await database.write(ends, other.job_id)
     await publish_everything(database)
     order = await database.write(order_reviewer, "default", ErasureKind.REVIEWER, "Ann Other")
     await all_done(database)
@@ -200,7 +201,7 @@ async def test_a_reviewer_is_erased_by_display_name_in_all_jobs_of_the_tenant(da
     still = await database.read(read_erasure, "default", order.id)
     assert (still.status, still.reviews_erased, still.subject) == (ErasureStatus.RUNNING, 2, None)
     await settle_page(database, running, [named])
-    await database.write(_end, running.job_id)
+    await database.write(ends, running.job_id)
     await all_done(database)
     assert await kept(database) == sorted(expected)
     assert (await database.read(read_erasure, "default", order.id)).status is ErasureStatus.DONE
