@@ -12,7 +12,9 @@ from sqlalchemy import insert
 from app.api.application import create_api
 from app.api.auth import OPEN_ROUTES
 from app.models.access import DEFAULT_TENANT, Scope
+from app.models.erasure import ErasureKind
 from app.store.database import Transaction
+from app.store.erasures import order_reviewer
 from app.store.keys import prefix_of, revoke_key
 from app.store.schema import dead_letters
 from tests.support.api import TOKEN, ServedApi, served_api
@@ -151,6 +153,8 @@ async def test_a_key_with_the_scope_is_let_in(api: ServedApi, method: str, path:
         await api.services.job_control.cancel(DEFAULT_TENANT, job_id)
     if "{letter_id}" in path:
         await api.database.write(_add_letter, job_id)
+    if "{erasure_id}" in path:
+        await api.database.write(order_reviewer, DEFAULT_TENANT, ErasureKind.REVIEWER, "Ann Other")
     for scopes in (_needed(method, path), [Scope.ADMIN]):
         answer = await _call(api, method, path, await api.key(*scopes), job_id)
         assert answer.status in (200, 202, 409), answer.text
