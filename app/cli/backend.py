@@ -17,6 +17,7 @@ from app.models.access import DEFAULT_TENANT
 
 if TYPE_CHECKING:
     from app.api.schemas import ReviewFetchRequest, ReviewFetchResponse, TokenReplacement
+    from app.models.audit_views import AuditFilter, AuditPage
     from app.models.erasure import ErasureList, ErasureRequest, ErasureResult, ErasureView
     from app.models.job import JobStatus
     from app.models.locations import LocationFilter, Reconciliation
@@ -158,6 +159,10 @@ class Backend(Protocol):
 
     async def erasure(self, erasure_id: int) -> "ErasureView":
         """One of them as it stands."""
+        ...
+
+    async def audit(self, wanted: "AuditFilter", limit: int, after: str | None) -> "AuditPage":
+        """What was done, in its order; of a store the entries of all tenants unless one was named."""
         ...
 
     async def overview(self) -> "Overview":

@@ -38,11 +38,12 @@ def tenant(
 
 
 async def _of_tenant(name: str, *, dry_run: bool) -> "ErasureResult":
-    from app.cli.local import existing_store  # noqa: PLC0415 - SQLAlchemy is slow to import
+    from app.cli.local import existing_store, user_of_this_machine  # noqa: PLC0415 - SQLAlchemy is slow to import
     from app.results.erasures import Erasures  # noqa: PLC0415
 
     async with existing_store() as database:
-        return await Erasures(database).of_tenant(name, dry_run=dry_run)
+        erasures = Erasures(database)
+        return await (erasures.count_tenant(name) if dry_run else erasures.of_tenant(name, user_of_this_machine()))
 
 
 @application.command()

@@ -113,21 +113,8 @@ def finish_order(transaction: Transaction, erasure_id: int, kind: ErasureKind) -
 
 def count_tenant(transaction: Transaction, tenant: str) -> tuple[int, int]:
     """Jobs and reviews of the tenant, by the counters of its jobs."""
-    return _counted(transaction, jobs.c.tenant == tenant)
-
-
-def count_job(transaction: Transaction, tenant: str, job_id: str) -> tuple[int, int]:
-    """The same of one job. Raises JobNotFoundError."""
-    require_storable(job_id)
-    counted = _counted(transaction, (jobs.c.id == job_id) & (jobs.c.tenant == tenant))
-    if not counted[0]:
-        raise JobNotFoundError
-    return counted
-
-
-def _counted(transaction: Transaction, which: ColumnElement[bool]) -> tuple[int, int]:
-    statement = select(func.count(), func.coalesce(func.sum(jobs.c.reviews_fetched), 0)).where(which)
-    row = transaction.connection.execute(statement).one()
+    counted = select(func.count(), func.coalesce(func.sum(jobs.c.reviews_fetched), 0)).where(jobs.c.tenant == tenant)
+    row = transaction.connection.execute(counted).one()
     return int(row[0]), int(row[1])
 
 

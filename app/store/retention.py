@@ -2,12 +2,13 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, select, update
 
 from app.models.job import ENDED
 from app.store.database import Transaction
 from app.store.owners import HIDDEN, SWEPT
-from app.store.schema import jobs, status_in, tenants
+from app.store.schema import jobs, status_in
+from app.store.tenants import tenant_settings
 from app.store.tombstones import put_fence
 
 DAY = 86_400.0
@@ -31,7 +32,8 @@ def hide_outdated(transaction: Transaction, days: int, after: str | None, limit:
     tenant = _tenant_after(transaction, after or "")
     if tenant is None:
         return Retention(0, None)
-    kept = _days_of(transaction, tenant, days)
+    own = tenant_settings(transaction, tenant).retention_days
+    kept = days if own is None else own
     if not kept:
         return Retention(0, tenant)
     waiting = select(jobs.c.id).where(jobs.c.tenant == SWEPT).limit(MOST_HIDDEN)
@@ -73,8 +75,3 @@ def _tenant_after(transaction: Transaction, after: str) -> str | None:
     )
     tenant: str | None = transaction.connection.execute(statement).scalar_one_or_none()
     return tenant
-
-
-def _days_of(transaction: Transaction, tenant: str, days: int) -> int:
-    own = select(tenants.c.retention_days).where(tenants.c.tenant == tenant)
-    return int(transaction.connection.execute(select(func.coalesce(own.scalar_subquery(), days))).scalar_one())

@@ -29,7 +29,7 @@ _COUNTED: dict[int | str, dict[str, Any]] = {
 )
 async def erase_job(caller: Administrator, services: Services, job_id: JobId, response: Response) -> ErasureResult:
     """Erase a job that has ended, with all it has fetched. It is gone from sight at once."""
-    result = await services.erasures.of_job(caller.tenant, job_id)
+    result = await services.erasures.of_job(caller.tenant, job_id, caller.origin)
     _point_to(response, result)
     return result
 
@@ -48,7 +48,7 @@ async def erase_reviewer(
     response: Response,
 ) -> ErasureResult:
     """Erase the reviews of one reviewer, or one review, in all of the tenant's jobs."""
-    result = await services.erasures.of_reviewer(caller.tenant, body.value)
+    result = await services.erasures.of_reviewer(caller.tenant, body.value, caller.origin)
     if body.value.dry_run:
         response.status_code = 200
     _point_to(response, result)
