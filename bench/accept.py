@@ -35,6 +35,7 @@ from app.pipeline.control import JobControl
 from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
 from app.results.events import JobEvents
+from app.results.erasures import Erasures
 from app.results.export import Export
 from app.results.overview import Overviews
 from app.results.progress import Progress
@@ -136,6 +137,7 @@ def _services(database: SqliteDatabase, buffer: BoundedDequeBuffer[Arrival], com
         overviews=Overviews(database, publishes=False),
         export=Export(database),
         dead_letters=DeadLetters(database, _nobody),
+        erasures=Erasures(database),
         job_control=control,
         webhooks=Webhooks(database, WebhookSigner([key])),
         audit=AuditLog(database, SystemClock()),

@@ -18,7 +18,9 @@ from app.ingest.errors import BufferFullError, NotAnsweredError, StoppingError
 from app.models.errors import (
     BadCursorError,
     DeadLetterNotFoundError,
+    ErasureNotFoundError,
     IllegalTransitionError,
+    JobNotEndedError,
     JobNotFoundError,
     KeyEndedError,
     KeyNotFoundError,
@@ -99,6 +101,8 @@ ERRORS: dict[type[Exception], Kind] = {
     KeyNotFoundError: Kind("key-not-found", 404, "No such API key"),
     KeyEndedError: Kind("key-ended", 409, "The API key has ended", quoted=True),
     WebhookNotFoundError: Kind("webhook-not-found", 404, "No such message"),
+    ErasureNotFoundError: Kind("erasure-not-found", 404, "No such erasure"),
+    JobNotEndedError: Kind("job-not-ended", 409, "The job has not ended", quoted=True),
     IllegalTransitionError: Kind("illegal-transition", 409, "Not in this state", quoted=True),
     BodyTooSlowError: Kind("body-too-slow", 408, "The body came too slowly", _CLOSE),
     ClientDisconnect: Kind("body-cut", 400, "The body was cut", _CLOSE),

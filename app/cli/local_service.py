@@ -27,6 +27,7 @@ from app.limits.rules import Limits
 from app.limits.views import BudgetView, views
 from app.models.audit import Action, AuditEntry
 from app.models.audit_views import AuditFilter, AuditPage
+from app.models.erasure import ErasureList, ErasureRequest, ErasureResult, ErasureView
 from app.models.job import JobStatus
 from app.models.locations import LocationFilter, Reconciliation
 from app.models.overview import AccountList, Overview
@@ -47,6 +48,7 @@ from app.models.webhooks import WebhookList, WebhookView
 from app.pipeline.control import JobControl
 from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
+from app.results.erasures import Erasures
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.forecasts import Forecasts
@@ -75,6 +77,7 @@ class LocalService:
         self._events = JobEvents(self._progress, clock)
         self._export = Export(database)
         self._audit = AuditLog(database, clock)
+        self._erasures = Erasures(database)
         self._letters = DeadLetters(database, _nobody, settings.dlq_max_redrives)
         self._overviews = Overviews(database, publishes=not settings.mock_kafka)
         self._control = JobControl(database, _nobody, token_wait=settings.token_wait_sec)
@@ -152,6 +155,18 @@ class LocalService:
 
     async def audit(self, wanted: AuditFilter, limit: int, after: str | None) -> AuditPage:
         return await self._audit.page(self._tenant or None, wanted, limit, after)
+
+    async def erase_job(self, job_id: str) -> ErasureResult:
+        return await self._erasures.of_job(self._tenant, job_id, self._user)
+
+    async def erase_reviewer(self, request: ErasureRequest) -> ErasureResult:
+        return await self._erasures.of_reviewer(self._tenant, request, self._user)
+
+    async def erasures(self, limit: int, cursor: str | None) -> ErasureList:
+        return await self._erasures.page(self._tenant, limit, cursor)
+
+    async def erasure(self, erasure_id: int) -> ErasureView:
+        return await self._erasures.one(self._tenant, erasure_id)
 
     async def overview(self) -> Overview:
         return await self._overviews.of(self._tenant)

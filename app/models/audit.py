@@ -17,6 +17,7 @@ class Action(StrEnum):
     WEBHOOK_RESEND = "webhook.resend"
     WEBHOOK_SECRETS = "webhook.secrets"
     REVIEWS_EXPORT = "reviews.export"
+    ERASE = "erase"
     SIGN_IN = "sign_in"
     SIGN_IN_FAILED = "sign_in_failed"
     SIGN_OUT = "sign_out"

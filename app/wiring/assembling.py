@@ -37,6 +37,8 @@ from app.pipeline.worker import Tools
 from app.results.activity import ActivityLog
 from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
+from app.results.erasing import Erasing
+from app.results.erasures import Erasures
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.forecasts import Forecasts
@@ -152,6 +154,14 @@ def assemble(opened: Opened) -> AppState:
             leaders.leads_scheduler,
             token_max_age=settings.token_max_age_days * DAY_SECONDS,
         ),
+        erasing=Erasing(
+            database,
+            clock,
+            settings.retention_days,
+            publishes=not settings.mock_kafka,
+            announce=announce,
+            leading=leaders.leads_scheduler,
+        ),
         webhook_sender=_webhook_sender(opened, sealer, signer, leaders),
         services=services,
         sessions=Sessions(sealer, clock, database),
@@ -199,6 +209,7 @@ def _services(
         ),
         export=Export(database),
         dead_letters=DeadLetters(database, wake, opened.settings.dlq_max_redrives),
+        erasures=Erasures(database),
         job_control=job_control,
         webhooks=Webhooks(database, signer),
         audit=AuditLog(database, opened.clock),

@@ -114,7 +114,7 @@ def policy_of(settings: Settings) -> ExponentialBackoffPolicy:
 def worker_options(settings: Settings) -> WorkerOptions:
     """Without Kafka nobody publishes: the store's feed and export are the topic then (docs/architecture.md)."""
     options = SettleOptions(announce=not settings.mock_kafka, token_wait=settings.token_wait_sec)
-    return WorkerOptions(settings.worker_concurrency, settings.max_review_bytes, options)
+    return WorkerOptions(settings.worker_concurrency, settings.max_review_bytes, options, settings.drop_reviewers)
 
 
 SPARE_FILES = 128

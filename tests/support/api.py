@@ -26,6 +26,7 @@ from app.models.access import DEFAULT_TENANT, Scope
 from app.pipeline.control import JobControl
 from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
+from app.results.erasures import Erasures
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.overview import Overviews
@@ -98,6 +99,7 @@ async def served_api(
         overviews=Overviews(database, publishes=True),
         export=Export(database),
         dead_letters=DeadLetters(database, _nobody),
+        erasures=Erasures(database),
         job_control=control,
         webhooks=Webhooks(database, WebhookSigner([SEALING_KEY])),
         audit=AuditLog(database, clock or SystemClock()),
