@@ -10,7 +10,7 @@ from app.api import errors
 from app.api.auth import OPEN_ROUTES
 from app.api.middleware import BodyLimit, RequestContext
 from app.api.problems import problem_responses
-from app.api.routes import dead_letters, jobs, operations, overview, results, submission, webhooks
+from app.api.routes import dead_letters, jobs, operations, overview, results, submission, tenant, webhooks
 from app.api.schemas import ProblemDetails, ReviewFetchRequest, TokenReplacement, schema_of
 from app.models.views import RedriveRequest
 
@@ -48,6 +48,7 @@ def create_api(*, version: str, lifespan: Lifespan | None = None, serve_jobs: bo
         for routes in (jobs, results, dead_letters, webhooks, overview):
             app.include_router(routes.router)
     app.include_router(operations.router)
+    app.include_router(tenant.router)
     errors.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -12,7 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.api.problems import Problem
-from app.ingest.errors import BufferFullError, NotAnsweredError, StoppingError
+from app.api.rate_limits import limit_headers
+from app.ingest.errors import BufferFullError, NotAnsweredError, StoppingError, SubmitLimitError
 from app.models.errors import (
     BadCursorError,
     DeadLetterNotFoundError,
@@ -92,6 +94,7 @@ ERRORS: dict[type[Exception], Kind] = {
     BadCursorError: Kind("bad-cursor", 422, "Not a cursor of this listing"),
     IdempotencyKeyReusedError: Kind("idempotency-key-reused", 422, "The Idempotency-Key is taken"),
     ParquetMissingError: Kind("parquet-missing", 501, "Parquet is not installed"),
+    SubmitLimitError: Kind("submit-limit", 429, "Over a limit of the tenant", quoted=True),
     BufferFullError: Kind("busy", 429, "Too many jobs are waiting", _SOON),
     TooManyStreamsError: Kind("streams-busy", 503, "Too many streams", _LATER),
     StoppingError: Kind("stopping", 503, "The service is stopping", _LATER),
@@ -105,7 +108,13 @@ _STORE_AWAY = "The database does not answer, so nothing was done. Send the reque
 def problem_of(error: Exception) -> Problem:
     """The problem that an error of the table is told as."""
     kind, detail = explained(error)
-    return Problem(kind.word, kind.status, kind.title, detail, headers=kind.headers)
+    return Problem(kind.word, kind.status, kind.title, detail, headers={**kind.headers, **_own_headers(error)})
+
+
+def _own_headers(error: Exception) -> dict[str, str]:
+    if not isinstance(error, SubmitLimitError):
+        return {}
+    return {"Retry-After": str(max(1, ceil(error.retry_after)))} | limit_headers(error.limits)
 
 
 def explained(error: Exception) -> tuple[Kind, str]:

@@ -1,7 +1,8 @@
 """What the API does beyond reading: take a job in, take a new token for one, say how busy the service is."""
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 from app.api.errors import IdempotencyKeyReusedError, TokenRefusedError
 from app.api.schemas import (
@@ -16,6 +17,7 @@ from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
 from app.models.access import DEFAULT_TENANT
 from app.models.grant import RefreshGrant
+from app.models.limits import LimitState
 from app.models.views import JobView
 from app.pipeline.control import JobControl
 from app.store.submit import Callback, NewJob
@@ -27,6 +29,13 @@ TokenCheck = Callable[[str], Awaitable[bool]]
 
 GrantCheck = Callable[[RefreshGrant], Awaitable[str | None]]
 """Asks Google for an access token. None only if Google refuses; empty when it cannot be asked just now."""
+
+
+class Accepted(NamedTuple):
+    """What a submission is answered, and the tenant's limits as they are by then."""
+
+    answer: ReviewFetchResponse
+    limits: Sequence[LimitState]
 
 
 class APIService:
@@ -63,6 +72,12 @@ class APIService:
         idempotency_key: str | None = None,
         body: bytes = b"",
     ) -> ReviewFetchResponse:
+        """`submit`, for those who do not ask what is left of the tenant's limits."""
+        return (await self.submit(request, tenant, idempotency_key=idempotency_key, body=body)).answer
+
+    async def submit(
+        self, request: ReviewFetchRequest, tenant: str, *, idempotency_key: str | None = None, body: bytes = b""
+    ) -> Accepted:
         """Returns when the job is durable. With an idempotency key seen before, the same answer as then.
 
         `body` is the request as it came: a key that comes back with another one raises `IdempotencyKeyReusedError`.
@@ -73,7 +88,8 @@ class APIService:
         if submitted.conflict:
             raise IdempotencyKeyReusedError
         path = f"/api/v1/review-fetch/{submitted.job_id}"
-        return ReviewFetchResponse(job_id=submitted.job_id, message=f"The job is queued. Follow it at {path}.")
+        answer = ReviewFetchResponse(job_id=submitted.job_id, message=f"The job is queued. Follow it at {path}.")
+        return Accepted(answer, submitted.limits)
 
     async def replace_token(self, request: TokenReplacement, tenant: str, job_id: str) -> JobView:
         """Give a job a new token, or a grant to ask for one by. Raises what the job control raises."""

@@ -57,7 +57,7 @@ EXPECTED = frozenset(
     """
     ConfigurationError StoreUnavailableError StoreBusyError SchemaTooNewError SealingKeyError KeyFileError
     ApiKeySettingError JobNotFoundError DeadLetterNotFoundError BadCursorError IllegalTransitionError
-    IdempotencyKeyReusedError
+    IdempotencyKeyReusedError SubmitLimitError
     NotAnsweredError WebhookNotFoundError ParquetMissingError TargetNotEmptyError CopyDiffersError
     """.split()
 )

@@ -9,7 +9,15 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.config.environment import read_variables
-from app.config.groups import DequeConfig, KafkaConfig, RateLimitConfig, RetryConfig, SimulatorConfig, WebhookConfig
+from app.config.groups import (
+    DequeConfig,
+    KafkaConfig,
+    RateLimitConfig,
+    RetryConfig,
+    SimulatorConfig,
+    TenantConfig,
+    WebhookConfig,
+)
 from app.config.values import (
     BaseUrl,
     CrashAt,
@@ -87,6 +95,7 @@ class Settings(BaseSettings):
     )
     retry: RetryConfig = RetryConfig()
     deque: DequeConfig = DequeConfig()
+    tenant: TenantConfig = TenantConfig()
     simulator: SimulatorConfig = SimulatorConfig()
     webhook: WebhookConfig = WebhookConfig()
     worker_concurrency: int = Field(default=16, ge=1, le=256, description="Tasks that each stage works on at once")

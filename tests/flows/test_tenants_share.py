@@ -20,7 +20,8 @@ LIMITS = RateLimitConfig(token_bucket_capacity=25, refill_rate=RATE, per_minute=
 FLOOD, LATE = "ya29.sim-locations600-reviews5", "ya29.sim-locations600-reviews5-seed9"
 
 TOLERANCE = 0.12
-"""By so much the part of the calls that a tenant gets may be off over six seconds: calls come in shares of up to two seconds' worth."""
+"""By so much the part of the calls that a tenant gets may be off over six seconds: calls come in shares of up to two
+seconds' worth."""
 
 FIRST_PAGE_SECONDS = 4.0
 """Three stages, each with a place to get from the flood and a call to wait for, and Kafka between them."""
@@ -46,7 +47,7 @@ class Shared:
         last = max(call["time"] for call in self.google.ledger.entries())
         await self.engines[-1].submit(LATE, "late")
         assert await self.google.signals.reached({"answered:reviews": before + CALLS_JUDGED + 130}, 60)
-        return self.calls(LATE)[0] - last
+        return self.calls(LATE)[0] - float(last)
 
     def calls(self, token: str) -> list[float]:
         entries = self.google.ledger.entries()

@@ -32,4 +32,8 @@ async def show_overview(visitor: Reader, request: Request, services: Services) -
 
 async def _budgets(visitor: Visitor, services: ApiServices) -> QuotaReport | None:
     """Google's quota is shared by all tenants: only who may administer sees it."""
-    return QuotaReport.model_validate({"budgets": await services.quota()}) if visitor.may_administer else None
+    return (
+        QuotaReport.model_validate({"budgets": await services.quota(visitor.tenant)})
+        if visitor.may_administer
+        else None
+    )

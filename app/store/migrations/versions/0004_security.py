@@ -24,6 +24,15 @@ def upgrade() -> None:
         sqlite_where=finished,
         postgresql_where=finished,
     )
+    known = sa.text("google_project IS NOT NULL")
+    op.create_index(
+        "ix_jobs_google_project",
+        "jobs",
+        ["tenant", "google_project"],
+        unique=False,
+        sqlite_where=known,
+        postgresql_where=known,
+    )
     _index_tasks(["tenant", "job_id"])
     op.add_column("api_keys", sa.Column("expires_at", sa.Double(), nullable=True))
     op.add_column("api_keys", sa.Column("last_used_at", sa.Double(), nullable=True))
@@ -124,4 +133,5 @@ def downgrade() -> None:
     for column in ("replaced_by", "last_used_at", "expires_at"):
         op.drop_column("api_keys", column)
     _index_tasks(["job_id"])
+    op.drop_index("ix_jobs_google_project", table_name="jobs")
     op.drop_index("ix_jobs_finished", table_name="jobs")
