@@ -3,6 +3,7 @@
 cli           `review-fetcher …`: commands, each a few lines over the rooms below
 main          `create_app()` and the application that uvicorn runs
 startup       what fails at a start, told in its own words
+edge          connections: bounded in number, time and size
 wiring        the composition root: from settings to a running service, and back
 state         `AppState`: everything a running service consists of
 observing     what happens in the walk, as metrics and log lines

@@ -92,12 +92,13 @@ class HeldTask:
     """A claimed task: one worker's for as long as its lease is extended. The holder updates it after each settle.
 
     `cursor` is the page token to send (None: the first page), `walk` which pass over a location's pages this is
-    (`app.pipeline.reviews.Walk`), `pages` the pages settled in this walk, `restarts` how often Google refused the page
-    token, `missing` the 404s in a row, `attempt` the failed attempts at this page in a row, `crashes` the claims since
-    the last settle. The `location_*` fields belong to the reviews stage: its row, the rows kept so far, Google's
-    newest count, and whether Google calls it verified. The `token_*` fields tell whether the job's access token can be
-    renewed, and when it expires and was renewed (seconds since 1970, None: not known, and never). `weight` is the
-    tenant's share of quota beside others, as its work message told.
+    (`app.pipeline.reviews.Walk`), of other lists how many pages in a row brought nothing new, `pages` the pages settled
+    in this walk, `restarts` how often Google refused the page token, `missing` the 404s in a row, `attempt` the failed
+    attempts at this page in a row, `crashes` the claims since the last settle. The `location_*` fields belong to the
+    reviews stage: its row, the rows kept so far, Google's newest count, and whether Google calls it verified. The
+    `token_*` fields tell whether the job's access token can be renewed, and when it expires and was renewed (seconds
+    since 1970, None: not known, and never). `weight` is the tenant's share of quota beside others, as its work message
+    told.
     """
 
     task_id: int

@@ -23,6 +23,9 @@ PAGE_SIZE = 50
 SPARE_PAGES = 100
 """How many pages more than the total needs are read before the page tokens are held to go in circles."""
 
+MOST_PAGES = 100_000
+"""Of one location, whatever its total: five million reviews, more than any place on Earth has."""
+
 UNVERIFIED = "not_verified"
 
 
@@ -105,9 +108,14 @@ def _next(task: HeldTask, page: ReviewsPage, total: int | None) -> tuple[Move, L
         if total == 0 and task.cursor is None and task.location_verified is False:
             return DONE, LocationEnd(LocationState.UNAVAILABLE, UNVERIFIED)
         return DONE, LocationEnd(LocationState.DONE)
-    if token == task.cursor or task.pages > 2 * ((total or 0) // PAGE_SIZE) + SPARE_PAGES:
+    if token == task.cursor or task.pages > _most_pages(task, total or 0):
         return DONE, LocationEnd(LocationState.DONE, "page_token_loop")
     return Move(TaskStatus.HELD, token, _walk_after(task, total), task.pages + 1, task.restarts), None
+
+
+def _most_pages(task: HeldTask, total: int) -> int:
+    """Twice what the total needs. A total that is made up does not help: each page brings a new review on average."""
+    return min(2 * (total // PAGE_SIZE) + SPARE_PAGES, task.location_fetched + SPARE_PAGES, MOST_PAGES)
 
 
 def _walk_after(task: HeldTask, total: int | None) -> Walk:

@@ -368,6 +368,14 @@ api_keys = Table(
 )
 """Who may call. One that was rotated names the key that replaces it, and expires when the overlap is over."""
 
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("expires_at", Double, nullable=False),
+)
+"""Sessions of the console that somebody has signed out of, until they would have expired by themselves."""
+
 tenants = Table(
     "tenants",
     metadata,
@@ -403,9 +411,9 @@ audit_log = Table(
     Column("request_id", Text, nullable=False, server_default=text("''")),
     Column("detail", Text, nullable=False, server_default=text("'{}'")),
     Index("ix_audit_log_tenant_id", "tenant", "id"),
-    Index("ix_audit_log_subject_id", "subject", "id"),
 )
-"""Who did what to which job, key or tenant, when, and from where. Rows are only added: triggers refuse the rest."""
+"""Who did what to which job, key or tenant, when, and from where. Rows are only added: triggers refuse the rest.
+Without an index by subject: ids of jobs are random, and to keep one would cost each submission more than its row."""
 
 erasures = Table(
     "erasures",

@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, select, tuple_
 
+from app.models.audit import SYSTEM, Action, AuditEntry, Origin
 from app.models.job import JobStatus, Stage, TaskStatus
 from app.models.limits import NO_LIMITS, LimitState, Refusal, SubmitLimits
+from app.store.audit import record
 from app.store.database import Transaction
 from app.store.schema import callbacks, credentials, idempotency_keys, jobs, tasks
 from app.store.submit_limits import gates, limits_in_force
@@ -37,6 +39,7 @@ class NewJob:
     body_hash: str = ""
     sealed_grant: bytes | None = None
     callback: Callback | None = None
+    by: Origin = SYSTEM
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +150,4 @@ def _insert(transaction: Transaction, accepted: list[NewJob]) -> None:
         ("job_id", "tenant", *Callback._fields),
         [(job.id, job.tenant, *job.callback) for job in accepted if job.callback],
     )
+    record(transaction, *(AuditEntry(job.tenant, Action.JOB_SUBMIT, job.id, job.by) for job in accepted))

@@ -38,7 +38,9 @@ async def submit_review_fetch(request: Request) -> Response:
     key = _idempotency_key(request)
     body = await _body(request)
     return _accepted(
-        await services_of(request).api_service.submit(body.value, caller.tenant, idempotency_key=key, body=body.raw)
+        await services_of(request).api_service.submit(
+            body.value, caller.tenant, idempotency_key=key, body=body.raw, by=caller.origin
+        )
     )
 
 
