@@ -97,10 +97,16 @@ async def test_a_tenant_sees_the_quota_of_its_own_projects(database: Database) -
         budget: dict[str, Any] = {"api": "reviews", "state": b"{}"}
         for project in ("shared", "acmes", "globexs"):
             transaction.connection.execute(insert(quota_budgets).values(project=project, **budget))
-        used = [("acme", "shared"), ("acme", "acmes"), ("globex", "shared"), ("globex", "globexs"), ("globex", None)]
+        used: list[tuple[str, str | None]] = [
+            ("acme", "shared"),
+            ("acme", "acmes"),
+            ("globex", "shared"),
+            ("globex", "globexs"),
+            ("globex", None),
+        ]
         row: dict[str, Any] = {"status": "processing", "created_at": 1.0, "updated_at": 1.0}
-        for number, (tenant, project) in enumerate(used):
-            known = row | {"id": f"job-{number}", "tenant": tenant, "google_project": project}
+        for number, (tenant, owned) in enumerate(used):
+            known = row | {"id": f"job-{number}", "tenant": tenant, "google_project": owned}
             transaction.connection.execute(insert(jobs).values(**known))
 
     async def every_budget() -> list[BudgetView]:
