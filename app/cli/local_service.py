@@ -33,6 +33,7 @@ from app.models.locations import LocationFilter, Reconciliation
 from app.models.overview import AccountList, Overview
 from app.models.quota import QuotaReport
 from app.models.review_filter import ReviewFilter
+from app.models.tenants import TenantView
 from app.models.views import (
     CauseList,
     DeadLetterFilter,
@@ -54,12 +55,13 @@ from app.results.export import Export
 from app.results.forecasts import Forecasts
 from app.results.overview import Overviews
 from app.results.progress import Progress
+from app.results.tenants import Tenants
 from app.store.audit import audited
 from app.store.budgets import read_budgets
 from app.store.database import Database
 from app.store.webhooks import list_webhooks, resend
 from app.telemetry.logging import configure_logging
-from app.wiring.values import limits_of
+from app.wiring.values import limits_of, submit_limits_of
 
 
 class LocalService:
@@ -171,6 +173,9 @@ class LocalService:
     async def overview(self) -> Overview:
         return await self._overviews.of(self._tenant)
 
+    async def tenant(self) -> TenantView:
+        return await Tenants(self._database, submit_limits_of(self._settings)).of(self._tenant)
+
     async def quota(self) -> QuotaReport:
         return QuotaReport.model_validate({"budgets": await self._budgets()})
 
@@ -178,7 +183,7 @@ class LocalService:
     async def _taking_in(self) -> AsyncIterator[APIService]:
         """What a service does with a token, for one request. Google is not asked about it."""
         buffer: BoundedDequeBuffer[Arrival] = BoundedDequeBuffer(max_size=1)
-        committer = Committer(buffer, self._database, committed=_nobody)
+        committer = Committer(buffer, self._database, committed=_nobody, limits=submit_limits_of(self._settings))
         api = APIService(buffer, committer, service_sealer(self._settings), self._control)
         loop = asyncio.create_task(committer.run())
         try:

@@ -16,6 +16,7 @@ from app.config.groups import (
     RateLimitConfig,
     RetryConfig,
     SimulatorConfig,
+    TenantConfig,
     WebhookConfig,
 )
 from app.config.values import (
@@ -103,6 +104,7 @@ class Settings(BaseSettings):
     )
     retry: RetryConfig = RetryConfig()
     deque: DequeConfig = DequeConfig()
+    tenant: TenantConfig = TenantConfig()
     simulator: SimulatorConfig = SimulatorConfig()
     webhook: WebhookConfig = WebhookConfig()
     worker_concurrency: int = Field(default=16, ge=1, le=256, description="Tasks that each stage works on at once")

@@ -171,6 +171,7 @@ def _partial_index(name: str, *columns: Column[Any], where: ColumnElement[bool])
 
 
 _waits = status_is(tasks.c.status, TaskStatus.WAITING)
+_partial_index("ix_jobs_google_project", jobs.c.tenant, jobs.c.google_project, where=jobs.c.google_project.is_not(None))
 _partial_index("ix_jobs_finished", jobs.c.tenant, jobs.c.finished_at, where=jobs.c.finished_at.is_not(None))
 _partial_index(
     "ix_tasks_waiting", tasks.c.stage, tasks.c.tenant, tasks.c.job_id, tasks.c.due_at, tasks.c.id, where=_waits

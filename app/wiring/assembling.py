@@ -47,6 +47,8 @@ from app.results.key_uses import KeyUses
 from app.results.overview import Overviews
 from app.results.progress import Progress
 from app.results.publisher import ReviewPublisher
+from app.results.quotas import Quotas
+from app.results.tenants import Tenants
 from app.retry.keeper import TopicKeeper
 from app.retry.scheduler import IDLE_SECONDS, RetryScheduler
 from app.state import AppState, Leaders
@@ -66,6 +68,7 @@ from app.wiring.values import (
     limits_of,
     policy_of,
     sealing_keys,
+    submit_limits_of,
     topic_layout,
     window_of,
     worker_options,
@@ -112,7 +115,9 @@ def assemble(opened: Opened) -> AppState:
     )
     buffer: BoundedDequeBuffer[Arrival] = BoundedDequeBuffer(max_size=settings.deque.max_size)
     interval = settings.deque.burst_check_interval_sec
-    committer = Committer(buffer, database, committed=wake, interval=interval, clock=clock)
+    committer = Committer(
+        buffer, database, committed=wake, interval=interval, limits=submit_limits_of(settings), clock=clock
+    )
     opened.metrics.watch_deque(deque_numbers(buffer))
     opened.metrics.watch_store(StoreNumbersReader(database, quota, clock))
     loops: list[Loop] = []
@@ -204,6 +209,7 @@ def _services(
         keys=KeyDesk(database),
         progress=progress,
         events=JobEvents(progress, opened.clock, most_streams=opened.settings.max_event_streams),
+        tenants=Tenants(database, submit_limits_of(opened.settings)),
         overviews=Overviews(
             database, publishes=not opened.settings.mock_kafka, max_redrives=opened.settings.dlq_max_redrives
         ),
@@ -213,7 +219,7 @@ def _services(
         job_control=job_control,
         webhooks=Webhooks(database, signer),
         audit=AuditLog(database, opened.clock),
-        quota=quota.snapshot,
+        quota=Quotas(database, quota.snapshot).of,
         settings=shown(opened.settings),
         readiness=readiness,
         metrics_text=opened.metrics.scrape,

@@ -13,6 +13,7 @@ from app.config import KafkaConfig, Settings
 from app.credentials import SealingKey, load_or_create_key
 from app.limits.permits import Api
 from app.limits.rules import Limits
+from app.models.limits import SubmitLimits
 from app.models.settlement import SettleOptions
 from app.pipeline.worker import WorkerOptions
 from app.retry.policy import ExponentialBackoffPolicy
@@ -101,6 +102,11 @@ def limits_of(settings: Settings) -> dict[str, Limits]:
         day_zone=rates.day_zone,
     )
     return {str(api): limits for api in Api}
+
+
+def submit_limits_of(settings: Settings) -> SubmitLimits:
+    """Of tenants that have none of their own."""
+    return SubmitLimits(settings.tenant.max_open_jobs, settings.tenant.submits_per_minute)
 
 
 def policy_of(settings: Settings) -> ExponentialBackoffPolicy:

@@ -49,6 +49,15 @@ def upgrade() -> None:
     op.create_index("ix_locations_tenant_location", "locations", ["tenant", "location"], unique=False)
     _index_of_kind("ix_outbox_tombstones", "position", "tombstone")
     _index_of_kind("ix_outbox_fences", "job_id", "fence")
+    known = sa.text("google_project IS NOT NULL")
+    op.create_index(
+        "ix_jobs_google_project",
+        "jobs",
+        ["tenant", "google_project"],
+        unique=False,
+        sqlite_where=known,
+        postgresql_where=known,
+    )
     _index_tasks(["tenant", "job_id"])
     op.add_column("api_keys", sa.Column("expires_at", sa.Double(), nullable=True))
     op.add_column("api_keys", sa.Column("last_used_at", sa.Double(), nullable=True))
@@ -193,4 +202,5 @@ def downgrade() -> None:
         op.drop_index(index, table_name="outbox")
     op.drop_index("ix_locations_tenant_location", table_name="locations")
     _index_tasks(["job_id"])
+    op.drop_index("ix_jobs_google_project", table_name="jobs")
     op.drop_index("ix_jobs_finished", table_name="jobs")
