@@ -20,6 +20,7 @@ from app.pipeline.refreshing import TokenRefresher
 from app.pipeline.reviews import ReviewWorker
 from app.results.activity import ActivityLog
 from app.results.housekeeping import Housekeeping
+from app.results.key_uses import KeyUses
 from app.results.publisher import ReviewPublisher
 from app.retry.keeper import TopicKeeper
 from app.retry.scheduler import RetryScheduler
@@ -59,6 +60,7 @@ class AppState:
     refresher: TokenRefresher
     leases: LeaseKeeper
     activity: ActivityLog
+    key_uses: KeyUses
     leaders: Leaders
     retry_scheduler: RetryScheduler
     topic_keeper: TopicKeeper

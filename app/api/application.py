@@ -7,14 +7,32 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.api import errors
-from app.api.auth import OPEN_ROUTES
 from app.api.middleware import BodyLimit, RequestContext
+from app.api.origins import AllowedOrigins
 from app.api.problems import problem_responses
-from app.api.routes import dead_letters, jobs, operations, overview, results, submission, webhooks
+from app.api.proxies import TrustedProxies
+from app.api.routes import (
+    audit,
+    dead_letters,
+    documentation,
+    jobs,
+    keys,
+    metrics,
+    operations,
+    overview,
+    results,
+    submission,
+    webhooks,
+)
 from app.api.schemas import ProblemDetails, ReviewFetchRequest, TokenReplacement, schema_of
+from app.api.surface import MetricsApart, Surface
+from app.models.keys import KeyCreation, KeyRotation
 from app.models.views import RedriveRequest
 
 TITLE = "review-fetcher"
+
+_OWN_SCHEMAS = (ProblemDetails, ReviewFetchRequest, TokenReplacement, RedriveRequest, KeyCreation, KeyRotation)
+"""Of problems, and of bodies that the routes read themselves."""
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -28,11 +46,9 @@ class Api(FastAPI):
         return self.openapi_schema
 
 
-def create_api(*, version: str, lifespan: Lifespan | None = None, serve_jobs: bool = True) -> Api:
-    """The API without its services: hand them over by `set_services` before the first request.
-
-    Without `serve_jobs` it has the routes for operators alone: health, readiness, quota, settings, metrics.
-    """
+def create_api(*, version: str, lifespan: Lifespan | None = None, surface: Surface | None = None) -> Api:
+    """The API without its services: hand them over by `set_services` before the first request."""
+    shown = surface or Surface()
     app = Api(
         title=TITLE,
         version=version,
@@ -43,30 +59,46 @@ def create_api(*, version: str, lifespan: Lifespan | None = None, serve_jobs: bo
         openapi_url=None,
         redirect_slashes=False,
     )
-    if serve_jobs:
+    if shown.jobs:
         submission.add_to(app)
-        for routes in (jobs, results, dead_letters, webhooks, overview):
+        for routes in (jobs, results, dead_letters, webhooks, overview, audit, keys):
             app.include_router(routes.router)
     app.include_router(operations.router)
+    if shown.documentation:
+        app.include_router(documentation.router)
+    if shown.metrics != "off":
+        app.include_router(metrics.guarded if shown.metrics == "key" else metrics.unguarded)
+    app.state.surface = shown
     errors.install(app)
-    app.add_middleware(BodyLimit)
-    app.add_middleware(RequestContext)
+    _surround(app, shown)
     return app
+
+
+def _surround(app: FastAPI, shown: Surface) -> None:
+    """What is around every request, the innermost first."""
+    app.add_middleware(BodyLimit)
+    if shown.allowed_origins:
+        app.add_middleware(AllowedOrigins, origins=shown.allowed_origins)
+    if shown.metrics_port is not None:
+        app.add_middleware(MetricsApart, port=shown.metrics_port)
+    app.add_middleware(RequestContext)
+    if shown.trusted_proxies:
+        app.add_middleware(TrustedProxies, networks=shown.trusted_proxies, headers=shown.proxy_headers)
 
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:
     schemas = document["components"]["schemas"]
-    schemas.update(schema_of(ProblemDetails, ReviewFetchRequest, TokenReplacement, RedriveRequest))
+    schemas.update(schema_of(*_OWN_SCHEMAS))
     document["components"]["securitySchemes"]["Bearer"] = {"type": "http", "scheme": "bearer"}
-    for path, operations_of_path in document["paths"].items():
+    for operations_of_path in document["paths"].values():
         for operation in operations_of_path.values():
-            _complete(operation, is_open=path in OPEN_ROUTES)
+            _complete(operation)
     return document
 
 
-def _complete(operation: dict[str, Any], *, is_open: bool) -> None:
+def _complete(operation: dict[str, Any]) -> None:
     """An API key may come in either of two headers; without a valid one every guarded route answers alike."""
-    common = [500] if is_open else [401, 403, 500, 503]
+    common = [500] if "security" not in operation else [401, 403, 429, 500, 503]
     documented = {str(status): told for status, told in problem_responses(common).items()}
     operation["responses"] = dict(sorted((documented | operation["responses"]).items()))
     for requirement in tuple(operation.get("security", ())):

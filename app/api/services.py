@@ -6,12 +6,14 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
 
-from app.api.auth import Authenticator
+from app.api.authenticator import Authenticator
+from app.api.key_desk import KeyDesk
 from app.api.schemas import Readiness
 from app.api.service import APIService
 from app.limits.views import BudgetView
 from app.models.overview import SettingList
 from app.pipeline.control import JobControl
+from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
 from app.results.events import JobEvents
 from app.results.export import Export
@@ -26,6 +28,7 @@ class ApiServices:
 
     api_service: APIService
     authenticator: Authenticator
+    keys: KeyDesk
     progress: Progress
     events: JobEvents
     overviews: Overviews
@@ -33,6 +36,7 @@ class ApiServices:
     dead_letters: DeadLetters
     job_control: JobControl
     webhooks: Webhooks
+    audit: AuditLog
     quota: Callable[[], Awaitable[Sequence[BudgetView]]]
     settings: SettingList
     readiness: Callable[[], Awaitable[Readiness]]

@@ -17,6 +17,7 @@ from app.models.access import DEFAULT_TENANT
 
 if TYPE_CHECKING:
     from app.api.schemas import ReviewFetchRequest, ReviewFetchResponse, TokenReplacement
+    from app.models.audit_views import AuditFilter, AuditPage
     from app.models.job import JobStatus
     from app.models.locations import LocationFilter, Reconciliation
     from app.models.overview import AccountList, Overview
@@ -141,6 +142,10 @@ class Backend(Protocol):
 
     async def resend(self, job_id: str, webhook_id: int) -> "WebhookView":
         """Send one of them once more."""
+        ...
+
+    async def audit(self, wanted: "AuditFilter", limit: int, after: str | None) -> "AuditPage":
+        """What was done, in its order; of a store the entries of all tenants unless one was named."""
         ...
 
     async def overview(self) -> "Overview":

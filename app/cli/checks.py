@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from app.api.auth import ApiKeySettingError, parse_api_keys
+from app.api.authenticator import ApiKeySettingError, parse_api_keys
 from app.cli import process_checks
 from app.cli.findings import Finding, Health
 from app.cli.local import database_of
@@ -32,9 +32,10 @@ from app.limits.quota import SharedQuota
 from app.limits.views import BudgetView
 from app.store.budgets import StoredBudgets
 from app.store.database import Database, StoreUnavailableError
-from app.store.keys import list_keys
+from app.store.keys import count_valid_keys
 from app.store.migrate import SchemaTooNewError, fits, head_revision, revision
 from app.wiring import limits_of
+from app.wiring.values import SPARE_FILES
 
 LEAST_DISK_BYTES = 200 * 2**20
 COMFORTABLE_DISK_BYTES = 2 * 2**30
@@ -94,10 +95,10 @@ def sqlite_version() -> Finding:
 
 
 def open_files() -> Finding:
-    """The process's limit of open files."""
+    """The process's limit of open files, of which each connection is one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft >= LEAST_FILES:
-        return Finding("open files", Health.OK, f"up to {soft}")
+        return Finding("open files", Health.OK, f"up to {soft}, {SPARE_FILES} of them not for connections")
     mend = f"raise it: ulimit -n {min(hard, 65536) if hard > 0 else 65536}"
     return Finding("open files", Health.WARNING, f"only {soft}", mend)
 
@@ -200,10 +201,10 @@ async def _budgets(settings: Settings, database: Database) -> Finding:
 
 
 async def _api_keys(settings: Settings, database: Database) -> Finding:
-    stored = []
+    stored = 0
     if await database.read(fits):
-        stored = [key for key in await database.read(list_keys) if key.revoked_at is None]
-    return _fitness(settings, stored_api_keys=bool(stored))
+        stored = await database.read(count_valid_keys)
+    return _fitness(settings, stored_api_keys=stored > 0)
 
 
 def _fitness(settings: Settings, *, stored_api_keys: bool) -> Finding:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
+from app.cli.audit import audit
 from app.cli.demo import demo
 from app.cli.dlq import application as dlq
 from app.cli.doctor import doctor
@@ -46,6 +47,7 @@ application.add_typer(dlq, name="dlq")
 application.add_typer(keys, name="keys")
 application.add_typer(webhooks, name="webhooks")
 application.command("overview")(overview)
+application.command("audit")(audit)
 application.command("quota")(quota)
 application.command("migrate")(migrate)
 application.command("migrate-data")(migrate_data)

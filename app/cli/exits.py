@@ -56,7 +56,8 @@ class AwayError(CommandError):
 EXPECTED = frozenset(
     """
     ConfigurationError StoreUnavailableError StoreBusyError SchemaTooNewError SealingKeyError KeyFileError
-    ApiKeySettingError JobNotFoundError DeadLetterNotFoundError BadCursorError IllegalTransitionError
+    ApiKeySettingError KeyNotFoundError KeyEndedError
+    JobNotFoundError DeadLetterNotFoundError BadCursorError IllegalTransitionError
     IdempotencyKeyReusedError
     NotAnsweredError WebhookNotFoundError ParquetMissingError TargetNotEmptyError CopyDiffersError
     """.split()

@@ -11,6 +11,7 @@ from pathlib import Path
 from app.api.schemas import ReviewFetchRequest, TokenReplacement
 from app.cli.exits import CommandError, ExitCode, UsageError
 from app.cli.files import write_whole
+from app.cli.local import user_of_this_machine
 from app.cli.progress import Show, progress_of_a_job
 from app.cli.requests import NO_TOKEN, token_request
 from app.cli.screen import say
@@ -148,7 +149,7 @@ async def _begin(state: AppState, job: JobView | None, request: ReviewFetchReque
         job = await _take_up(state, job, request)
     await start_background_tasks(state)
     if job is None and request is not None:
-        accepted = await services.api_service.create_fetch_job(request)
+        accepted = await services.api_service.create_fetch_job(request, by=user_of_this_machine())
         return await services.progress.job(DEFAULT_TENANT, accepted.job_id)
     if job is None:
         raise AssertionError("a job is taken up or made")
@@ -156,14 +157,14 @@ async def _begin(state: AppState, job: JobView | None, request: ReviewFetchReque
 
 
 async def _take_up(state: AppState, job: JobView, request: ReviewFetchRequest | None) -> JobView:
-    services = state.services
+    services, by = state.services, user_of_this_machine()
     say(f"Going on with job {job.job_id}: {job.progress.reviews.fetched} reviews are there.")
     if request is not None and job.status is not JobStatus.COMPLETED:
         replacement = TokenReplacement(access_token=request.access_token)
-        job = await services.api_service.replace_token(replacement, DEFAULT_TENANT, job.job_id)
+        job = await services.api_service.replace_token(replacement, DEFAULT_TENANT, job.job_id, by)
     if job.status is JobStatus.DLQ:
         again = RedriveRequest(filter=DeadLetterFilter(job_id=job.job_id))
-        await services.dead_letters.redrive(DEFAULT_TENANT, again)
+        await services.dead_letters.redrive(DEFAULT_TENANT, again, by)
         job = await services.progress.job(DEFAULT_TENANT, job.job_id)
     return job
 
@@ -230,7 +231,7 @@ async def _tell_dead_letters(state: AppState, job: JobView) -> None:
 async def _export(state: AppState, plan: Plan, job: JobView) -> None:
     export = state.services.export
     chunks = export.csv if plan.form == "csv" else export.ndjson
-    await write_whole(plan.out, await chunks(DEFAULT_TENANT, job.job_id))
+    await write_whole(plan.out, await chunks(DEFAULT_TENANT, job.job_id, by=user_of_this_machine()))
     unavailable = job.progress.locations.unavailable
     left_out = f" {unavailable} locations show no reviews." if unavailable else ""
     say(f"{job.progress.reviews.fetched} reviews of {job.progress.locations.found} locations in {plan.out}.{left_out}")

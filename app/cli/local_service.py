@@ -16,7 +16,7 @@ from app.api.schemas import ReviewFetchRequest, ReviewFetchResponse, TokenReplac
 from app.api.service import APIService
 from app.cli.backend import FeedLines
 from app.cli.exits import CommandError
-from app.cli.local import existing_store
+from app.cli.local import existing_store, user_of_this_machine
 from app.cli.requests import plain
 from app.clock import Clock, SystemClock
 from app.config import PostgresqlServer, Settings, get_settings
@@ -26,6 +26,8 @@ from app.ingest.committer import Arrival, Committer
 from app.limits.permits import Api
 from app.limits.rules import Limits
 from app.limits.views import BudgetView, views
+from app.models.audit import Action, AuditEntry
+from app.models.audit_views import AuditFilter, AuditPage
 from app.models.job import JobStatus
 from app.models.locations import LocationFilter, Reconciliation
 from app.models.overview import AccountList, Overview
@@ -44,12 +46,14 @@ from app.models.views import (
 )
 from app.models.webhooks import WebhookList, WebhookView
 from app.pipeline.control import JobControl
+from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.forecasts import Forecasts
 from app.results.overview import Overviews
 from app.results.progress import Progress
+from app.store.audit import audited
 from app.store.budgets import read_budgets
 from app.store.database import Database
 from app.store.webhooks import list_webhooks, resend
@@ -64,12 +68,14 @@ class LocalService:
         self._database = database
         self._settings = settings
         self._tenant = tenant
+        self._user = user_of_this_machine()
         clock = SystemClock()
         limits = limits_of(settings)
         self._budgets = partial(_budgets, database, limits, clock)
         self._progress = Progress(database, Forecasts(database, limits[Api.REVIEWS], self._budgets, clock))
         self._events = JobEvents(self._progress, clock)
         self._export = Export(database)
+        self._audit = AuditLog(database, clock)
         self._letters = DeadLetters(database, _nobody, settings.dlq_max_redrives)
         self._overviews = Overviews(database, publishes=not settings.mock_kafka)
         self._control = JobControl(database, _nobody, token_wait=settings.token_wait_sec)
@@ -77,7 +83,9 @@ class LocalService:
     async def submit(self, request: ReviewFetchRequest, idempotency_key: str | None) -> ReviewFetchResponse:
         body = json.dumps(plain(request)).encode()
         async with self._taking_in() as api:
-            return await api.create_fetch_job(request, self._tenant, idempotency_key=idempotency_key, body=body)
+            return await api.create_fetch_job(
+                request, self._tenant, idempotency_key=idempotency_key, body=body, by=self._user
+            )
 
     async def jobs(self, status: JobStatus | None, limit: int, cursor: str | None) -> JobList:
         return await self._progress.jobs(self._tenant, status, limit, cursor)
@@ -101,22 +109,22 @@ class LocalService:
         return await self._progress.reconciliation(self._tenant, job_id)
 
     async def cancel(self, job_id: str) -> JobView:
-        return await self._control.cancel(self._tenant, job_id)
+        return await self._control.cancel(self._tenant, job_id, self._user)
 
     async def pause(self, job_id: str) -> JobView:
-        return await self._control.pause(self._tenant, job_id)
+        return await self._control.pause(self._tenant, job_id, self._user)
 
     async def resume(self, job_id: str) -> JobView:
-        return await self._control.resume(self._tenant, job_id)
+        return await self._control.resume(self._tenant, job_id, self._user)
 
     async def replace_token(self, job_id: str, replacement: TokenReplacement) -> JobView:
         async with self._taking_in() as api:
-            return await api.replace_token(replacement, self._tenant, job_id)
+            return await api.replace_token(replacement, self._tenant, job_id, self._user)
 
     async def reviews(self, job_id: str, form: str, wanted: ReviewFilter) -> AsyncGenerator[bytes]:
         export = self._export
         chunks = {"ndjson": export.ndjson, "csv": export.csv, "parquet": export.parquet}[form]
-        async for chunk in await chunks(self._tenant, job_id, wanted):
+        async for chunk in await chunks(self._tenant, job_id, wanted, self._user):
             yield chunk
 
     async def feed(self, after: str | None, limit: int) -> FeedLines:
@@ -134,13 +142,17 @@ class LocalService:
         return await self._letters.causes(self._tenant, job_id)
 
     async def redrive(self, request: RedriveRequest) -> RedriveResult:
-        return await self._letters.redrive(self._tenant, request)
+        return await self._letters.redrive(self._tenant, request, self._user)
 
     async def webhooks(self, job_id: str) -> WebhookList:
         return await self._database.read(list_webhooks, self._tenant, job_id)
 
     async def resend(self, job_id: str, webhook_id: int) -> WebhookView:
-        return await self._database.write(resend, self._tenant, job_id, webhook_id)
+        entry = AuditEntry(self._tenant, Action.WEBHOOK_RESEND, job_id, self._user, {"webhook": webhook_id})
+        return await self._database.write(audited(resend, entry), self._tenant, job_id, webhook_id)
+
+    async def audit(self, wanted: AuditFilter, limit: int, after: str | None) -> AuditPage:
+        return await self._audit.page(self._tenant or None, wanted, limit, after)
 
     async def overview(self) -> Overview:
         return await self._overviews.of(self._tenant)

@@ -11,7 +11,7 @@ def check_fit_to_start(settings: Settings, *, stored_api_keys: bool) -> None:
     """Raise ConfigurationError with every reason why a service must not start.
 
     Apart from loading, because `doctor`, `keys` and `migrate` must work before everything is in place.
-    `stored_api_keys`: whether the store holds an API key that is not revoked.
+    `stored_api_keys`: whether the store holds an API key that is neither revoked nor expired.
     """
     problems: list[str] = []
     problems += _sharing_problems(settings)

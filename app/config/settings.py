@@ -9,7 +9,15 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.config.environment import read_variables
-from app.config.groups import DequeConfig, KafkaConfig, RateLimitConfig, RetryConfig, SimulatorConfig, WebhookConfig
+from app.config.groups import (
+    DequeConfig,
+    EdgeConfig,
+    KafkaConfig,
+    RateLimitConfig,
+    RetryConfig,
+    SimulatorConfig,
+    WebhookConfig,
+)
 from app.config.values import (
     BaseUrl,
     CrashAt,
@@ -53,6 +61,7 @@ class Settings(BaseSettings):
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port that `review-fetcher serve` listens on. 0 = a free one"
     )
+    edge: EdgeConfig = EdgeConfig()
     database_url: DatabaseUrl = Field(
         default=SecretStr("sqlite:///data/review-fetcher.db"),
         description="The store: `sqlite:///path` (relative; four slashes for an absolute path) or `postgresql://…`",
@@ -61,6 +70,13 @@ class Settings(BaseSettings):
         default=(),
         description="API keys of the default tenant, beside those of `review-fetcher keys`: secrets of at least 20 "
         "characters, each may end in its scopes: `secret:submit+read`",
+    )
+    failed_attempts_per_minute: int = Field(
+        default=30,
+        ge=0,
+        le=1_000_000,
+        description="Wrong API keys from one address (IPv6: one /64), at once or within a minute, after which those "
+        "that did not work from there before get 429. 0 = no limit",
     )
     token_sealing_keys: SealingKeys = Field(
         default=(),
@@ -125,6 +141,12 @@ class Settings(BaseSettings):
     crash_at: CrashAt = Field(
         default="", description="Kill the process at a named point, `name:n`. For crash tests, never in production"
     )
+
+    @model_validator(mode="after")
+    def _check_ports(self) -> Self:
+        if self.edge.metrics_port == self.port:
+            raise ValueError("METRICS_PORT: is PORT already: choose another, or unset it")
+        return self
 
     @model_validator(mode="after")
     def _check_roles(self) -> Self:

@@ -62,7 +62,10 @@ DEFAULT_PROJECT = "default"
 
 
 class Work(NamedTuple):
-    """The right to ask for a claim: what a work message says about its task. `version` makes old copies worthless."""
+    """The right to ask for a claim: what a work message says about its task. `version` makes old copies worthless.
+
+    `weight` is the tenant's share of workers and quota beside other tenants, as of the release.
+    """
 
     task_id: int
     version: int
@@ -72,6 +75,7 @@ class Work(NamedTuple):
     resource: str
     account: str
     title: str
+    weight: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,8 @@ class HeldTask:
     attempts at this page in a row, `crashes` the claims since the last settle. The `location_*` fields belong to the
     reviews stage: its row, the rows kept so far, Google's newest count, and whether Google calls it verified. The
     `token_*` fields tell whether the job's access token can be renewed, and when it expires and was renewed (seconds
-    since 1970, None: not known, and never).
+    since 1970, None: not known, and never). `weight` is the tenant's share of quota beside others, as its work message
+    told.
     """
 
     task_id: int
@@ -122,3 +127,4 @@ class HeldTask:
     token_refreshable: bool = False
     token_expires_at: float | None = None
     token_refreshed_at: float | None = None
+    weight: int = 1

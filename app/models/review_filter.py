@@ -23,7 +23,8 @@ def _possible_location(text: str) -> str:
     return text
 
 
-def _possible_moment(text: str) -> str:
+def possible_moment(text: str) -> str:
+    """Raises ValueError unless it is a date or a time."""
     if begin_of(text) is None:
         raise ValueError(
             "a date or a time of RFC 3339, e.g. 2026-01-31 or 2026-01-31T09:30:00Z (in a URL, + is written %2B)"
@@ -40,7 +41,7 @@ class ReviewFilter(View):
     """Reviews of this location, `locations/{id}`."""
     rating: frozenset[Stars] = frozenset()
     """With so many stars, or `none`: without a rating. Give it several times for one of several."""
-    since: Annotated[str, AfterValidator(_possible_moment)] | None = None
+    since: Annotated[str, AfterValidator(possible_moment)] | None = None
     """Written or changed at this time or after it: RFC 3339, or a date, which begins in UTC."""
     has_reply: bool | None = None
     """Whether the owner has replied with a text."""

@@ -4,12 +4,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
+from app.models.audit import SYSTEM, Action, AuditEntry, Origin
 from app.models.review_filter import EVERYTHING, ReviewFilter
 from app.results import lines
 from app.results.parquet import new_parquet_file
 from app.results.review_cursors import cursor_at, position_of
+from app.store.audit import note
 from app.store.cursors import FeedCursor, decode, encode
-from app.store.database import Database
+from app.store.database import Database, Transaction
 from app.store.feed import read_feed
 from app.store.one_review import find_review
 from app.store.reads import require_job
@@ -27,7 +29,10 @@ class FoundReviews(NamedTuple):
 
 
 class Export:
-    """Bytes, ready to be sent: Google's own objects pass through without being taken apart."""
+    """Bytes, ready to be sent: Google's own objects pass through without being taken apart.
+
+    Who takes a whole file (`by`) is written down before the first byte; pages and the feed are not.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -56,20 +61,28 @@ class Export:
         await self._database.read(require_job, tenant, job_id)
         return await self._database.read(find_review, job_id, location, review_id)
 
-    async def ndjson(self, tenant: str, job_id: str, wanted: ReviewFilter = EVERYTHING) -> AsyncIterator[bytes]:
+    async def ndjson(
+        self, tenant: str, job_id: str, wanted: ReviewFilter = EVERYTHING, by: Origin = SYSTEM
+    ) -> AsyncIterator[bytes]:
         """The job's reviews, one JSON object a line. Raises JobNotFoundError before the first chunk."""
-        await self._database.read(require_job, tenant, job_id)
+        await self._database.write(_take, _taken(tenant, job_id, "ndjson", wanted, by))
         return self._chunks(job_id, wanted, b"", lines.ndjson)
 
-    async def csv(self, tenant: str, job_id: str, wanted: ReviewFilter = EVERYTHING) -> AsyncIterator[bytes]:
+    async def csv(
+        self, tenant: str, job_id: str, wanted: ReviewFilter = EVERYTHING, by: Origin = SYSTEM
+    ) -> AsyncIterator[bytes]:
         """The job's reviews as CSV (RFC 4180) under a header. Raises JobNotFoundError before the first chunk."""
-        await self._database.read(require_job, tenant, job_id)
+        await self._database.write(_take, _taken(tenant, job_id, "csv", wanted, by))
         return self._chunks(job_id, wanted, lines.csv_header(), lines.csv)
 
-    async def parquet(self, tenant: str, job_id: str, wanted: ReviewFilter = EVERYTHING) -> AsyncIterator[bytes]:
+    async def parquet(
+        self, tenant: str, job_id: str, wanted: ReviewFilter = EVERYTHING, by: Origin = SYSTEM
+    ) -> AsyncIterator[bytes]:
         """The job's reviews as one Parquet file. Raises JobNotFoundError and ParquetMissingError before the first."""
         await self._database.read(require_job, tenant, job_id)
-        return (await new_parquet_file()).parts(self._pages(job_id, wanted))
+        file = await new_parquet_file()
+        await self._database.write(_take, _taken(tenant, job_id, "parquet", wanted, by))
+        return file.parts(self._pages(job_id, wanted))
 
     async def feed(self, tenant: str, after: str | None, limit: int) -> bytes:
         """A `FeedPage` as JSON, of at most `limit` reviews of all the tenant's jobs. Raises BadCursorError."""
@@ -96,3 +109,14 @@ class Export:
             if page.last is None:
                 return
             after = page.last
+
+
+def _taken(tenant: str, job_id: str, form: str, wanted: ReviewFilter, by: Origin) -> AuditEntry:
+    detail: dict[str, object] = {"format": form, "filtered": not wanted.is_everything}
+    return AuditEntry(tenant, Action.REVIEWS_EXPORT, job_id, by, detail)
+
+
+def _take(transaction: Transaction, entry: AuditEntry) -> None:
+    """Raises JobNotFoundError."""
+    require_job(transaction, entry.tenant, entry.subject)
+    note(transaction, entry)

@@ -8,10 +8,15 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, func, insert, literal, select
 
+from app.models.audit import ALL_TENANTS, SYSTEM, Action, AuditEntry, Origin
+from app.store.audit import audited
 from app.store.database import Database, Transaction
 from app.store.outbox import Lag, lag, read_head
 from app.store.published import accept_any_topic
 from app.store.schema import DEAD_LETTER, jobs, locations, outbox, reviews
+
+TOPIC = "reviews-raw"
+"""As people know it, whatever prefix it has."""
 
 NUMBERS_A_BLOCK = 10_000
 NUMBERS_A_ROW = 500
@@ -36,9 +41,16 @@ class Extent(NamedTuple):
     last_row: int
 
 
-async def announce_everything(store: Database) -> None:
-    """Announce every stored review, once, and accept the topic as it is."""
-    extent = await store.write(measure_extent)
+async def go_on_from_here(store: Database, by: Origin = SYSTEM) -> None:
+    """Accept the topic as it is: what was not sent yet goes to it."""
+    entry = AuditEntry(ALL_TENANTS, Action.REPUBLISH, TOPIC, by, {"everything": False})
+    await store.write(audited(accept_any_topic, entry))
+
+
+async def announce_everything(store: Database, by: Origin = SYSTEM) -> None:
+    """Announce every stored review, once, and accept the topic as it is. Who wants that is written down first."""
+    entry = AuditEntry(ALL_TENANTS, Action.REPUBLISH, TOPIC, by, {"everything": True})
+    extent = await store.write(audited(measure_extent, entry))
     after = 0
     while after < extent.last_seq:
         after = await store.write(announce_block, extent, after)

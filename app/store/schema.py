@@ -169,9 +169,18 @@ def _partial_index(name: str, *columns: Column[Any], where: ColumnElement[bool])
 
 _waits = status_is(tasks.c.status, TaskStatus.WAITING)
 _partial_index("ix_jobs_finished", jobs.c.tenant, jobs.c.finished_at, where=jobs.c.finished_at.is_not(None))
-_partial_index("ix_tasks_waiting", tasks.c.stage, tasks.c.job_id, tasks.c.due_at, tasks.c.id, where=_waits)
+_partial_index(
+    "ix_tasks_waiting", tasks.c.stage, tasks.c.tenant, tasks.c.job_id, tasks.c.due_at, tasks.c.id, where=_waits
+)
 _partial_index("ix_tasks_due", tasks.c.due_at, where=_waits)
-_partial_index("ix_tasks_out", tasks.c.stage, tasks.c.status, tasks.c.job_id, where=status_in(tasks.c.status, OUT))
+_partial_index(
+    "ix_tasks_out",
+    tasks.c.stage,
+    tasks.c.status,
+    tasks.c.tenant,
+    tasks.c.job_id,
+    where=status_in(tasks.c.status, OUT),
+)
 _partial_index("ix_tasks_lease", tasks.c.lease_until, where=tasks.c.lease_until.is_not(None))
 
 locations = Table(
@@ -358,6 +367,14 @@ api_keys = Table(
 )
 """Who may call. One that was rotated names the key that replaces it, and expires when the overlap is over."""
 
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("expires_at", Double, nullable=False),
+)
+"""Sessions of the console that somebody has signed out of, until they would have expired by themselves."""
+
 tenants = Table(
     "tenants",
     metadata,
@@ -393,9 +410,9 @@ audit_log = Table(
     Column("request_id", Text, nullable=False, server_default=text("''")),
     Column("detail", Text, nullable=False, server_default=text("'{}'")),
     Index("ix_audit_log_tenant_id", "tenant", "id"),
-    Index("ix_audit_log_subject_id", "subject", "id"),
 )
-"""Who did what to which job, key or tenant, when, and from where. Rows are only added: triggers refuse the rest."""
+"""Who did what to which job, key or tenant, when, and from where. Rows are only added: triggers refuse the rest.
+Without an index by subject: ids of jobs are random, and to keep one would cost each submission more than its row."""
 
 erasures = Table(
     "erasures",

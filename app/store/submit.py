@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, select
 
+from app.models.audit import SYSTEM, Action, AuditEntry, Origin
 from app.models.job import JobStatus, Stage, TaskStatus
+from app.store.audit import record
 from app.store.database import Transaction
 from app.store.schema import callbacks, credentials, idempotency_keys, jobs, tasks
 
@@ -35,6 +37,7 @@ class NewJob:
     body_hash: str = ""
     sealed_grant: bytes | None = None
     callback: Callback | None = None
+    by: Origin = SYSTEM
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +107,4 @@ def _insert(transaction: Transaction, accepted: list[NewJob]) -> None:
         ("job_id", "tenant", *Callback._fields),
         [(job.id, job.tenant, *job.callback) for job in accepted if job.callback],
     )
+    record(transaction, *(AuditEntry(job.tenant, Action.JOB_SUBMIT, job.id, job.by) for job in accepted))

@@ -11,8 +11,15 @@ class Event(StrEnum):
     SERVICE_CUT_OFF = "service.cut_off"
     STORE_OPENED = "store.opened"
     SIMULATOR_STARTED = "simulator.started"
+    SERVICE_OPEN = "service.open"
     LOOP_DIED = "loop.died"
+    REQUEST_ANSWERED = "request.answered"
     REQUEST_FAILED = "request.failed"
+    AUTHENTICATION_FAILED = "authentication.failed"
+    REQUEST_REFUSED = "request.refused"
+    CONNECTIONS_ENDED = "connections.ended"
+    CONNECTIONS_UNBOUNDED = "connections.unbounded"
+    METRICS_LISTENING = "metrics.listening"
     METRICS_WITHOUT_STORE = "metrics.without_store"
 
     JOBS_ACCEPTED = "jobs.accepted"
@@ -58,6 +65,7 @@ class Event(StrEnum):
     LEASES_NOT_EXTENDED = "leases.not_extended"
     SCHEDULER_AWAY = "scheduler.away"
     HOUSEKEEPING_STORE_AWAY = "housekeeping.store_away"
+    KEY_USES_STORE_AWAY = "key_uses.store_away"
     ACTIVITY_STORE_AWAY = "activity.store_away"
     SIGNALS_AWAY = "signals.away"
 

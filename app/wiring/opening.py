@@ -14,11 +14,12 @@ from app.clock import Clock
 from app.config import ConfigurationError, PostgresqlServer, Settings, check_fit_to_start
 from app.google.client import GoogleAPIClient
 from app.google.endpoints import Endpoints
+from app.models.audit import SYSTEM
 from app.models.job import Stage
 from app.simulator import Catalogue, Faults, Simulator
 from app.store.database import Database
-from app.store.keys import count_keys
-from app.store.migrate import migrate
+from app.store.keys import count_valid_keys
+from app.store.migrate import migrate_and_record
 from app.store.postgresql import PostgresDatabase
 from app.store.signals import Signals
 from app.store.sqlite import SqliteDatabase
@@ -53,7 +54,7 @@ async def open_components(settings: Settings, clock: Clock, undo: AsyncExitStack
     """Open everything; `undo` learns how to close what was opened so far."""
     metrics = Metrics(clock)
     database = await _open_database(settings, metrics, undo)
-    check_fit_to_start(settings, stored_api_keys=await database.read(count_keys) > 0)
+    check_fit_to_start(settings, stored_api_keys=await database.read(count_valid_keys) > 0)
     signals = await _open_signals(settings, clock, undo)
     broker = await _open_broker(settings, clock, undo)
     simulator = await _open_simulator(settings, undo)
@@ -66,7 +67,7 @@ async def _open_database(settings: Settings, metrics: Metrics, undo: AsyncExitSt
     database = database_of(settings, exclusive=settings.mock_kafka, committed=metrics.committed)
     undo.push_async_callback(database.close)
     await database.start()
-    revision = await database.write(migrate)
+    revision = await database.write(migrate_and_record, SYSTEM)
     log.info(Event.STORE_OPENED, store=await database.version(), revision=revision)
     return database
 

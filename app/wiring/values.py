@@ -1,6 +1,11 @@
 """Settings translated into the values that rooms take."""
 
-from app.api.auth import Authenticator, parse_api_keys
+import resource
+from collections.abc import Callable
+
+from app.api.attempts import FailedAttempts
+from app.api.authenticator import Authenticator, parse_api_keys
+from app.api.surface import Surface
 from app.broker.connection import KafkaConnection, TopicLayout
 from app.clock import Clock
 from app.config import KafkaConfig, Settings
@@ -98,12 +103,41 @@ def worker_options(settings: Settings) -> WorkerOptions:
     return WorkerOptions(settings.worker_concurrency, settings.max_review_bytes, options)
 
 
-def authenticator(settings: Settings, database: Database, clock: Clock) -> Authenticator:
-    """API keys of the settings and of the store."""
+SPARE_FILES = 128
+"""For the store, the broker, Google, the log, and connections that are told that there are too many."""
+
+
+def surface_of(settings: Settings) -> Surface:
+    """What of the API this process shows, to whom."""
+    edge = settings.edge
+    return Surface(
+        jobs="api" in settings.roles,
+        documentation=edge.docs_enabled,
+        metrics=edge.metrics,
+        metrics_port=edge.metrics_port,
+        trusted_proxies=edge.trusted_proxies,
+        proxy_headers=edge.proxy_headers,
+        allowed_origins=edge.cors_allowed_origins,
+    )
+
+
+def most_connections(settings: Settings) -> int:
+    """Each is an open file."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = settings.edge.max_connections
+    return most if files == resource.RLIM_INFINITY else max(1, min(most, files - SPARE_FILES))
+
+
+def authenticator(
+    settings: Settings, database: Database, clock: Clock, *, used: Callable[[str], None], refused: Callable[[str], None]
+) -> Authenticator:
+    """API keys of the settings and of the store. `refused` is told why somebody was not let in."""
     keys = parse_api_keys(key.get_secret_value() for key in settings.api_keys)
     return Authenticator(
         database,
         static_keys=keys,
         open_on_loopback=settings.environment == "development",
         clock=clock,
+        attempts=FailedAttempts(clock, settings.failed_attempts_per_minute, refused),
+        used=used,
     )

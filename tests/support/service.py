@@ -32,7 +32,7 @@ STOP_SECONDS = 25.0
 LOOK_SECONDS = 0.02
 
 ROOT = Path(__file__).resolve().parents[2]
-_RUNNING = re.compile(r"Uvicorn running on (http://127\.0\.0\.1:\d+)")
+_RUNNING = re.compile(r"(?:Uvicorn running|Listening) on (http://127\.0\.0\.1:\d+)")
 
 T = TypeVar("T")
 Review = tuple[str, str]
@@ -204,14 +204,24 @@ class Site:
 
     def launch(self, **settings: str) -> Service:
         """A service that may not have started yet."""
+        return self._launch(
+            [sys.executable, "-m", "uvicorn", "app.main:app", "--port", "0", "--app-dir", str(ROOT)], settings
+        )
+
+    def serve(self, *, files: int | None = None, **settings: str) -> Service:
+        """A service that is ready, started as `review-fetcher serve`; it may have so many files open."""
+        limit = ["/usr/bin/env", "prlimit", f"--nofile={files}"] if files else []
+        command = [*limit, sys.executable, "-m", "app.cli", "serve", "--port", "0"]
+        return self._launch(command, {"PYTHONPATH": str(ROOT), **settings}).started()
+
+    def _launch(self, command: list[str], settings: Mapping[str, str]) -> Service:
         inherited = {name: value for name in ("PATH", "HOME", "TMPDIR") if (value := os.environ.get(name))}
         log = self.directory / f"service-{len(self.services) + 1}.log"
-        command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", "0", "--app-dir", str(ROOT)]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
                 cwd=self.directory,
-                env=inherited | self.settings | settings,
+                env=inherited | self.settings | dict(settings),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

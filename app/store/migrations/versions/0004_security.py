@@ -9,9 +9,31 @@ branch_labels = None
 depends_on = None
 
 works_with = "0001"
-"""Every table and column is new and may be missing, or has a default."""
+"""Every table and column is new and may be missing, or has a default; indexes only answer other questions fast."""
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+APPEND_ONLY = {
+    "sqlite": (
+        *(
+            f"CREATE TRIGGER audit_log_no_{change} BEFORE {change.upper()} ON audit_log"
+            " BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+            for change in ("update", "delete")
+        ),
+        # INSERT OR REPLACE takes a row away without asking a DELETE trigger.
+        "CREATE TRIGGER audit_log_no_replace BEFORE INSERT ON audit_log"
+        " WHEN EXISTS (SELECT 1 FROM audit_log WHERE id = NEW.id)"
+        " BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END",
+    ),
+    "postgresql": (
+        "CREATE FUNCTION refuse_change_of_audit_log() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'integrity_constraint_violation';"
+        " END $$",
+        "CREATE TRIGGER audit_log_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log"
+        " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_audit_log()",
+    ),
+}
 
 
 def upgrade() -> None:
@@ -24,12 +46,36 @@ def upgrade() -> None:
         sqlite_where=finished,
         postgresql_where=finished,
     )
+    _index_tasks(["tenant", "job_id"])
     op.add_column("api_keys", sa.Column("expires_at", sa.Double(), nullable=True))
     op.add_column("api_keys", sa.Column("last_used_at", sa.Double(), nullable=True))
     op.add_column("api_keys", sa.Column("replaced_by", sa.Text(), nullable=True))
+    op.create_table(
+        "ended_sessions",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ended_sessions")),
+    )
     _create_tenants()
     _create_audit_log()
     _create_erasures()
+
+
+def _index_tasks(names: list[str]) -> None:
+    """The indexes by which the scheduler finds work, with these columns in their middle."""
+    for index, where, first, last in (
+        ("ix_tasks_waiting", "status = 'waiting'", ["stage"], ["due_at", "id"]),
+        ("ix_tasks_out", "status IN ('released', 'held')", ["stage", "status"], []),
+    ):
+        op.drop_index(index, table_name="tasks")
+        op.create_index(
+            index,
+            "tasks",
+            [*first, *names, *last],
+            unique=False,
+            sqlite_where=sa.text(where),
+            postgresql_where=sa.text(where),
+        )
 
 
 def _create_tenants() -> None:
@@ -67,7 +113,8 @@ def _create_audit_log() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_log")),
     )
     op.create_index("ix_audit_log_tenant_id", "audit_log", ["tenant", "id"], unique=False)
-    op.create_index("ix_audit_log_subject_id", "audit_log", ["subject", "id"], unique=False)
+    for statement in APPEND_ONLY[op.get_bind().dialect.name]:
+        op.execute(statement)
 
 
 def _create_erasures() -> None:
@@ -101,8 +148,11 @@ def _count(name: str) -> "sa.Column[int]":
 
 
 def downgrade() -> None:
-    for table in ("tombstones", "erasures", "audit_log", "submit_rates", "tenants"):
+    for table in ("tombstones", "erasures", "audit_log", "submit_rates", "tenants", "ended_sessions"):
         op.drop_table(table)
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION refuse_change_of_audit_log()")
     for column in ("replaced_by", "last_used_at", "expires_at"):
         op.drop_column("api_keys", column)
+    _index_tasks(["job_id"])
     op.drop_index("ix_jobs_finished", table_name="jobs")
