@@ -6,15 +6,18 @@ do no harm. One that was broken off is simply begun again: what it did is done.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from app.cli.exits import CommandError, UsageError
-from app.cli.local import existing_store
+from app.cli.local import existing_store, user_of_this_machine
 from app.config import PostgresqlServer, Settings, get_settings
 from app.credentials import TokenSealer
+from app.models.audit import ALL_TENANTS, Action, AuditEntry
+from app.store.audit import audited
 from app.store.database import Database, Transaction
-from app.store.sealing import Kind, keys_in_use, reseal
+from app.store.sealing import Kind, Resealed, keys_in_use, reseal
 from app.store.wiping import forget_callbacks, forget_credentials
 from app.wiring.values import key_file, sealing_keys
 
@@ -101,7 +104,8 @@ class Resealing:
     async def _all_of(self, kind: Kind, key_id: str) -> None:
         after: str | None = ""
         while after is not None:
-            batch = await self._store.write(reseal, kind, self._sealer, key_id, after=after, limit=ROWS_A_COMMIT)
+            work = audited(reseal, partial(_resealed, kind, key_id, self._newest))
+            batch = await self._store.write(work, kind, self._sealer, key_id, after=after, limit=ROWS_A_COMMIT)
             self._done[kind] += batch.rows
             self._unopened += batch.unopened
             after = batch.last
@@ -132,7 +136,23 @@ async def forget(key_id: str) -> Forgotten:
 
 async def give_up(store: Database, key_id: str) -> Forgotten:
     """Everything that is sealed with it."""
-    return Forgotten(await _all(store, forget_credentials, key_id), await _all(store, forget_callbacks, key_id))
+    credentials = audited(forget_credentials, partial(_forgotten, Kind.CREDENTIALS, key_id))
+    callbacks = audited(forget_callbacks, partial(_forgotten, Kind.CALLBACKS, key_id))
+    return Forgotten(await _all(store, credentials, key_id), await _all(store, callbacks, key_id))
+
+
+def _resealed(kind: Kind, old: str, new: str, batch: Resealed) -> AuditEntry | None:
+    return _entry(Action.SEALING_RESEAL, old, {"to": new, "kind": kind.value}, batch.rows)
+
+
+def _forgotten(kind: Kind, key_id: str, rows: int) -> AuditEntry | None:
+    return _entry(Action.SEALING_FORGET, key_id, {"kind": kind.value}, rows)
+
+
+def _entry(action: Action, key_id: str, detail: Mapping[str, object], rows: int) -> AuditEntry | None:
+    """What one transaction has done."""
+    told = {**detail, "rows": rows}
+    return AuditEntry(ALL_TENANTS, action, key_id, user_of_this_machine(), told) if rows else None
 
 
 async def _all(store: Database, forget_some: Callable[[Transaction, str, int], int], key_id: str) -> int:

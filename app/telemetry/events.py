@@ -66,6 +66,8 @@ class Event(StrEnum):
     LEASES_NOT_EXTENDED = "leases.not_extended"
     SCHEDULER_AWAY = "scheduler.away"
     HOUSEKEEPING_STORE_AWAY = "housekeeping.store_away"
+    ERASING_STORE_AWAY = "erasing.store_away"
+    ERASURE_DONE = "erasure.done"
     KEY_USES_STORE_AWAY = "key_uses.store_away"
     ACTIVITY_STORE_AWAY = "activity.store_away"
     SIGNALS_AWAY = "signals.away"

@@ -13,6 +13,7 @@ from app.config import KafkaConfig, Settings
 from app.credentials import SealingKey, load_or_create_key
 from app.limits.permits import Api
 from app.limits.rules import Limits
+from app.models.limits import SubmitLimits
 from app.models.settlement import SettleOptions
 from app.pipeline.worker import WorkerOptions
 from app.retry.policy import ExponentialBackoffPolicy
@@ -103,6 +104,11 @@ def limits_of(settings: Settings) -> dict[str, Limits]:
     return {str(api): limits for api in Api}
 
 
+def submit_limits_of(settings: Settings) -> SubmitLimits:
+    """Of tenants that have none of their own."""
+    return SubmitLimits(settings.tenant.max_open_jobs, settings.tenant.submits_per_minute)
+
+
 def policy_of(settings: Settings) -> ExponentialBackoffPolicy:
     """When a failed call is tried again."""
     retry = settings.retry
@@ -114,7 +120,7 @@ def policy_of(settings: Settings) -> ExponentialBackoffPolicy:
 def worker_options(settings: Settings) -> WorkerOptions:
     """Without Kafka nobody publishes: the store's feed and export are the topic then (docs/architecture.md)."""
     options = SettleOptions(announce=not settings.mock_kafka, token_wait=settings.token_wait_sec)
-    return WorkerOptions(settings.worker_concurrency, settings.max_review_bytes, options)
+    return WorkerOptions(settings.worker_concurrency, settings.max_review_bytes, options, settings.drop_reviewers)
 
 
 SPARE_FILES = 128

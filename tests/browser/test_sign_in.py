@@ -108,7 +108,7 @@ def test_a_cookie_that_was_copied_opens_nothing_after_the_sign_out(guarded: Wind
         guarded.go("/console/jobs")
 
     come_with_the_copy()
-    expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
+    expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/console/sign-in")
     come_with_the_copy()

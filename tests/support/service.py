@@ -145,6 +145,15 @@ class Service:
                 return
             query["cursor"] = page["next_cursor"]
 
+    def audit_log(self) -> Iterator[dict[str, Any]]:
+        """All entries, page by page."""
+        query: dict[str, Any] = {"limit": 1000}
+        more = True
+        while more:
+            page = self.get("/api/v1/audit", **query).json()
+            yield from page["entries"]
+            query["after"], more = page["next_cursor"], page["more"]
+
     def all_ended(self, seconds: float = 60.0) -> list[dict[str, Any]]:
         """Every job in the store, once none of them has anything left to do."""
         for status in ("pending", "processing"):
@@ -159,6 +168,10 @@ class Service:
         assert answer.status == 200, answer
         lines = (json.loads(line) for line in answer.body.splitlines())
         return sorted((line["location"], line["review_id"]) for line in lines)
+
+    def open_sockets(self) -> int:
+        """Its files come and go with the work; connections only with clients."""
+        return sum(_is_socket(path) for path in Path(f"/proc/{self.pid}/fd").iterdir())
 
     def resident_mb(self) -> float:
         """Resident memory now."""
@@ -324,6 +337,13 @@ def _paged(google: str, what: str, **query: str) -> Iterator[Any]:
     while page := control(google, "GET", f"truth?{urlencode(query | {'after': str(seen)})}")[what]:
         yield from page
         seen += len(page)
+
+
+def _is_socket(descriptor: Path) -> bool:
+    try:
+        return str(descriptor.readlink()).startswith("socket:")
+    except FileNotFoundError:  # closed since it was listed
+        return False
 
 
 def _status_mb(pid: int, name: str) -> float:

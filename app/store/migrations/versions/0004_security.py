@@ -46,6 +46,18 @@ def upgrade() -> None:
         sqlite_where=finished,
         postgresql_where=finished,
     )
+    op.create_index("ix_locations_tenant_location", "locations", ["tenant", "location"], unique=False)
+    _index_of_kind("ix_outbox_tombstones", "position", "tombstone")
+    _index_of_kind("ix_outbox_fences", "job_id", "fence")
+    known = sa.text("google_project IS NOT NULL")
+    op.create_index(
+        "ix_jobs_google_project",
+        "jobs",
+        ["tenant", "google_project"],
+        unique=False,
+        sqlite_where=known,
+        postgresql_where=known,
+    )
     _index_tasks(["tenant", "job_id"])
     op.add_column("api_keys", sa.Column("expires_at", sa.Double(), nullable=True))
     op.add_column("api_keys", sa.Column("last_used_at", sa.Double(), nullable=True))
@@ -147,9 +159,15 @@ def _create_erasures() -> None:
         sa.Column("finished_at", sa.Double(), nullable=True),
         _count("jobs_erased"),
         _count("reviews_erased"),
+        _count("reached"),
+        _count("upto"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_erasures")),
     )
     op.create_index("ix_erasures_tenant_id", "erasures", ["tenant", "id"], unique=False)
+    unfinished = sa.text("finished_at IS NULL")
+    op.create_index(
+        "ix_erasures_open", "erasures", ["id"], unique=False, sqlite_where=unfinished, postgresql_where=unfinished
+    )
     op.create_table(
         "tombstones",
         sa.Column("id", NUMBER, autoincrement=True, nullable=False),
@@ -159,6 +177,11 @@ def _create_erasures() -> None:
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tombstones")),
     )
+
+
+def _index_of_kind(name: str, column: str, kind: str) -> None:
+    of_kind = sa.text(f"kind = '{kind}'")
+    op.create_index(name, "outbox", [column], unique=False, sqlite_where=of_kind, postgresql_where=of_kind)
 
 
 def _count(name: str) -> "sa.Column[int]":
@@ -175,5 +198,9 @@ def downgrade() -> None:
     for table in ("credentials", "callbacks"):
         op.drop_index(f"ix_{table}_key_id_job_id", table_name=table)
     op.drop_index("ix_credentials_created_at", table_name="credentials")
+    for index in ("ix_outbox_fences", "ix_outbox_tombstones"):
+        op.drop_index(index, table_name="outbox")
+    op.drop_index("ix_locations_tenant_location", table_name="locations")
     _index_tasks(["job_id"])
+    op.drop_index("ix_jobs_google_project", table_name="jobs")
     op.drop_index("ix_jobs_finished", table_name="jobs")
