@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from app.api.errors import IdempotencyKeyReusedError, TokenRefusedError
@@ -104,7 +105,10 @@ class APIService:
         """Give a job a new token, or a grant to ask for one by. Raises what the job control raises."""
         token = request.access_token.get_secret_value()
         key_id, sealed, sealed_grant = self._sealed(tenant, job_id, token, request.grant)
-        return await self._job_control.replace_token(tenant, job_id, key_id, sealed, sealed_grant, by=by)
+        resealed = partial(self._sealer.reseal, tenant, job_id, purpose=Purpose.GRANT)
+        return await self._job_control.replace_token(
+            tenant, job_id, key_id, sealed, sealed_grant, reseal_grant=resealed, by=by
+        )
 
     async def get_health(self) -> HealthCheckResponse:
         """How full the buffer of waiting jobs is."""
@@ -138,10 +142,12 @@ class APIService:
     ) -> NewJob:
         job_id = str(uuid.uuid4())
         key_id, sealed, sealed_grant = self._sealed(tenant, job_id, token, request.grant)
-        body_hash = self._sealer.body_hash(body) if idempotency_key else ""
+        body_hash, *earlier = self._sealer.body_hashes(body) if idempotency_key else [""]
         url = request.callback_url
         callback = None if url is None else self._callback(url.get_secret_value(), tenant, job_id)
-        return NewJob(job_id, tenant, key_id, sealed, idempotency_key, body_hash, sealed_grant, callback, by)
+        return NewJob(
+            job_id, tenant, key_id, sealed, idempotency_key, body_hash, sealed_grant, callback, by, tuple(earlier)
+        )
 
     def _sealed(
         self, tenant: str, job_id: str, token: str, grant: RefreshGrant | None

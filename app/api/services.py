@@ -15,6 +15,7 @@ from app.models.overview import SettingList
 from app.pipeline.control import JobControl
 from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
+from app.results.erasures import Erasures
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.overview import Overviews
@@ -38,6 +39,7 @@ class ApiServices:
     tenants: Tenants
     export: Export
     dead_letters: DeadLetters
+    erasures: Erasures
     job_control: JobControl
     webhooks: Webhooks
     audit: AuditLog

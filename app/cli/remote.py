@@ -17,6 +17,7 @@ from app.cli.backend import FeedLines
 from app.cli.exits import AwayError, CommandError, UsageError
 from app.cli.requests import plain
 from app.models.audit_views import AuditFilter, AuditPage
+from app.models.erasure import ErasureList, ErasureRequest, ErasureResult, ErasureView
 from app.models.job import JobStatus
 from app.models.keys import KeyCreation, KeyList, KeyRotation, KeyView, NewKey
 from app.models.locations import LocationFilter, Reconciliation
@@ -40,6 +41,7 @@ from app.telemetry.redaction import clean_text
 
 JOBS = "/api/v1/review-fetch"
 LETTERS = "/api/v1/dlq"
+ERASURES = "/api/v1/erasures"
 FEED = "/api/v1/reviews/feed"
 OVERVIEW = "/api/v1/overview"
 TENANT = "/api/v1/tenant"
@@ -156,6 +158,18 @@ class Service:
 
     async def resend(self, job_id: str, webhook_id: int) -> WebhookView:
         return await self._ask(WebhookView, "POST", f"{_job(job_id)}/webhooks/{webhook_id}/resend")
+
+    async def erase_job(self, job_id: str) -> ErasureResult:
+        return await self._ask(ErasureResult, "DELETE", _job(job_id))
+
+    async def erase_reviewer(self, request: ErasureRequest) -> ErasureResult:
+        return await self._ask(ErasureResult, "POST", ERASURES, json=request.model_dump(exclude_none=True))
+
+    async def erasures(self, limit: int, cursor: str | None) -> ErasureList:
+        return await self._ask(ErasureList, "GET", ERASURES, query={"limit": limit, "cursor": cursor})
+
+    async def erasure(self, erasure_id: int) -> ErasureView:
+        return await self._ask(ErasureView, "GET", f"{ERASURES}/{erasure_id}")
 
     async def audit(self, wanted: AuditFilter, limit: int, after: str | None) -> AuditPage:
         return await self._ask(AuditPage, "GET", AUDIT, query=wanted.parameters() | {"limit": limit, "after": after})

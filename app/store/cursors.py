@@ -76,6 +76,12 @@ class DeadLettersCursor(Cursor, frozen=True, array_like=True, tag="d"):
     before: Position
 
 
+class ErasuresCursor(Cursor, frozen=True, array_like=True, tag="e"):
+    """Behind this order to erase."""
+
+    before: Position
+
+
 class KeysCursor(Cursor, frozen=True, array_like=True, tag="k"):
     """Behind this API key."""
 

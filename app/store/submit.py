@@ -28,7 +28,7 @@ class Callback(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """A job to accept. `sealed` holds its access token, empty when `sealed_grant` holds what one is asked for by;
-    `body_hash` is the keyed hash of the request's body.
+    `body_hash` is the keyed hash of the request's body, `earlier_hashes` are those by the older sealing keys.
     """
 
     id: str
@@ -40,6 +40,7 @@ class NewJob:
     sealed_grant: bytes | None = None
     callback: Callback | None = None
     by: Origin = SYSTEM
+    earlier_hashes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,8 @@ def _replay(transaction: Transaction, job: NewJob) -> Submitted | None:
     first = transaction.connection.execute(
         select(idempotency_keys.c.job_id, idempotency_keys.c.body_hash).where(this_key)
     ).one()
-    return Submitted(first.job_id, replayed=True, conflict=first.body_hash != job.body_hash)
+    same = first.body_hash in (job.body_hash, *job.earlier_hashes)
+    return Submitted(first.job_id, replayed=True, conflict=not same)
 
 
 def _insert(transaction: Transaction, accepted: list[NewJob]) -> None:

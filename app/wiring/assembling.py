@@ -37,6 +37,8 @@ from app.pipeline.worker import Tools
 from app.results.activity import ActivityLog
 from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
+from app.results.erasing import Erasing
+from app.results.erasures import Erasures
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.forecasts import Forecasts
@@ -52,6 +54,7 @@ from app.retry.scheduler import IDLE_SECONDS, RetryScheduler
 from app.state import AppState, Leaders
 from app.store.budgets import StoredBudgets
 from app.store.signals import Signals
+from app.store.wiping import DAY_SECONDS
 from app.webhooks.client import CallbackClient
 from app.webhooks.desk import Webhooks
 from app.webhooks.sender import WebhookSender
@@ -149,7 +152,21 @@ def assemble(opened: Opened) -> AppState:
         review_worker=ReviewWorker(tools),
         deque_buffer=buffer,
         committer=committer,
-        housekeeping=Housekeeping(database, clock, settings.token_wait_sec, leaders.leads_scheduler),
+        housekeeping=Housekeeping(
+            database,
+            clock,
+            settings.token_wait_sec,
+            leaders.leads_scheduler,
+            token_max_age=settings.token_max_age_days * DAY_SECONDS,
+        ),
+        erasing=Erasing(
+            database,
+            clock,
+            settings.retention_days,
+            publishes=not settings.mock_kafka,
+            announce=announce,
+            leading=leaders.leads_scheduler,
+        ),
         webhook_sender=_webhook_sender(opened, sealer, signer, leaders),
         services=services,
         sessions=Sessions(sealer, clock, database),
@@ -198,6 +215,7 @@ def _services(
         ),
         export=Export(database),
         dead_letters=DeadLetters(database, wake, opened.settings.dlq_max_redrives),
+        erasures=Erasures(database),
         job_control=job_control,
         webhooks=Webhooks(database, signer),
         audit=AuditLog(database, opened.clock),

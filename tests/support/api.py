@@ -27,6 +27,7 @@ from app.models.limits import NO_LIMITS, SubmitLimits
 from app.pipeline.control import JobControl
 from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
+from app.results.erasures import Erasures
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.overview import Overviews
@@ -102,6 +103,7 @@ async def served_api(
         tenants=Tenants(database, limits),
         export=Export(database),
         dead_letters=DeadLetters(database, _nobody),
+        erasures=Erasures(database),
         job_control=control,
         webhooks=Webhooks(database, WebhookSigner([SEALING_KEY])),
         audit=AuditLog(database, clock or SystemClock()),
