@@ -15,7 +15,7 @@ from app.store.erasures import order_job, order_reviewer, order_tenant, read_era
 from app.store.outbox import read_batch, stamp
 from app.store.reads import read_job
 from app.store.retention import DAY
-from app.store.schema import jobs, locations, metadata, reviews, tenants
+from app.store.schema import audit_log, jobs, locations, metadata, reviews, tenants
 from tests.support.announcing import held_locations, settle_page
 from tests.support.store import review
 
@@ -64,9 +64,9 @@ async def age(database: Database, job_id: str, days: float) -> None:
 
 
 def words_of(transaction: Transaction) -> str:
-    """Every value in every table."""
+    """Every value in every table but the audit log's, which keeps the ids of jobs for good."""
     found: list[object] = []
-    for table in metadata.sorted_tables:
+    for table in set(metadata.sorted_tables) - {audit_log}:
         for row in transaction.connection.execute(select(table)):
             found.extend(row)
     return "\n".join(str(value) for value in found)
