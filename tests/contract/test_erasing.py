@@ -16,6 +16,8 @@ from app.store.outbox import read_batch, stamp
 from app.store.reads import read_job
 from app.store.retention import DAY
 from app.store.schema import audit_log, jobs, locations, metadata, reviews, tenants
+from app.store.sweep import sweep_step
+from app.store.tenants import change_tenant
 from tests.support.announcing import held_locations, settle_page
 from tests.support.store import review
 
@@ -259,10 +261,22 @@ async def test_a_batch_interrupted_anywhere_is_gone_on_with(database: Database) 
     job_id = await job_of(database, *(f"{number}" for number in range(30)), places=3)
     other = await job_of(database, "kept")
     await database.write(order_job, "default", job_id)
-    from app.store.sweep import sweep_step
-
     steps = 0
     while (await database.write(sweep_step, 7, publishes=False)).more:
         steps += 1
     assert steps > 90 // 7
     assert await kept(database) == [f"{other} kept"]
+
+
+async def test_a_task_is_claimed_with_its_tenant_s_own_say_about_reviewers(database: Database) -> None:
+    def set_own(transaction: Transaction) -> None:
+        for tenant, drops in (("acme", True), ("brand", False)):
+            change_tenant(transaction, tenant, {"drop_reviewers": drops})
+
+    await database.write(set_own)
+    found = {tenant: (await held_locations(database, 1, tenant))[0] for tenant in ("acme", "brand", "default")}
+    assert {tenant: task.drop_reviewers for tenant, task in found.items()} == {
+        "acme": True,
+        "brand": False,
+        "default": None,
+    }
