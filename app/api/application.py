@@ -23,6 +23,7 @@ from app.api.routes import (
     overview,
     results,
     submission,
+    tenant,
     webhooks,
 )
 from app.api.schemas import ProblemDetails, ReviewFetchRequest, TokenReplacement, schema_of
@@ -74,6 +75,7 @@ def create_api(*, version: str, lifespan: Lifespan | None = None, surface: Surfa
         for routes in (jobs, results, dead_letters, erasures, webhooks, overview, audit, keys):
             app.include_router(routes.router)
     app.include_router(operations.router)
+    app.include_router(tenant.router)
     if shown.documentation:
         app.include_router(documentation.router)
     if shown.metrics != "off":

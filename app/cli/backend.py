@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from app.models.overview import AccountList, Overview
     from app.models.quota import QuotaReport
     from app.models.review_filter import ReviewFilter
+    from app.models.tenants import TenantView
     from app.models.views import (
         CauseList,
         DeadLetterFilter,
@@ -167,6 +168,10 @@ class Backend(Protocol):
 
     async def overview(self) -> "Overview":
         """All work at a glance."""
+        ...
+
+    async def tenant(self) -> "TenantView":
+        """The settings in force for the tenant."""
         ...
 
     async def quota(self) -> "QuotaReport":

@@ -24,6 +24,7 @@ from app.cli.serve import serve
 from app.cli.settings import settings
 from app.cli.simulate import simulate
 from app.cli.store import migrate, version
+from app.cli.tenants import application as tenants
 from app.cli.webhooks import application as webhooks
 
 _EXIT_CODES = "\n".join(f"- {code.value}: {meaning}" for code, meaning in MEANINGS.items())
@@ -46,6 +47,7 @@ application.add_typer(jobs, name="jobs")
 application.add_typer(reviews, name="reviews")
 application.add_typer(dlq, name="dlq")
 application.add_typer(keys, name="keys")
+application.add_typer(tenants, name="tenants")
 application.add_typer(webhooks, name="webhooks")
 application.add_typer(erase, name="erase")
 application.command("overview")(overview)

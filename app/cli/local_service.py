@@ -15,12 +15,11 @@ import msgspec
 from app.api.schemas import ReviewFetchRequest, ReviewFetchResponse, TokenReplacement
 from app.api.service import APIService
 from app.cli.backend import FeedLines
-from app.cli.exits import CommandError
 from app.cli.local import existing_store, user_of_this_machine
 from app.cli.requests import plain
+from app.cli.sealing import service_sealer
 from app.clock import Clock, SystemClock
-from app.config import PostgresqlServer, Settings, get_settings
-from app.credentials import TokenSealer
+from app.config import Settings, get_settings
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
 from app.limits.permits import Api
@@ -34,6 +33,7 @@ from app.models.locations import LocationFilter, Reconciliation
 from app.models.overview import AccountList, Overview
 from app.models.quota import QuotaReport
 from app.models.review_filter import ReviewFilter
+from app.models.tenants import TenantView
 from app.models.views import (
     CauseList,
     DeadLetterFilter,
@@ -55,12 +55,13 @@ from app.results.export import Export
 from app.results.forecasts import Forecasts
 from app.results.overview import Overviews
 from app.results.progress import Progress
+from app.results.tenants import Tenants
 from app.store.audit import audited
 from app.store.budgets import read_budgets
 from app.store.database import Database
 from app.store.webhooks import list_webhooks, resend
 from app.telemetry.logging import configure_logging
-from app.wiring.values import limits_of, sealing_keys
+from app.wiring.values import limits_of, submit_limits_of
 
 
 class LocalService:
@@ -172,6 +173,9 @@ class LocalService:
     async def overview(self) -> Overview:
         return await self._overviews.of(self._tenant)
 
+    async def tenant(self) -> TenantView:
+        return await Tenants(self._database, submit_limits_of(self._settings)).of(self._tenant)
+
     async def quota(self) -> QuotaReport:
         return QuotaReport.model_validate({"budgets": await self._budgets()})
 
@@ -179,8 +183,8 @@ class LocalService:
     async def _taking_in(self) -> AsyncIterator[APIService]:
         """What a service does with a token, for one request. Google is not asked about it."""
         buffer: BoundedDequeBuffer[Arrival] = BoundedDequeBuffer(max_size=1)
-        committer = Committer(buffer, self._database, committed=_nobody)
-        api = APIService(buffer, committer, _sealer(self._settings), self._control)
+        committer = Committer(buffer, self._database, committed=_nobody, limits=submit_limits_of(self._settings))
+        api = APIService(buffer, committer, service_sealer(self._settings), self._control)
         loop = asyncio.create_task(committer.run())
         try:
             yield api
@@ -201,23 +205,6 @@ async def local_service(tenant: str) -> AsyncIterator[LocalService]:
 async def _budgets(database: Database, limits: Mapping[str, Limits], clock: Clock) -> Sequence[BudgetView]:
     now, rows = await database.read(read_budgets)
     return views(rows, limits, now, clock.now())
-
-
-def _sealer(settings: Settings) -> TokenSealer:
-    """With the service's own keys: a token that was sealed under another could never be opened."""
-    key_file = settings.data_directory / "sealing.key"
-    if isinstance(settings.database, PostgresqlServer) and not (settings.sealing_keys or key_file.exists()):
-        raise CommandError(
-            "there is no sealing key here, and the token must be sealed with the service's own: set TOKEN_SEALING_KEYS "
-            "as the service has it, or ask the service itself by --server"
-        )
-    try:
-        return TokenSealer(sealing_keys(settings))
-    except OSError as error:
-        raise CommandError(
-            f"cannot read the service's sealing key {key_file} ({error.strerror}): run this as the service's user, or "
-            "ask the service itself by --server"
-        ) from error
 
 
 def _nobody() -> None:

@@ -24,6 +24,7 @@ from app.models.locations import LocationFilter, Reconciliation
 from app.models.overview import AccountList, Overview, SettingList
 from app.models.quota import QuotaReport
 from app.models.review_filter import ReviewFilter
+from app.models.tenants import TenantView
 from app.models.views import (
     CauseList,
     DeadLetterFilter,
@@ -43,6 +44,7 @@ LETTERS = "/api/v1/dlq"
 ERASURES = "/api/v1/erasures"
 FEED = "/api/v1/reviews/feed"
 OVERVIEW = "/api/v1/overview"
+TENANT = "/api/v1/tenant"
 QUOTA = "/api/v1/quota"
 AUDIT = "/api/v1/audit"
 SETTINGS = "/api/v1/settings"
@@ -191,6 +193,9 @@ class Service:
     async def settings(self) -> SettingList:
         """Of the process that answers."""
         return await self._ask(SettingList, "GET", SETTINGS)
+
+    async def tenant(self) -> TenantView:
+        return await self._ask(TenantView, "GET", TENANT)
 
     async def quota(self) -> QuotaReport:
         return await self._ask(QuotaReport, "GET", QUOTA)

@@ -16,6 +16,7 @@ from app.config.groups import (
     RateLimitConfig,
     RetryConfig,
     SimulatorConfig,
+    TenantConfig,
     WebhookConfig,
 )
 from app.config.values import (
@@ -103,6 +104,7 @@ class Settings(BaseSettings):
     )
     retry: RetryConfig = RetryConfig()
     deque: DequeConfig = DequeConfig()
+    tenant: TenantConfig = TenantConfig()
     simulator: SimulatorConfig = SimulatorConfig()
     webhook: WebhookConfig = WebhookConfig()
     worker_concurrency: int = Field(default=16, ge=1, le=256, description="Tasks that each stage works on at once")
@@ -115,6 +117,13 @@ class Settings(BaseSettings):
         le=2_592_000,
         description="How long a job waits for a new access token before it fails, seconds; with a refresh token also "
         "how long it tries to get one before it asks for another",
+    )
+    token_max_age_days: float = Field(
+        default=30,
+        gt=0,
+        le=3650,
+        description="Tokens and refresh tokens are wiped so long after they were given, also when their job has not "
+        "ended: it asks for a new one then, days",
     )
     validate_token_on_submit: bool = Field(
         default=False,

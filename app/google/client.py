@@ -43,7 +43,7 @@ _REVIEWS = _query(
 _TOKEN = re.compile(r"[!-~]+")
 _MOST_TOKEN_BYTES = 64 * 1024
 """Of what tokeninfo and the token endpoint answer: some hundred bytes and two tokens."""
-_LARGE_AT_ONCE = 4
+_LARGE_AT_ONCE = 8
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -72,7 +72,7 @@ class GoogleAPIClient:
         *,
         connections: int = 64,
         deadline: float = 30.0,
-        max_page_bytes: int = 8 * 2**20,
+        max_page_bytes: int = 4 * 2**20,
         clock: Clock | None = None,
         authorities: ssl.SSLContext | None = None,
     ) -> None:

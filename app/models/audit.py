@@ -24,6 +24,8 @@ class Action(StrEnum):
     KEY_CREATE = "key.create"
     KEY_ROTATE = "key.rotate"
     KEY_REVOKE = "key.revoke"
+    SEALING_RESEAL = "sealing.reseal"
+    SEALING_FORGET = "sealing.forget"
     STORE_MIGRATE = "store.migrate"
     STORE_COPY = "store.copy"
     REPUBLISH = "republish"

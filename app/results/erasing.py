@@ -62,7 +62,6 @@ class Erasing:
         self._publishes = publishes
         self._announce = announce
         self._leading = leading
-        self._unscrubbed = True
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -79,13 +78,7 @@ class Erasing:
 
     async def turn(self) -> bool:
         """Some of all there is to do. Whether there is more to do at once."""
-        more = [await self._hide(), await self._carry_out(), await self._sweep()]
-        if any(more):
-            self._unscrubbed = True
-            return True
-        if self._unscrubbed:
-            self._unscrubbed = not await self._database.scrub()
-        return False
+        return any([await self._hide(), await self._carry_out(), await self._sweep()])
 
     async def _hide(self) -> bool:
         """Of each tenant some."""

@@ -54,7 +54,7 @@ log = structlog.get_logger(__name__)
 
 
 class Seen(NamedTuple):
-    """What a client has seen: a digest of the job's state, of its waiting, of its progress; "" is nothing yet."""
+    """What a client has seen of this job: a digest of its state, of its waiting, of its progress; "" is nothing yet."""
 
     state: str = ""
     waiting: str = ""
@@ -86,7 +86,8 @@ class Snapshot:
     def __init__(self, job: JobView) -> None:
         self._job = job
         self.ended = job.status in ENDED
-        self.now = Seen(_digest(_state_key(job)), _digest(_waiting(job)), _digest(_counts(job)))
+        told = (_state_key(job), _waiting(job), _counts(job))
+        self.now = Seen(*(_digest([job.job_id, value]) for value in told))
         self._rendered: dict[Seen, bytes] = {}
 
     def since(self, seen: Seen) -> bytes:

@@ -10,7 +10,7 @@ from app.results import lines
 from app.results.parquet import new_parquet_file
 from app.results.review_cursors import cursor_at, position_of
 from app.store.audit import note
-from app.store.cursors import FeedCursor, decode, encode
+from app.store.cursors import FeedCursor, decode_of_tenant, encode_of_tenant
 from app.store.database import Database, Transaction
 from app.store.feed import read_feed
 from app.store.one_review import find_review
@@ -86,9 +86,9 @@ class Export:
 
     async def feed(self, tenant: str, after: str | None, limit: int) -> bytes:
         """A `FeedPage` as JSON, of at most `limit` reviews of all the tenant's jobs. Raises BadCursorError."""
-        position = FeedCursor() if after is None else decode(after, FeedCursor)
+        position = FeedCursor() if after is None else decode_of_tenant(after, FeedCursor, tenant)
         page = await self._database.read(read_feed, tenant, position, limit)
-        return lines.json_page(page.reviews, next_cursor=encode(page.last), more=page.more)
+        return lines.json_page(page.reviews, next_cursor=encode_of_tenant(page.last, tenant), more=page.more)
 
     async def _chunks(
         self,

@@ -227,10 +227,6 @@ class Database(Protocol):
         """Raises `StoreUnavailableError` when it does not answer, `StoreBusyError` when another service took it."""
         ...
 
-    async def scrub(self) -> bool:
-        """Let what was deleted be gone from the files too, as far as that is ours to do. False: not yet, ask again."""
-        ...
-
     async def version(self) -> str:
         """The server's name and version, for people."""
         ...

@@ -100,10 +100,6 @@ class PostgresDatabase:
         unit = partial(_call, work, args, kwargs)
         return await (self._run(unit) if may_take_long(work) else self._limited(unit))
 
-    async def scrub(self) -> bool:
-        """VACUUM and the age of the log and of backups are the server's: docs/data-protection.md."""
-        return True
-
     async def version(self) -> str:
         return await self.read(_version)
 

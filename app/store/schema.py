@@ -114,10 +114,13 @@ credentials = Table(
     Column("refreshing_until", Double),
     Column("refreshed_at", Double),
     Index("ix_credentials_wipe_after", "wipe_after"),
+    Index("ix_credentials_key_id_job_id", "key_id", "job_id"),
+    Index("ix_credentials_created_at", "created_at"),
 )
-"""A job's access token, and with it what new ones are asked for by. `sealed` is empty until the first one came, and
-`refreshed_at` is when Google gave it for the grant (NULL: the caller gave it). One replica asks for a new one at a
-time, and has until `refreshing_until` for it; after a failure nobody asks before."""
+"""A job's access token, and with it what new ones are asked for by, both sealed with the key `key_id`; `created_at` is
+when the caller gave them. `sealed` is empty until the first one came, and `refreshed_at` is when Google gave it for the
+grant (NULL: the caller gave it). One replica asks for a new one at a time, and has until `refreshing_until` for it;
+after a failure nobody asks before."""
 
 idempotency_keys = Table(
     "idempotency_keys",
@@ -168,6 +171,7 @@ def _partial_index(name: str, *columns: Column[Any], where: ColumnElement[bool])
 
 
 _waits = status_is(tasks.c.status, TaskStatus.WAITING)
+_partial_index("ix_jobs_google_project", jobs.c.tenant, jobs.c.google_project, where=jobs.c.google_project.is_not(None))
 _partial_index("ix_jobs_finished", jobs.c.tenant, jobs.c.finished_at, where=jobs.c.finished_at.is_not(None))
 _partial_index(
     "ix_tasks_waiting", tasks.c.stage, tasks.c.tenant, tasks.c.job_id, tasks.c.due_at, tasks.c.id, where=_waits
@@ -325,8 +329,10 @@ callbacks = Table(
     Column("key_id", Text, nullable=False),
     Column("sealed_url", LargeBinary, nullable=False),
     Column("shown_url", Text, nullable=False),
+    Index("ix_callbacks_key_id_job_id", "key_id", "job_id"),
 )
-"""Where a job's end is told. A URL may hold a secret: it is sealed, and shown without its query."""
+"""Where a job's end is told. A URL may hold a secret: it is sealed, and shown without its query. Both empty: its key
+was lost."""
 
 webhooks = Table(
     "webhooks",

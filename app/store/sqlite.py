@@ -9,20 +9,20 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
 from app.clock import Clock, SystemClock
 from app.store.database import StoreBusyError, StoreUnavailableError, Transaction, is_away
+from app.store.sqlite_engine import sqlite_engine, truncate_log
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,27 +33,24 @@ UNITS_A_COMMIT = 128
 READERS = 3
 """Enough to keep an export and the API's reads apart; each holds a connection with a small cache."""
 
+TRUNCATE_SECONDS = 60.0
+"""After a commit the log is made empty within this, so that what was wiped is gone from it."""
+
+RETRY_SECONDS = 1.0
+"""When a reader was in the way of that."""
+
 BUSY_TIMEOUT_MS = 2000
 """How long a commit waits for a command beside the service: longer than such a command needs, short of a time-out."""
-
-_PRAGMAS = (
-    "PRAGMA page_size=8192",  # rows of about 1 kB: a sixth less CPU per review than with 4096
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=FULL",
-    "PRAGMA temp_store=MEMORY",
-    "PRAGMA secure_delete=ON",  # what is deleted is overwritten: tokens, and what somebody ordered to erase
-)
 
 
 class _Unit:
     """One piece of work that waits for its commit, and where its answer goes."""
 
-    __slots__ = ("error", "future", "result", "scrubs", "work")
+    __slots__ = ("answer", "error", "future", "result", "work")
 
     def __init__(self, work: Callable[[Transaction], Any], future: asyncio.Future[Any]) -> None:
         self.work = work
         self.future = future
-        self.scrubs = False
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -83,12 +80,15 @@ class SqliteDatabase:
         clock: Clock | None = None,
         committed: Callable[[int], None] | None = None,
         busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+        truncate_seconds: float = TRUNCATE_SECONDS,
     ) -> None:
         self._path = path
         self._exclusive = exclusive
         self._clock = clock or SystemClock()
         self._committed = committed
         self._busy_timeout_ms = busy_timeout_ms
+        self._truncate_seconds = truncate_seconds
+        self._truncate_at: float | None = None
         self._engine: Engine | None = None
         self._lock_file: IO[str] | None = None
         self._waiting: deque[_Unit] = deque()
@@ -113,8 +113,9 @@ class SqliteDatabase:
             self._lock()
         except OSError as error:
             raise StoreUnavailableError(f"SQLite: {self._path} cannot be used: {error.strerror or error}") from error
-        self._engine = _engine(self._path, self._busy_timeout_ms, checkpoints=self._exclusive)
+        self._engine = sqlite_engine(self._path, self._busy_timeout_ms, checkpoints=self._exclusive)
         self._closing = False
+        self._truncate_at = time.monotonic() + self._truncate_seconds if self._exclusive else None
         self._loop = asyncio.get_running_loop()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._writer = threading.Thread(target=self._write_loop, name="sqlite-writer", daemon=True)
@@ -159,23 +160,6 @@ class SqliteDatabase:
     async def check(self) -> None:
         await self.read(lambda transaction: transaction.connection.exec_driver_sql("SELECT 1"))
 
-    async def scrub(self) -> bool:
-        """The log still holds the pages as they were: write it into the file and cut it to nothing.
-
-        By the writer's own connection, between two commits; it does not wait for readers of an older state.
-        """
-        if not self._exclusive:
-            return True
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        unit = _Unit(_nothing, future)
-        unit.scrubs = True
-        with self._wake:
-            if self._closing or self._engine is None:
-                raise StoreUnavailableError("The store is closed.")
-            self._waiting.append(unit)
-            self._wake.notify()
-        return await future
-
     async def version(self) -> str:
         return f"SQLite {sqlite3.sqlite_version}"
 
@@ -208,35 +192,44 @@ class SqliteDatabase:
 
     def _write_loop(self) -> None:
         connection: Connection | None = None
-        while group := self._next_group():
+        while (group := self._next_group()) is not None:
             try:
                 connection = connection or self.engine.connect()
-                self._commit(connection, group)
-                self._scrub(connection, [unit for unit in group if unit.scrubs])
+                if group:
+                    self._commit(connection, group)
             except DBAPIError as error:
                 for unit in group:
                     unit.error = unit.error or _told(error)
             self._loop.call_soon_threadsafe(_resolve, group)
+            if connection is not None:
+                self._keep_log_short(connection, written=bool(group))
         if connection is not None:
             connection.close()
 
-    def _scrub(self, connection: Connection, asking: list[_Unit]) -> None:
-        if not asking:
-            return
-        connection.exec_driver_sql("PRAGMA busy_timeout=0")
-        busy = True
-        with suppress(DBAPIError):  # what was committed stays so
-            busy = bool(connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0])
-        connection.exec_driver_sql(f"PRAGMA busy_timeout={self._busy_timeout_ms}")
-        for unit in asking:
-            unit.result = not busy
-
-    def _next_group(self) -> list[_Unit]:
+    def _next_group(self) -> list[_Unit] | None:
+        """What waits; nothing when the log is to be made empty first, None at the end."""
         with self._wake:
             while not self._waiting and not self._closing:
-                self._wake.wait()
+                if not self._wake.wait(self._until_truncation()):
+                    return []
+            if not self._waiting:
+                return None
             count = min(len(self._waiting), UNITS_A_COMMIT)
             return [self._waiting.popleft() for _ in range(count)]
+
+    def _until_truncation(self) -> float | None:
+        return None if self._truncate_at is None else max(0.0, self._truncate_at - time.monotonic())
+
+    def _keep_log_short(self, connection: Connection, *, written: bool) -> None:
+        """While there is something in it, once in `truncate_seconds`."""
+        if not self._exclusive:
+            return
+        now = time.monotonic()
+        if self._truncate_at is None and written:
+            self._truncate_at = now + self._truncate_seconds
+        elif self._truncate_at is not None and now >= self._truncate_at:
+            done = truncate_log(connection, self._busy_timeout_ms)
+            self._truncate_at = None if done else now + RETRY_SECONDS
 
     def _commit(self, connection: Connection, group: list[_Unit]) -> None:
         """All in one transaction; if that fails, each in its own, unless each would only wait for the lock again."""
@@ -263,10 +256,6 @@ class SqliteDatabase:
             if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr] # sqlite3's own
                 connection.exec_driver_sql("ROLLBACK")
             raise
-
-
-def _nothing(_transaction: Transaction) -> None:
-    """A unit that is there for what comes after the commit."""
 
 
 def _call(work: Callable[..., T], args: Any, kwargs: Any, transaction: Transaction) -> T:
@@ -303,23 +292,3 @@ def _do(unit: _Unit, transaction: Transaction) -> None:
         if connection.total_changes != written:  # type: ignore[union-attr] # sqlite3's own
             raise
         unit.error = error
-
-
-def _engine(path: Path, busy_timeout_ms: int, *, checkpoints: bool) -> Engine:
-    """AUTOCOMMIT leaves BEGIN to us: a transaction that turns from read to write fails at once with BUSY."""
-    engine = create_engine(
-        f"sqlite:///{path}",
-        poolclass=NullPool,
-        isolation_level="AUTOCOMMIT",
-        hide_parameters=True,
-        connect_args={"check_same_thread": False, "cached_statements": 512},
-    )
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-        connection.execute(f"PRAGMA busy_timeout={busy_timeout_ms}")
-        for pragma in _PRAGMAS:
-            connection.execute(pragma)
-        connection.execute(f"PRAGMA wal_autocheckpoint={1000 if checkpoints else 0}")
-
-    return engine

@@ -31,6 +31,7 @@ class Event(StrEnum):
     JOB_GOT_TOKEN = "job.got_token"  # noqa: S105 - an event
     TOKEN_RENEWED = "token.renewed"  # noqa: S105 - an event
     TOKEN_NOT_RENEWED = "token.not_renewed"  # noqa: S105 - an event
+    TOKENS_TOO_OLD = "tokens.too_old"
 
     WEBHOOK_DELIVERED = "webhook.delivered"
     WEBHOOK_RETRIED = "webhook.retried"

@@ -47,6 +47,7 @@ _TABLE: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.ClientSSLError, "No trusted TLS connection to the receiver: check its certificate."),
     (aiohttp.ClientConnectorError, "No connection to the receiver: nothing listens there, or a firewall is between."),
     (aiohttp.ClientResponseError, "The answer was not HTTP."),
+    (aiohttp.InvalidURL, "The URL cannot be called."),
     (aiohttp.ClientError, "The connection was lost before an answer came."),
     (OSError, "The connection was lost before an answer came."),
     (ValueError, "The URL cannot be called."),

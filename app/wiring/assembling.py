@@ -47,11 +47,14 @@ from app.results.key_uses import KeyUses
 from app.results.overview import Overviews
 from app.results.progress import Progress
 from app.results.publisher import ReviewPublisher
+from app.results.quotas import Quotas
+from app.results.tenants import Tenants
 from app.retry.keeper import TopicKeeper
 from app.retry.scheduler import IDLE_SECONDS, RetryScheduler
 from app.state import AppState, Leaders
 from app.store.budgets import StoredBudgets
 from app.store.signals import Signals
+from app.store.wiping import DAY_SECONDS
 from app.webhooks.client import CallbackClient
 from app.webhooks.desk import Webhooks
 from app.webhooks.sender import WebhookSender
@@ -65,6 +68,7 @@ from app.wiring.values import (
     limits_of,
     policy_of,
     sealing_keys,
+    submit_limits_of,
     topic_layout,
     window_of,
     worker_options,
@@ -111,7 +115,9 @@ def assemble(opened: Opened) -> AppState:
     )
     buffer: BoundedDequeBuffer[Arrival] = BoundedDequeBuffer(max_size=settings.deque.max_size)
     interval = settings.deque.burst_check_interval_sec
-    committer = Committer(buffer, database, committed=wake, interval=interval, clock=clock)
+    committer = Committer(
+        buffer, database, committed=wake, interval=interval, limits=submit_limits_of(settings), clock=clock
+    )
     opened.metrics.watch_deque(deque_numbers(buffer))
     opened.metrics.watch_store(StoreNumbersReader(database, quota, clock))
     loops: list[Loop] = []
@@ -146,7 +152,13 @@ def assemble(opened: Opened) -> AppState:
         review_worker=ReviewWorker(tools),
         deque_buffer=buffer,
         committer=committer,
-        housekeeping=Housekeeping(database, clock, settings.token_wait_sec, leaders.leads_scheduler),
+        housekeeping=Housekeeping(
+            database,
+            clock,
+            settings.token_wait_sec,
+            leaders.leads_scheduler,
+            token_max_age=settings.token_max_age_days * DAY_SECONDS,
+        ),
         erasing=Erasing(
             database,
             clock,
@@ -197,6 +209,7 @@ def _services(
         keys=KeyDesk(database),
         progress=progress,
         events=JobEvents(progress, opened.clock, most_streams=opened.settings.max_event_streams),
+        tenants=Tenants(database, submit_limits_of(opened.settings)),
         overviews=Overviews(
             database, publishes=not opened.settings.mock_kafka, max_redrives=opened.settings.dlq_max_redrives
         ),
@@ -206,7 +219,7 @@ def _services(
         job_control=job_control,
         webhooks=Webhooks(database, signer),
         audit=AuditLog(database, opened.clock),
-        quota=quota.snapshot,
+        quota=Quotas(database, quota.snapshot).of,
         settings=shown(opened.settings),
         readiness=readiness,
         metrics_text=opened.metrics.scrape,

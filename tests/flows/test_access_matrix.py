@@ -33,6 +33,7 @@ EXPECTED: dict[tuple[str, str], Scope | str] = {
     ("GET", "/api/v1/health"): OPEN,
     ("GET", "/metrics"): Scope.ADMIN,
     ("GET", "/api/v1/quota"): Scope.ADMIN,
+    ("GET", "/api/v1/tenant"): Scope.ADMIN,
     ("GET", "/api/v1/audit"): Scope.ADMIN,
     ("GET", "/api/v1/settings"): Scope.ADMIN,
     ("GET", "/api/v1/overview"): Scope.READ,
