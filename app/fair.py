@@ -10,15 +10,18 @@ NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 class FairTurns:
-    """Whoever has used least for its weight is next. Nobody saves up: who comes back begins with those who stayed."""
+    """Whoever has used least for its weight is next. Nobody saves up: who comes back begins with those who stayed, or
+    `credit` before them if it was served so much less: it may only have been away for a moment.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, credit: float = 0.0) -> None:
+        self._credit = credit
         self._used: dict[str, float] = {}
         self._floor = 0.0
 
     def joins(self, name: str) -> None:
         """It wants something, and wanted nothing before."""
-        self._used[name] = max(self._used.get(name, 0.0), self._floor)
+        self._used[name] = max(self._used.get(name, self._floor), self._floor - self._credit)
 
     def first(self, names: Collection[str], ahead: Mapping[str, float] = NOTHING) -> str:
         """Who of those that joined is next; `ahead`: what each is using just now, for its weight. Not empty."""
@@ -29,4 +32,4 @@ class FairTurns:
         """It has used so much."""
         self._used[name] = self._used.get(name, self._floor) + amount / weight
         if len(self._used) > MOST_NAMES:
-            self._used = {name: used for name, used in self._used.items() if used > self._floor}
+            self._used = {name: used for name, used in self._used.items() if used > self._floor - self._credit}

@@ -19,6 +19,7 @@ from app.pipeline.locations import LocationWorker
 from app.pipeline.refreshing import TokenRefresher
 from app.pipeline.reviews import ReviewWorker
 from app.results.activity import ActivityLog
+from app.results.erasing import Erasing
 from app.results.housekeeping import Housekeeping
 from app.results.key_uses import KeyUses
 from app.results.publisher import ReviewPublisher
@@ -71,6 +72,7 @@ class AppState:
     deque_buffer: BoundedDequeBuffer[Arrival]
     committer: Committer
     housekeeping: Housekeeping
+    erasing: Erasing
     webhook_sender: WebhookSender
     services: ApiServices
     sessions: Sessions

@@ -30,14 +30,17 @@ from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
 from app.limits.views import BudgetView
 from app.models.access import Scope
+from app.models.limits import NO_LIMITS
 from app.models.overview import SettingList
 from app.pipeline.control import JobControl
 from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
+from app.results.erasures import Erasures
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.overview import Overviews
 from app.results.progress import Progress
+from app.results.tenants import Tenants
 from app.store.keys import create_key
 from app.store.migrate import migrate
 from app.store.sqlite import SqliteDatabase
@@ -136,6 +139,8 @@ def _services(database: SqliteDatabase, buffer: BoundedDequeBuffer[Arrival], com
         overviews=Overviews(database, publishes=False),
         export=Export(database),
         dead_letters=DeadLetters(database, _nobody),
+        erasures=Erasures(database),
+        tenants=Tenants(database, NO_LIMITS),
         job_control=control,
         webhooks=Webhooks(database, WebhookSigner([key])),
         audit=AuditLog(database, SystemClock()),
@@ -146,7 +151,7 @@ def _services(database: SqliteDatabase, buffer: BoundedDequeBuffer[Arrival], com
     )
 
 
-async def _no_quota() -> list[BudgetView]:
+async def _no_quota(_tenant: str) -> list[BudgetView]:
     return []
 
 

@@ -15,6 +15,7 @@ from app.api.routes import (
     audit,
     dead_letters,
     documentation,
+    erasures,
     jobs,
     keys,
     metrics,
@@ -22,16 +23,26 @@ from app.api.routes import (
     overview,
     results,
     submission,
+    tenant,
     webhooks,
 )
 from app.api.schemas import ProblemDetails, ReviewFetchRequest, TokenReplacement, schema_of
 from app.api.surface import MetricsApart, Surface
+from app.models.erasure import ErasureRequest
 from app.models.keys import KeyCreation, KeyRotation
 from app.models.views import RedriveRequest
 
 TITLE = "review-fetcher"
 
-_OWN_SCHEMAS = (ProblemDetails, ReviewFetchRequest, TokenReplacement, RedriveRequest, KeyCreation, KeyRotation)
+_OWN_SCHEMAS = (
+    ProblemDetails,
+    ReviewFetchRequest,
+    TokenReplacement,
+    RedriveRequest,
+    ErasureRequest,
+    KeyCreation,
+    KeyRotation,
+)
 """Of problems, and of bodies that the routes read themselves."""
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -61,9 +72,10 @@ def create_api(*, version: str, lifespan: Lifespan | None = None, surface: Surfa
     )
     if shown.jobs:
         submission.add_to(app)
-        for routes in (jobs, results, dead_letters, webhooks, overview, audit, keys):
+        for routes in (jobs, results, dead_letters, erasures, webhooks, overview, audit, keys):
             app.include_router(routes.router)
     app.include_router(operations.router)
+    app.include_router(tenant.router)
     if shown.documentation:
         app.include_router(documentation.router)
     if shown.metrics != "off":

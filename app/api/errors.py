@@ -5,6 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,12 +14,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.api.problems import Problem
+from app.api.rate_limits import limit_headers
 from app.api.surface import no_such_path
-from app.ingest.errors import BufferFullError, NotAnsweredError, StoppingError
+from app.ingest.errors import BufferFullError, NotAnsweredError, StoppingError, SubmitLimitError
 from app.models.errors import (
     BadCursorError,
     DeadLetterNotFoundError,
+    ErasureNotFoundError,
     IllegalTransitionError,
+    JobNotEndedError,
     JobNotFoundError,
     KeyEndedError,
     KeyNotFoundError,
@@ -99,6 +103,8 @@ ERRORS: dict[type[Exception], Kind] = {
     KeyNotFoundError: Kind("key-not-found", 404, "No such API key"),
     KeyEndedError: Kind("key-ended", 409, "The API key has ended", quoted=True),
     WebhookNotFoundError: Kind("webhook-not-found", 404, "No such message"),
+    ErasureNotFoundError: Kind("erasure-not-found", 404, "No such erasure"),
+    JobNotEndedError: Kind("job-not-ended", 409, "The job has not ended", quoted=True),
     IllegalTransitionError: Kind("illegal-transition", 409, "Not in this state", quoted=True),
     BodyTooSlowError: Kind("body-too-slow", 408, "The body came too slowly", _CLOSE),
     ClientDisconnect: Kind("body-cut", 400, "The body was cut", _CLOSE),
@@ -107,6 +113,7 @@ ERRORS: dict[type[Exception], Kind] = {
     BadCursorError: Kind("bad-cursor", 422, "Not a cursor of this listing"),
     IdempotencyKeyReusedError: Kind("idempotency-key-reused", 422, "The Idempotency-Key is taken"),
     ParquetMissingError: Kind("parquet-missing", 501, "Parquet is not installed"),
+    SubmitLimitError: Kind("submit-limit", 429, "Over a limit of the tenant", quoted=True),
     BufferFullError: Kind("busy", 429, "Too many jobs are waiting", _SOON),
     TooManyStreamsError: Kind("streams-busy", 503, "Too many streams", _LATER),
     StoppingError: Kind("stopping", 503, "The service is stopping", _LATER),
@@ -125,7 +132,13 @@ def problem_of(error: Exception) -> Problem:
 
 def headers_of(error: Exception, kind: Kind) -> dict[str, str]:
     """Those of every error of the kind, and those of this one."""
-    return {**kind.headers, **getattr(error, "headers", {})}
+    return {**kind.headers, **getattr(error, "headers", {}), **_limits(error)}
+
+
+def _limits(error: Exception) -> dict[str, str]:
+    if not isinstance(error, SubmitLimitError):
+        return {}
+    return {"Retry-After": str(max(1, ceil(error.retry_after)))} | limit_headers(error.limits)
 
 
 def explained(error: Exception) -> tuple[Kind, str]:

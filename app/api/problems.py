@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from starlette.responses import Response
+
+from app.api.rate_limits import LIMIT_HEADERS
 
 PROBLEM_TYPE_PREFIX = "urn:review-fetcher:problem:"
 
@@ -44,7 +47,8 @@ _DESCRIPTIONS = {
     413: "The body is over 64 KiB.",
     415: "The body is not declared as application/json.",
     422: "The request is not understood; `errors` says where.",
-    429: "Too many wrong API keys from this address (or, at submission, too many jobs wait to be accepted).",
+    429: "Too many wrong API keys from this address (or, at submission, too many jobs wait to be accepted, or the "
+    "tenant is over one of its limits).",
     500: "A fault of the service.",
     501: "The service is installed without what this takes; `detail` names it.",
     503: "The service cannot do this just now.",
@@ -59,5 +63,7 @@ def _documented(status: int) -> dict[str, Any]:
     }
     if status in (429, 503):
         seconds = {"description": "Seconds to wait before the next try.", "schema": {"type": "integer"}}
-        documented["headers"] = {"Retry-After": seconds}
+        documented["headers"] = {"Retry-After": seconds} | (
+            LIMIT_HEADERS if status == HTTPStatus.TOO_MANY_REQUESTS else {}
+        )
     return documented

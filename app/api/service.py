@@ -1,7 +1,9 @@
 """What the API does beyond reading: take a job in, take a new token for one, say how busy the service is."""
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 from app.api.errors import IdempotencyKeyReusedError, TokenRefusedError
 from app.api.schemas import (
@@ -17,6 +19,7 @@ from app.ingest.committer import Arrival, Committer
 from app.models.access import DEFAULT_TENANT
 from app.models.audit import SYSTEM, Origin
 from app.models.grant import RefreshGrant
+from app.models.limits import LimitState
 from app.models.views import JobView
 from app.pipeline.control import JobControl
 from app.store.submit import Callback, NewJob
@@ -28,6 +31,13 @@ TokenCheck = Callable[[str], Awaitable[bool]]
 
 GrantCheck = Callable[[RefreshGrant], Awaitable[str | None]]
 """Asks Google for an access token. None only if Google refuses; empty when it cannot be asked just now."""
+
+
+class Accepted(NamedTuple):
+    """What a submission is answered, and the tenant's limits as they are by then."""
+
+    answer: ReviewFetchResponse
+    limits: Sequence[LimitState]
 
 
 class APIService:
@@ -65,6 +75,18 @@ class APIService:
         body: bytes = b"",
         by: Origin = SYSTEM,
     ) -> ReviewFetchResponse:
+        """`submit`, for those who do not ask what is left of the tenant's limits."""
+        return (await self.submit(request, tenant, idempotency_key=idempotency_key, body=body, by=by)).answer
+
+    async def submit(
+        self,
+        request: ReviewFetchRequest,
+        tenant: str,
+        *,
+        idempotency_key: str | None = None,
+        body: bytes = b"",
+        by: Origin = SYSTEM,
+    ) -> Accepted:
         """Returns when the job is durable, and with it that `by` submitted it. With an idempotency key seen before, the
         same answer as then, and nothing is done.
 
@@ -76,13 +98,17 @@ class APIService:
         if submitted.conflict:
             raise IdempotencyKeyReusedError
         path = f"/api/v1/review-fetch/{submitted.job_id}"
-        return ReviewFetchResponse(job_id=submitted.job_id, message=f"The job is queued. Follow it at {path}.")
+        answer = ReviewFetchResponse(job_id=submitted.job_id, message=f"The job is queued. Follow it at {path}.")
+        return Accepted(answer, submitted.limits)
 
     async def replace_token(self, request: TokenReplacement, tenant: str, job_id: str, by: Origin = SYSTEM) -> JobView:
         """Give a job a new token, or a grant to ask for one by. Raises what the job control raises."""
         token = request.access_token.get_secret_value()
         key_id, sealed, sealed_grant = self._sealed(tenant, job_id, token, request.grant)
-        return await self._job_control.replace_token(tenant, job_id, key_id, sealed, sealed_grant, by=by)
+        resealed = partial(self._sealer.reseal, tenant, job_id, purpose=Purpose.GRANT)
+        return await self._job_control.replace_token(
+            tenant, job_id, key_id, sealed, sealed_grant, reseal_grant=resealed, by=by
+        )
 
     async def get_health(self) -> HealthCheckResponse:
         """How full the buffer of waiting jobs is."""
@@ -116,10 +142,12 @@ class APIService:
     ) -> NewJob:
         job_id = str(uuid.uuid4())
         key_id, sealed, sealed_grant = self._sealed(tenant, job_id, token, request.grant)
-        body_hash = self._sealer.body_hash(body) if idempotency_key else ""
+        body_hash, *earlier = self._sealer.body_hashes(body) if idempotency_key else [""]
         url = request.callback_url
         callback = None if url is None else self._callback(url.get_secret_value(), tenant, job_id)
-        return NewJob(job_id, tenant, key_id, sealed, idempotency_key, body_hash, sealed_grant, callback, by)
+        return NewJob(
+            job_id, tenant, key_id, sealed, idempotency_key, body_hash, sealed_grant, callback, by, tuple(earlier)
+        )
 
     def _sealed(
         self, tenant: str, job_id: str, token: str, grant: RefreshGrant | None

@@ -15,16 +15,20 @@ from app.models.overview import SettingList
 from app.pipeline.control import JobControl
 from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
+from app.results.erasures import Erasures
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.overview import Overviews
 from app.results.progress import Progress
+from app.results.tenants import Tenants
 from app.webhooks.desk import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
 class ApiServices:
-    """One instance a process. `settings`: those in force, in words. `metrics_text`: the text format of Prometheus."""
+    """One instance a process. `settings`: those in force, in words. `quota`: the budgets that a tenant may see.
+    `metrics_text`: the text format of Prometheus.
+    """
 
     api_service: APIService
     authenticator: Authenticator
@@ -32,12 +36,14 @@ class ApiServices:
     progress: Progress
     events: JobEvents
     overviews: Overviews
+    tenants: Tenants
     export: Export
     dead_letters: DeadLetters
+    erasures: Erasures
     job_control: JobControl
     webhooks: Webhooks
     audit: AuditLog
-    quota: Callable[[], Awaitable[Sequence[BudgetView]]]
+    quota: Callable[[str], Awaitable[Sequence[BudgetView]]]
     settings: SettingList
     readiness: Callable[[], Awaitable[Readiness]]
     metrics_text: Callable[[], Awaitable[bytes]]

@@ -11,6 +11,9 @@ from app.fair import FairTurns
 EXPECTED_SECONDS = 1.0
 """What is in hand is taken to keep its place so long, until it is known better: a worker's turn, when others wait."""
 
+CREDIT_SECONDS = 2.0
+"""The next work of a tenant with a small share may be on its way from the scheduler just when a place is free."""
+
 
 class WaitingWork:
     """A queue that serves tenants by the time that their work keeps workers busy, for their weight; and the jobs of
@@ -19,7 +22,7 @@ class WaitingWork:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._tenants: dict[str, OrderedDict[str, deque[Delivery]]] = {}
-        self._turns = FairTurns()
+        self._turns = FairTurns(CREDIT_SECONDS)
         self._in_hand: dict[Delivery, float] = {}
         self._ahead: Counter[str] = Counter()
         self._filled = asyncio.Event()

@@ -18,11 +18,13 @@ from app.models.access import DEFAULT_TENANT
 if TYPE_CHECKING:
     from app.api.schemas import ReviewFetchRequest, ReviewFetchResponse, TokenReplacement
     from app.models.audit_views import AuditFilter, AuditPage
+    from app.models.erasure import ErasureList, ErasureRequest, ErasureResult, ErasureView
     from app.models.job import JobStatus
     from app.models.locations import LocationFilter, Reconciliation
     from app.models.overview import AccountList, Overview
     from app.models.quota import QuotaReport
     from app.models.review_filter import ReviewFilter
+    from app.models.tenants import TenantView
     from app.models.views import (
         CauseList,
         DeadLetterFilter,
@@ -144,12 +146,32 @@ class Backend(Protocol):
         """Send one of them once more."""
         ...
 
+    async def erase_job(self, job_id: str) -> "ErasureResult":
+        """Erase a job that has ended, with all it has fetched."""
+        ...
+
+    async def erase_reviewer(self, request: "ErasureRequest") -> "ErasureResult":
+        """Erase what the request names, or count it."""
+        ...
+
+    async def erasures(self, limit: int, cursor: str | None) -> "ErasureList":
+        """Orders to erase, newest first."""
+        ...
+
+    async def erasure(self, erasure_id: int) -> "ErasureView":
+        """One of them as it stands."""
+        ...
+
     async def audit(self, wanted: "AuditFilter", limit: int, after: str | None) -> "AuditPage":
         """What was done, in its order; of a store the entries of all tenants unless one was named."""
         ...
 
     async def overview(self) -> "Overview":
         """All work at a glance."""
+        ...
+
+    async def tenant(self) -> "TenantView":
+        """The settings in force for the tenant."""
         ...
 
     async def quota(self) -> "QuotaReport":

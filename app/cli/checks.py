@@ -15,6 +15,7 @@ from app.api.authenticator import ApiKeySettingError, parse_api_keys
 from app.cli import process_checks
 from app.cli.findings import Finding, Health
 from app.cli.local import database_of
+from app.cli.sealing_checks import keys_of_the_store, sealing_key
 from app.clock import SystemClock
 from app.config import (
     ConfigurationError,
@@ -25,7 +26,6 @@ from app.config import (
     load_settings,
     variables,
 )
-from app.credentials import KeyFileError, load_or_create_key
 from app.google.client import GoogleAPIClient
 from app.google.endpoints import Endpoints
 from app.limits.quota import SharedQuota
@@ -128,21 +128,6 @@ def _nearest(directory: Path) -> Path:
     return next(candidate for candidate in candidates if candidate.exists())
 
 
-def sealing_key(settings: Settings) -> Finding:
-    """What access tokens are sealed with."""
-    if settings.sealing_keys:
-        return Finding("sealing key", Health.OK, f"{len(settings.sealing_keys)} configured")
-    if not settings.mock_kafka and isinstance(settings.database, PostgresqlServer):
-        return Finding("sealing key", Health.BROKEN, "none, and all replicas need the same", "set TOKEN_SEALING_KEYS")
-    path = settings.data_directory / "sealing.key"
-    if not path.exists():
-        return Finding("sealing key", Health.OK, f"none yet; {path} is made at the first start")
-    try:
-        return Finding("sealing key", Health.OK, f"{load_or_create_key(path).id} in {path}")
-    except (KeyFileError, OSError) as error:
-        return Finding("sealing key", Health.BROKEN, str(error), "without it the tokens of unfinished jobs are lost")
-
-
 async def _of_the_store(settings: Settings) -> AsyncIterator[Finding]:
     where = settings.database
     if isinstance(where, SqliteFile) and not where.path.exists():
@@ -153,7 +138,7 @@ async def _of_the_store(settings: Settings) -> AsyncIterator[Finding]:
     try:
         async with asyncio.timeout(STORE_SECONDS):
             await database.start()
-            for check in (tables, _budgets, _api_keys):
+            for check in (tables, _budgets, keys_of_the_store, _api_keys):
                 yield await check(settings, database)
     except SchemaTooNewError as error:
         yield Finding("store", Health.BROKEN, str(where), str(error))

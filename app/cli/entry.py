@@ -9,6 +9,7 @@ from app.cli.audit import audit
 from app.cli.demo import demo
 from app.cli.dlq import application as dlq
 from app.cli.doctor import doctor
+from app.cli.erase import application as erase
 from app.cli.exits import MEANINGS, CommandError, ExitCode, told
 from app.cli.fetch import fetch
 from app.cli.jobs import application as jobs
@@ -23,6 +24,7 @@ from app.cli.serve import serve
 from app.cli.settings import settings
 from app.cli.simulate import simulate
 from app.cli.store import migrate, version
+from app.cli.tenants import application as tenants
 from app.cli.webhooks import application as webhooks
 
 _EXIT_CODES = "\n".join(f"- {code.value}: {meaning}" for code, meaning in MEANINGS.items())
@@ -45,7 +47,9 @@ application.add_typer(jobs, name="jobs")
 application.add_typer(reviews, name="reviews")
 application.add_typer(dlq, name="dlq")
 application.add_typer(keys, name="keys")
+application.add_typer(tenants, name="tenants")
 application.add_typer(webhooks, name="webhooks")
+application.add_typer(erase, name="erase")
 application.command("overview")(overview)
 application.command("audit")(audit)
 application.command("quota")(quota)

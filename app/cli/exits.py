@@ -58,7 +58,7 @@ EXPECTED = frozenset(
     ConfigurationError StoreUnavailableError StoreBusyError SchemaTooNewError SealingKeyError KeyFileError
     ApiKeySettingError KeyNotFoundError KeyEndedError
     JobNotFoundError DeadLetterNotFoundError BadCursorError IllegalTransitionError
-    IdempotencyKeyReusedError
+    IdempotencyKeyReusedError JobNotEndedError ErasureNotFoundError SubmitLimitError
     NotAnsweredError WebhookNotFoundError ParquetMissingError TargetNotEmptyError CopyDiffersError
     """.split()
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.api.schemas import ReviewFetchRequest, TokenReplacement
 from app.cli.exits import CommandError, ExitCode, UsageError
+from app.cli.fetch_keys import mind_keys
 from app.cli.files import write_whole
 from app.cli.local import user_of_this_machine
 from app.cli.progress import Show, progress_of_a_job
@@ -28,7 +29,6 @@ TOKEN_WAIT_SECONDS = 30 * 24 * 3600
 """How long an interrupted job can be taken up again; the longest that TOKEN_WAIT_SEC allows."""
 
 STORE = "reviews.db"
-KEY = "sealing.key"
 _BASE_URL = "GOOGLE_API_BASE_URL:"
 MOST_LETTERS = 5
 
@@ -55,9 +55,9 @@ async def run_fetch(plan: Plan) -> ExitCode:
     request = None if plan.token is None else token_request(ReviewFetchRequest, plan.token)
     if request is None and not (plan.directory / STORE).exists():
         raise UsageError(NO_TOKEN)
-    if request is None:
-        _check_key(plan.directory, settings)
     _prepare(plan.directory, _source(settings))
+    if (plan.directory / STORE).exists():
+        await mind_keys(plan.directory / STORE, settings, new_token=request is not None)
     if settings.mock_google_api:
         say("Reviews come from the built-in simulator and are made up. For the real ones: --no-mock")
     async with _service(settings) as state:
@@ -111,17 +111,6 @@ def _prepare(directory: Path, source: str) -> None:
         raise CommandError(f"cannot keep the job's state in {directory}: {error.strerror}") from error
     if began_with != source:
         raise UsageError(f"{directory} holds an unfinished job from {began_with}: go on with that, or remove it")
-
-
-def _check_key(directory: Path, settings: Settings) -> None:
-    """Before the service makes a new one: then nobody could tell any more why the token does not open."""
-    key = directory / KEY
-    if not settings.sealing_keys and not key.exists():
-        raise CommandError(
-            f"{key} is gone, and without it the token of the unfinished job cannot be read: put the file back, or run "
-            "the same command again with a token",
-            ExitCode.NEEDS_TOKEN,
-        )
 
 
 @asynccontextmanager

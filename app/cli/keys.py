@@ -7,6 +7,7 @@ import typer
 from app.cli.exits import UsageError
 from app.cli.key_backend import ask_about_keys
 from app.cli.options import ApiKey, Cursor, Json, Limit, Server
+from app.cli.resealing import forget, reseal
 from app.cli.screen import say, say_cursor, show_json, show_table
 from app.models.access import TENANT, Scope
 
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
 
 application = typer.Typer(
     no_args_is_help=True,
-    help="API keys: make, list, rotate and revoke them, in the local store (DATABASE_URL) or at a service (--server).",
+    help="API keys: make, list, rotate and revoke them, in the local store (DATABASE_URL) or at a service (--server). "
+    "Sealing keys: reseal, forget, in the local store.",
 )
+application.command()(reseal)
+application.command()(forget)
 
 Scopes = Annotated[
     list[Scope] | None,

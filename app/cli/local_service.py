@@ -15,12 +15,11 @@ import msgspec
 from app.api.schemas import ReviewFetchRequest, ReviewFetchResponse, TokenReplacement
 from app.api.service import APIService
 from app.cli.backend import FeedLines
-from app.cli.exits import CommandError
 from app.cli.local import existing_store, user_of_this_machine
 from app.cli.requests import plain
+from app.cli.sealing import service_sealer
 from app.clock import Clock, SystemClock
-from app.config import PostgresqlServer, Settings, get_settings
-from app.credentials import TokenSealer
+from app.config import Settings, get_settings
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
 from app.limits.permits import Api
@@ -28,11 +27,13 @@ from app.limits.rules import Limits
 from app.limits.views import BudgetView, views
 from app.models.audit import Action, AuditEntry
 from app.models.audit_views import AuditFilter, AuditPage
+from app.models.erasure import ErasureList, ErasureRequest, ErasureResult, ErasureView
 from app.models.job import JobStatus
 from app.models.locations import LocationFilter, Reconciliation
 from app.models.overview import AccountList, Overview
 from app.models.quota import QuotaReport
 from app.models.review_filter import ReviewFilter
+from app.models.tenants import TenantView
 from app.models.views import (
     CauseList,
     DeadLetterFilter,
@@ -48,17 +49,19 @@ from app.models.webhooks import WebhookList, WebhookView
 from app.pipeline.control import JobControl
 from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
+from app.results.erasures import Erasures
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.forecasts import Forecasts
 from app.results.overview import Overviews
 from app.results.progress import Progress
+from app.results.tenants import Tenants
 from app.store.audit import audited
 from app.store.budgets import read_budgets
 from app.store.database import Database
 from app.store.webhooks import list_webhooks, resend
 from app.telemetry.logging import configure_logging
-from app.wiring.values import limits_of, sealing_keys
+from app.wiring.values import limits_of, submit_limits_of
 
 
 class LocalService:
@@ -76,6 +79,7 @@ class LocalService:
         self._events = JobEvents(self._progress, clock)
         self._export = Export(database)
         self._audit = AuditLog(database, clock)
+        self._erasures = Erasures(database)
         self._letters = DeadLetters(database, _nobody, settings.dlq_max_redrives)
         self._overviews = Overviews(database, publishes=not settings.mock_kafka)
         self._control = JobControl(database, _nobody, token_wait=settings.token_wait_sec)
@@ -154,8 +158,23 @@ class LocalService:
     async def audit(self, wanted: AuditFilter, limit: int, after: str | None) -> AuditPage:
         return await self._audit.page(self._tenant or None, wanted, limit, after)
 
+    async def erase_job(self, job_id: str) -> ErasureResult:
+        return await self._erasures.of_job(self._tenant, job_id, self._user)
+
+    async def erase_reviewer(self, request: ErasureRequest) -> ErasureResult:
+        return await self._erasures.of_reviewer(self._tenant, request, self._user)
+
+    async def erasures(self, limit: int, cursor: str | None) -> ErasureList:
+        return await self._erasures.page(self._tenant, limit, cursor)
+
+    async def erasure(self, erasure_id: int) -> ErasureView:
+        return await self._erasures.one(self._tenant, erasure_id)
+
     async def overview(self) -> Overview:
         return await self._overviews.of(self._tenant)
+
+    async def tenant(self) -> TenantView:
+        return await Tenants(self._database, submit_limits_of(self._settings)).of(self._tenant)
 
     async def quota(self) -> QuotaReport:
         return QuotaReport.model_validate({"budgets": await self._budgets()})
@@ -164,8 +183,8 @@ class LocalService:
     async def _taking_in(self) -> AsyncIterator[APIService]:
         """What a service does with a token, for one request. Google is not asked about it."""
         buffer: BoundedDequeBuffer[Arrival] = BoundedDequeBuffer(max_size=1)
-        committer = Committer(buffer, self._database, committed=_nobody)
-        api = APIService(buffer, committer, _sealer(self._settings), self._control)
+        committer = Committer(buffer, self._database, committed=_nobody, limits=submit_limits_of(self._settings))
+        api = APIService(buffer, committer, service_sealer(self._settings), self._control)
         loop = asyncio.create_task(committer.run())
         try:
             yield api
@@ -186,23 +205,6 @@ async def local_service(tenant: str) -> AsyncIterator[LocalService]:
 async def _budgets(database: Database, limits: Mapping[str, Limits], clock: Clock) -> Sequence[BudgetView]:
     now, rows = await database.read(read_budgets)
     return views(rows, limits, now, clock.now())
-
-
-def _sealer(settings: Settings) -> TokenSealer:
-    """With the service's own keys: a token that was sealed under another could never be opened."""
-    key_file = settings.data_directory / "sealing.key"
-    if isinstance(settings.database, PostgresqlServer) and not (settings.sealing_keys or key_file.exists()):
-        raise CommandError(
-            "there is no sealing key here, and the token must be sealed with the service's own: set TOKEN_SEALING_KEYS "
-            "as the service has it, or ask the service itself by --server"
-        )
-    try:
-        return TokenSealer(sealing_keys(settings))
-    except OSError as error:
-        raise CommandError(
-            f"cannot read the service's sealing key {key_file} ({error.strerror}): run this as the service's user, or "
-            "ask the service itself by --server"
-        ) from error
 
 
 def _nobody() -> None:

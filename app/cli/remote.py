@@ -17,12 +17,14 @@ from app.cli.backend import FeedLines
 from app.cli.exits import AwayError, CommandError, UsageError
 from app.cli.requests import plain
 from app.models.audit_views import AuditFilter, AuditPage
+from app.models.erasure import ErasureList, ErasureRequest, ErasureResult, ErasureView
 from app.models.job import JobStatus
 from app.models.keys import KeyCreation, KeyList, KeyRotation, KeyView, NewKey
 from app.models.locations import LocationFilter, Reconciliation
 from app.models.overview import AccountList, Overview, SettingList
 from app.models.quota import QuotaReport
 from app.models.review_filter import ReviewFilter
+from app.models.tenants import TenantView
 from app.models.views import (
     CauseList,
     DeadLetterFilter,
@@ -39,8 +41,10 @@ from app.telemetry.redaction import clean_text
 
 JOBS = "/api/v1/review-fetch"
 LETTERS = "/api/v1/dlq"
+ERASURES = "/api/v1/erasures"
 FEED = "/api/v1/reviews/feed"
 OVERVIEW = "/api/v1/overview"
+TENANT = "/api/v1/tenant"
 QUOTA = "/api/v1/quota"
 AUDIT = "/api/v1/audit"
 SETTINGS = "/api/v1/settings"
@@ -155,6 +159,18 @@ class Service:
     async def resend(self, job_id: str, webhook_id: int) -> WebhookView:
         return await self._ask(WebhookView, "POST", f"{_job(job_id)}/webhooks/{webhook_id}/resend")
 
+    async def erase_job(self, job_id: str) -> ErasureResult:
+        return await self._ask(ErasureResult, "DELETE", _job(job_id))
+
+    async def erase_reviewer(self, request: ErasureRequest) -> ErasureResult:
+        return await self._ask(ErasureResult, "POST", ERASURES, json=request.model_dump(exclude_none=True))
+
+    async def erasures(self, limit: int, cursor: str | None) -> ErasureList:
+        return await self._ask(ErasureList, "GET", ERASURES, query={"limit": limit, "cursor": cursor})
+
+    async def erasure(self, erasure_id: int) -> ErasureView:
+        return await self._ask(ErasureView, "GET", f"{ERASURES}/{erasure_id}")
+
     async def audit(self, wanted: AuditFilter, limit: int, after: str | None) -> AuditPage:
         return await self._ask(AuditPage, "GET", AUDIT, query=wanted.parameters() | {"limit": limit, "after": after})
 
@@ -177,6 +193,9 @@ class Service:
     async def settings(self) -> SettingList:
         """Of the process that answers."""
         return await self._ask(SettingList, "GET", SETTINGS)
+
+    async def tenant(self) -> TenantView:
+        return await self._ask(TenantView, "GET", TENANT)
 
     async def quota(self) -> QuotaReport:
         return await self._ask(QuotaReport, "GET", QUOTA)

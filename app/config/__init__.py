@@ -4,8 +4,8 @@
 """
 
 from app.config.environment import Variable, variables
-from app.config.fitness import check_fit_to_start
-from app.config.groups import DequeConfig, KafkaConfig, RateLimitConfig, RetryConfig, SimulatorConfig
+from app.config.fitness import check_fit_to_start, check_sealing_keys, missing_keys
+from app.config.groups import DequeConfig, KafkaConfig, RateLimitConfig, RetryConfig, SimulatorConfig, TenantConfig
 from app.config.load import ConfigurationError, get_settings, load_settings
 from app.config.settings import ROLES, Role, Settings
 from app.config.values import PostgresqlServer, SqliteFile
@@ -22,9 +22,12 @@ __all__ = [
     "Settings",
     "SimulatorConfig",
     "SqliteFile",
+    "TenantConfig",
     "Variable",
     "check_fit_to_start",
+    "check_sealing_keys",
     "get_settings",
     "load_settings",
+    "missing_keys",
     "variables",
 ]

@@ -139,6 +139,25 @@ class DequeConfig(Group):
     )
 
 
+class TenantConfig(Group):
+    """What a tenant may submit that has no limits of its own (`review-fetcher tenants set`)."""
+
+    PREFIX = "TENANT_"
+
+    max_open_jobs: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="Jobs of one tenant that may be open at a time; beyond it, 429. 0 = off",
+    )
+    submits_per_minute: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="Jobs that one tenant may submit in a minute; beyond it, 429. 0 = off",
+    )
+
+
 class SimulatorConfig(Group):
     """The simulated Google that runs while MOCK_GOOGLE_API is on."""
 

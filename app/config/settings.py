@@ -16,6 +16,7 @@ from app.config.groups import (
     RateLimitConfig,
     RetryConfig,
     SimulatorConfig,
+    TenantConfig,
     WebhookConfig,
 )
 from app.config.values import (
@@ -103,6 +104,7 @@ class Settings(BaseSettings):
     )
     retry: RetryConfig = RetryConfig()
     deque: DequeConfig = DequeConfig()
+    tenant: TenantConfig = TenantConfig()
     simulator: SimulatorConfig = SimulatorConfig()
     webhook: WebhookConfig = WebhookConfig()
     worker_concurrency: int = Field(default=16, ge=1, le=256, description="Tasks that each stage works on at once")
@@ -115,6 +117,13 @@ class Settings(BaseSettings):
         le=2_592_000,
         description="How long a job waits for a new access token before it fails, seconds; with a refresh token also "
         "how long it tries to get one before it asks for another",
+    )
+    token_max_age_days: float = Field(
+        default=30,
+        gt=0,
+        le=3650,
+        description="Tokens and refresh tokens are wiped so long after they were given, also when their job has not "
+        "ended: it asks for a new one then, days",
     )
     validate_token_on_submit: bool = Field(
         default=False,
@@ -131,6 +140,18 @@ class Settings(BaseSettings):
         ge=1,
         le=1_000,
         description="Redrives of a dead letter after which it is parked: left alone until a redrive includes it",
+    )
+    retention_days: int = Field(
+        default=0,
+        ge=0,
+        le=36_500,
+        description="Days that an ended job is kept, with all it has fetched, unless its tenant has days of its own. "
+        "0 = for ever",
+    )
+    drop_reviewers: bool = Field(
+        default=False,
+        description="Keep no reviewer's name or photo: neither in the store nor in messages; a tenant may have this "
+        "of its own",
     )
     max_event_streams: int = Field(
         default=5_000,

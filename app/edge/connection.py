@@ -3,19 +3,21 @@
 One clock looks at all connections once a second. A timer for each would cost every request what only a few need.
 """
 
+import asyncio
 import secrets
+from collections import deque
+from contextvars import Context
 from enum import Enum, auto
 from typing import Any, cast
 
 import httptools
 import structlog
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.api.headers import with_careful_headers
 from app.edge.bounds import (
     LARGEST_BODY,
     LARGEST_HEAD,
-    LEAST_TAKEN,
     LONGEST_TARGET,
     MOST_PIPELINED,
     SPARE_CONNECTIONS,
@@ -34,6 +36,7 @@ from app.edge.faults import (
     Fault,
     fault_of,
 )
+from app.edge.sending import PoliteTransport, Untaken
 from app.telemetry.events import Event
 
 log = structlog.get_logger(__name__)
@@ -61,11 +64,11 @@ class BoundedConnection(HttpToolsProtocol):
         self._reading = Reading.NOTHING
         self._since = self.loop.time()
         self._bytes = 0
-        self._unanswered = 0
+        self._unanswered: deque[RequestResponseCycle] = deque()
         self._fault: Fault | None = None
         self._farewell: Fault | None = None
         self._deaf = False
-        self._stalled: tuple[int, float] | None = None
+        self._untaken = Untaken()
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -78,6 +81,12 @@ class BoundedConnection(HttpToolsProtocol):
                 transport.abort()
             else:
                 self._say(TOO_MANY_CONNECTIONS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """uvicorn tells only the newest request; the one that is answered would write on, to nobody."""
+        for cycle in self._unanswered:
+            cycle.disconnected = True
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -122,12 +131,13 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         fault = fault_of(self.parser.get_http_version(), self.url, self.headers)
-        if fault is None and self._unanswered >= MOST_PIPELINED:
+        if fault is None and len(self._unanswered) >= MOST_PIPELINED:
             fault = TOO_MANY_PIPELINED
         if fault is not None:
             self._stop_at(fault)
         super().on_headers_complete()
-        self._unanswered += 1
+        self.cycle.transport = cast("asyncio.Transport", PoliteTransport(self))
+        self._unanswered.append(self.cycle)
         self._reading = Reading.BODY
         self._bytes = 0
         self._since = self.loop.time()
@@ -137,18 +147,18 @@ class BoundedConnection(HttpToolsProtocol):
         self._reading = Reading.NOTHING
 
     def on_response_complete(self) -> None:
-        self._unanswered -= 1
+        self._unanswered.popleft()
         super().on_response_complete()
         if self._reading is not Reading.NOTHING:
             self._unset_keepalive_if_required()  # it is set as if the next request had not begun
-        if self._unanswered == 0:
+        if not self._unanswered:
             self._since = self.loop.time()
             if self._farewell is not None:
-                self._say(self._farewell)
+                Context().run(self._say, self._farewell)  # this runs in the context of the request before
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._stalled = None
+        self._untaken.forget()
 
     def _stop_at(self, fault: Fault) -> None:
         self._fault = fault
@@ -180,13 +190,11 @@ class BoundedConnection(HttpToolsProtocol):
             self.pipeline.popleft()
         cycle.disconnected = True
         cycle.message_event.set()
-        self._unanswered -= 1
+        self._unanswered.pop()
         return True
 
     def _say(self, fault: Fault) -> None:
-        """Then wait a moment before closing, or what is still under way would make the client lose the answer."""
         self._farewell = None
-        self._since = self.loop.time()
         request_id = secrets.token_hex(8)
         client = self.client[0] if self.client else None
         if fault is not TOO_MANY_CONNECTIONS:
@@ -195,10 +203,18 @@ class BoundedConnection(HttpToolsProtocol):
         headers = with_careful_headers(answer.raw_headers, request_id.encode(), self.scheme or "http")
         lines = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *headers)]
         self.transport.write(b"".join([STATUS_LINE[fault.status], *lines, b"\r\n", bytes(answer.body)]))
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        else:
+        self._reading = Reading.HEAD  # there may be more of it
+        self.close_politely()
+
+    def close_politely(self) -> None:
+        """See `PoliteTransport`."""
+        cut = bool(self._unanswered) and not self._unanswered[0].response_complete
+        if cut or self._reading is Reading.NOTHING or not self.transport.can_write_eof():
             self.transport.close()
+        else:
+            self._hear_no_more()
+            self._since = self.loop.time()
+            self.transport.write_eof()
 
     def look(self, now: float) -> None:
         """End what took too long."""
@@ -214,7 +230,7 @@ class BoundedConnection(HttpToolsProtocol):
     def _look_at_reading(self, waited: float) -> None:
         """While an earlier answer is under way nothing of the next is missed, and reading may be paused by us."""
         if self._reading is Reading.BODY:
-            if self._unanswered <= 1 and waited > self._bounds.body_seconds:
+            if len(self._unanswered) <= 1 and waited > self._bounds.body_seconds:
                 self._refuse(BODY_TOO_SLOW)
         elif not self._unanswered and waited > self._bounds.head_patience(len(self.connections)):
             if self._reading is Reading.HEAD:
@@ -227,7 +243,6 @@ class BoundedConnection(HttpToolsProtocol):
         """Whether the client leaves what is sent to it. While more may be added, that cannot be told from here."""
         left = self.transport.get_write_buffer_size()
         if not left or (self._unanswered and not self.flow.write_paused and not self.transport.is_closing()):
-            self._stalled = None
-        elif self._stalled is None or left <= self._stalled[0] - LEAST_TAKEN:
-            self._stalled = (left, now)
-        return self._stalled is not None and now - self._stalled[1] > self._bounds.stalled_seconds
+            self._untaken.forget()
+            return False
+        return self._untaken.seconds(left, now) > self._bounds.stalled_seconds

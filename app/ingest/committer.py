@@ -13,7 +13,8 @@ import structlog
 from app.clock import Clock, SystemClock, first_done
 from app.crash import CrashPoint, crash_point
 from app.ingest.buffer import BoundedDequeBuffer
-from app.ingest.errors import BufferFullError, NotAnsweredError, StoppingError
+from app.ingest.errors import BufferFullError, NotAnsweredError, StoppingError, SubmitLimitError
+from app.models.limits import NO_LIMITS, SubmitLimits
 from app.store.database import Database, StoreUnavailableError
 from app.store.submit import NewJob, Submitted, submit
 from app.telemetry.events import Event
@@ -40,7 +41,8 @@ class Committer:
     """Accepts jobs through `buffer`. After each commit with a new job it calls `committed`.
 
     A batch waits for the commit under way, at most `interval` seconds (DEQUE_BURST_CHECK_INTERVAL_SEC); then it is
-    committed beside it. A caller waits at most `answer_within` seconds.
+    committed beside it. A caller waits at most `answer_within` seconds. `limits` are those of a tenant
+    that has none of its own.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Committer:
         committed: Callable[[], None],
         interval: float = 0.1,
         answer_within: float = 10.0,
+        limits: SubmitLimits = NO_LIMITS,
         clock: Clock | None = None,
     ) -> None:
         self._buffer = buffer
@@ -58,6 +61,7 @@ class Committer:
         self._committed = committed
         self._interval = interval
         self._answer_within = answer_within
+        self._limits = limits
         self._clock = clock or SystemClock()
         self._under_way: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -65,7 +69,7 @@ class Committer:
     async def accept(self, job: NewJob) -> Submitted:
         """Returns when the job is durable. A caller that gives up leaves it either committed or not there at all.
 
-        Raises `BufferFullError`, `StoppingError`, `NotAnsweredError`, and `StoreUnavailableError`.
+        Raises `BufferFullError`, `StoppingError`, `NotAnsweredError`, `SubmitLimitError`, and `StoreUnavailableError`.
         """
         if self._stopping:
             raise StoppingError
@@ -74,9 +78,12 @@ class Committer:
             raise BufferFullError
         try:
             async with asyncio.timeout(self._answer_within):
-                return await arrival.answer
+                answer = await arrival.answer
         except TimeoutError:
             raise NotAnsweredError from None
+        if answer.refused is not None:
+            raise SubmitLimitError(answer.refused, answer.limits)
+        return answer
 
     async def run(self) -> None:
         """Commit what comes, until cancelled. May be started again: what waits in the buffer is found there."""
@@ -118,14 +125,14 @@ class Committer:
         for arrival, answer in zip(batch, answers, strict=True):
             if not arrival.answer.done():
                 arrival.answer.set_result(answer)
-        accepted = [answer.job_id for answer in answers if not answer.replayed]
+        accepted = [answer.job_id for answer in answers if not (answer.replayed or answer.refused)]
         if accepted:
             log.info(Event.JOBS_ACCEPTED, count=len(accepted), job_ids=accepted)
             self._committed()
 
     async def _write(self, jobs: list[NewJob]) -> list[Submitted]:
         crash_point(CrashPoint.BEFORE_JOB_COMMIT)
-        answers = await self._database.write(submit, jobs)
+        answers = await self._database.write(submit, jobs, self._limits)
         crash_point(CrashPoint.AFTER_JOB_COMMIT)
         return answers
 

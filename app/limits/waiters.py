@@ -10,6 +10,9 @@ from typing import NamedTuple
 from app.fair import FairTurns
 from app.limits.permits import Permit, Wait
 
+CREDIT_CALLS = 2.0
+"""A tenant with few places may have none of its calls in the queue just when others are served."""
+
 
 class Tenant(NamedTuple):
     """For whom a call is made, and the share of the calls that this tenant has beside others."""
@@ -33,7 +36,7 @@ class Waiters:
 
     def __init__(self) -> None:
         self._of: dict[str, deque[Waiter]] = {}
-        self._turns = FairTurns()
+        self._turns = FairTurns(CREDIT_CALLS)
 
     def __len__(self) -> int:
         return sum(len(of_tenant) for of_tenant in self._of.values())

@@ -24,6 +24,20 @@ class WebhookNotFoundError(LookupError):
         super().__init__(WebhookNotFoundError.__doc__)
 
 
+class ErasureNotFoundError(LookupError):
+    """There is no erasure with this id. Check the id; it is seen only by the tenant that ordered it."""
+
+    def __init__(self) -> None:
+        super().__init__(ErasureNotFoundError.__doc__)
+
+
+class JobNotEndedError(Exception):
+    """The job has not ended, so it cannot be erased. Cancel it first."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"The job is {status}: cancel it first, then erase it.")
+
+
 class KeyNotFoundError(LookupError):
     """There is no API key with this id. An id is the part of a key between its underscores; a key is seen only by its
     tenant."""

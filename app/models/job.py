@@ -98,7 +98,7 @@ class HeldTask:
     reviews stage: its row, the rows kept so far, Google's newest count, and whether Google calls it verified. The
     `token_*` fields tell whether the job's access token can be renewed, and when it expires and was renewed (seconds
     since 1970, None: not known, and never). `weight` is the tenant's share of quota beside others, as its work message
-    told.
+    told. `drop_reviewers` is the tenant's own setting (None: it has none).
     """
 
     task_id: int
@@ -127,4 +127,5 @@ class HeldTask:
     token_refreshable: bool = False
     token_expires_at: float | None = None
     token_refreshed_at: float | None = None
+    drop_reviewers: bool | None = None
     weight: int = 1

@@ -8,6 +8,7 @@ from app.models.audit import SYSTEM, Action, AuditEntry, Origin
 from app.models.views import JobView
 from app.store import control
 from app.store.audit import audited
+from app.store.control import ResealGrant
 from app.store.database import Database
 from app.telemetry.events import Event
 
@@ -56,10 +57,11 @@ class JobControl:
         sealed: bytes,
         sealed_grant: bytes | None = None,
         *,
+        reseal_grant: ResealGrant | None = None,
         by: Origin = SYSTEM,
     ) -> JobView:
         """Go on with another token, or with what one is asked for by, sealed for this tenant and job under the key
-        `key_id`."""
+        `key_id`. `reseal_grant` brings a grant that stays to that key."""
         entry = AuditEntry(tenant, Action.JOB_REPLACE_TOKEN, job_id, by, {"grant": sealed_grant is not None})
         job = await self._database.write(
             audited(control.replace_token, entry),
@@ -69,6 +71,7 @@ class JobControl:
             sealed,
             token_wait=self._token_wait,
             sealed_grant=sealed_grant,
+            reseal_grant=reseal_grant,
         )
         log.info(Event.JOB_GOT_TOKEN, job_id=job_id)
         self._wake()

@@ -10,6 +10,7 @@ from enum import IntEnum
 
 from app.google.errors import GoogleAPIError
 from app.google.pages import ReviewsPage
+from app.google.unnamed import without_reviewer
 from app.limits.permits import Api
 from app.models.job import HeldTask, LocationState, Stage, TaskStatus
 from app.models.review import Review
@@ -56,7 +57,7 @@ class ReviewWorker(Worker[ReviewsPage]):
         return await self.google.list_reviews(token, task.account, task.resource, task.cursor)
 
     def advance(self, task: HeldTask, page: ReviewsPage) -> Outcome:
-        kept, given_up = self._split(task, page.reviews)
+        kept, given_up = self._split(task, self._allowed(task, page.reviews))
         total = task.location_total if page.total is None else page.total
         move, end = _next(task, page, total)
         ends = move.status is TaskStatus.DONE and end == LocationEnd(LocationState.DONE)
@@ -81,6 +82,11 @@ class ReviewWorker(Worker[ReviewsPage]):
     def page_token_refused_again(self, task: HeldTask, error: GoogleAPIError) -> Outcome:
         """Read as far as Google allows; the gap is recorded with the location."""
         return Advance(DONE, page=False, location_end=LocationEnd(LocationState.DONE, error.reason))
+
+    def _allowed(self, task: HeldTask, reviews: list[Review]) -> list[Review]:
+        """With their reviewers, unless the tenant or the service keeps none."""
+        drops = self.options.drop_reviewers if task.drop_reviewers is None else task.drop_reviewers
+        return [without_reviewer(review) for review in reviews] if drops else reviews
 
     def _split(self, task: HeldTask, reviews: list[Review]) -> tuple[list[Review], list[GivenUp]]:
         limit = self.options.max_review_bytes

@@ -78,11 +78,13 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """`concurrency`: tasks at once per stage. `max_review_bytes`: a larger review is dead-lettered."""
+    """`concurrency`: tasks at once per stage. `max_review_bytes`: a larger review is dead-lettered. `drop_reviewers`:
+    who wrote is not kept, unless the tenant says otherwise."""
 
     concurrency: int
     max_review_bytes: int
     settle: SettleOptions
+    drop_reviewers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ log = structlog.get_logger(__name__)
 
 
 class Seen(NamedTuple):
-    """What a client has seen: a digest of the job's state, of its waiting, of its progress; "" is nothing yet."""
+    """What a client has seen of this job: a digest of its state, of its waiting, of its progress; "" is nothing yet."""
 
     state: str = ""
     waiting: str = ""
@@ -86,7 +86,8 @@ class Snapshot:
     def __init__(self, job: JobView) -> None:
         self._job = job
         self.ended = job.status in ENDED
-        self.now = Seen(_digest(_state_key(job)), _digest(_waiting(job)), _digest(_counts(job)))
+        told = (_state_key(job), _waiting(job), _counts(job))
+        self.now = Seen(*(_digest([job.job_id, value]) for value in told))
         self._rendered: dict[Seen, bytes] = {}
 
     def since(self, seen: Seen) -> bytes:
@@ -153,6 +154,7 @@ class _Watched:
     def __init__(self, job: JobView) -> None:
         self.snapshot = Snapshot(job)
         self.clients = 0
+        self.gone = False
         self._mark = _mark(job)
         self._waiting: set[asyncio.Future[None]] = set()
 
@@ -164,6 +166,11 @@ class _Watched:
         self.snapshot = Snapshot(job)
         if self.snapshot.now != before.now:
             self.wake()
+
+    def vanish(self) -> None:
+        """The job is erased: its clients end, and are told so when they come back."""
+        self.gone = True
+        self.wake()
 
     async def woken(self) -> None:
         """Until there may be something to send. Each client has a future of its own: cancelling one ends no other."""
@@ -261,7 +268,7 @@ class JobEvents:
         try:
             yield GREETING
             woken = False
-            while not (self._closed or client.over) and self._clock.monotonic() < until:
+            while not (self._closed or watched.gone or client.over) and self._clock.monotonic() < until:
                 snapshot = watched.snapshot
                 if news := snapshot.since(seen):
                     seen = snapshot.now
@@ -301,8 +308,9 @@ class JobEvents:
         while True:
             await self._clock.sleep(max(LOOK_SECONDS, LOOK_REST * took))
             began = self._clock.monotonic()
+            looked_at = dict(self._watched)
             try:
-                found = await self._progress.many(list(self._watched))
+                found = await self._progress.many(list(looked_at))
             except StoreUnavailableError as error:
                 if not away:
                     log.warning(Event.EVENTS_STORE_AWAY, cause=str(error))
@@ -312,9 +320,11 @@ class JobEvents:
                 log.exception(Event.EVENTS_LOOK_FAILED)  # its clients would wait for ever without the next look
                 continue
             away, took = False, self._clock.monotonic() - began
-            for key, job in found.items():
-                if watched := self._watched.get(key):
-                    watched.become(job)
+            for key, watched in looked_at.items():
+                if key in found:
+                    watched.become(found[key])
+                else:
+                    watched.vanish()
 
     async def _beat(self) -> None:
         """Apart from the looks, which may wait long for the store. Who is woken without news sends a heartbeat."""

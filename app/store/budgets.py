@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, select, update
 
 from app.store.database import Database, Transaction
-from app.store.schema import quota_budgets
+from app.store.schema import jobs, quota_budgets
 
 T = TypeVar("T")
 
@@ -37,6 +37,12 @@ def _change(
     if after != before:
         transaction.connection.execute(update(quota_budgets).where(mine).values(state=after))
     return answer
+
+
+def projects_of(transaction: Transaction, tenant: str) -> set[str]:
+    """The Google projects with a budget whose quota the tenant's jobs have used."""
+    used = exists().where(jobs.c.tenant == tenant, jobs.c.google_project == quota_budgets.c.project)
+    return set(transaction.connection.execute(select(quota_budgets.c.project).where(used)).scalars())
 
 
 def read_budgets(transaction: Transaction) -> tuple[float, Sequence[tuple[str, str, bytes]]]:

@@ -1,14 +1,17 @@
 """Cursors of listings: where a page ended, as text that a client passes back.
 
-A cursor is URL-safe, opaque and bound to its listing. It grants nothing (every query names the tenant as well), so it
-is not signed; what a client made up is refused by its types and ranges before it comes near a query.
+A cursor is URL-safe, opaque and bound to its listing: its job, or its tenant. It grants nothing (every query names the
+tenant as well), so it is not signed; what a client made up is refused by its types and ranges before it comes near a
+query.
 """
 
+import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Annotated, TypeVar
 
 import msgspec
 
+from app.models.access import DEFAULT_TENANT
 from app.models.errors import BadCursorError
 from app.store.texts import is_storable
 
@@ -73,6 +76,12 @@ class DeadLettersCursor(Cursor, frozen=True, array_like=True, tag="d"):
     before: Position
 
 
+class ErasuresCursor(Cursor, frozen=True, array_like=True, tag="e"):
+    """Behind this order to erase."""
+
+    before: Position
+
+
 class KeysCursor(Cursor, frozen=True, array_like=True, tag="k"):
     """Behind this API key."""
 
@@ -115,6 +124,24 @@ def decode(text: str, kind: type[T]) -> T:
     if encode(cursor) != text or not _is_storable(cursor):
         raise BadCursorError
     return cursor
+
+
+def encode_of_tenant(cursor: Cursor, tenant: str) -> str:
+    """For listings of all that a tenant has: nobody else's cursor fits them."""
+    return encode(cursor) + _mark(tenant)
+
+
+def decode_of_tenant(text: str, kind: type[T], tenant: str) -> T:
+    """The cursor, if it is one of this kind and this tenant. Raises BadCursorError for anything else."""
+    mark = _mark(tenant)
+    if not text.endswith(mark):
+        raise BadCursorError
+    return decode(text.removesuffix(mark) if mark else text, kind)
+
+
+def _mark(tenant: str) -> str:
+    """Nothing for the default tenant, whose cursors are older than marks; a point is no letter of the others."""
+    return "" if tenant == DEFAULT_TENANT else "." + hashlib.blake2b(tenant.encode(), digest_size=6).hexdigest()
 
 
 def decode_of_job(text: str, kind: type[J], job_id: str) -> J:

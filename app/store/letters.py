@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, RowMapping, case, false, func, select
 
 from app.models.errors import DeadLetterNotFoundError
 from app.models.views import CauseList, CauseView, DeadLetterFilter, DeadLetterHistory, DeadLetterList, DeadLetterView
-from app.store.cursors import DeadLettersCursor, decode, encode
+from app.store.cursors import DeadLettersCursor, decode_of_tenant, encode_of_tenant
 from app.store.database import Transaction
 from app.store.job_view import moment, title_of
 from app.store.schema import dead_letters
@@ -46,13 +46,13 @@ def list_dead_letters(
     if parked is not None:
         conditions.append(is_parked(max_redrives) if parked else ~is_parked(max_redrives))
     if cursor is not None:
-        conditions.append(dead_letters.c.id < decode(cursor, DeadLettersCursor).before)
+        conditions.append(dead_letters.c.id < decode_of_tenant(cursor, DeadLettersCursor, tenant).before)
     statement = select(dead_letters).where(*conditions).order_by(dead_letters.c.id.desc()).limit(limit + 1)
     rows = transaction.connection.execute(statement).mappings().all()
     last = rows[limit - 1] if len(rows) > limit else None
     return DeadLetterList(
         items=[_view(row, max_redrives) for row in rows[:limit]],
-        next_cursor=encode(DeadLettersCursor(last["id"])) if last else None,
+        next_cursor=encode_of_tenant(DeadLettersCursor(last["id"]), tenant) if last else None,
     )
 
 
@@ -62,18 +62,21 @@ def read_dead_letter(transaction: Transaction, tenant: str, letter_id: int, max_
     row = transaction.connection.execute(this).mappings().one_or_none()
     if row is None:
         raise DeadLetterNotFoundError
-    earlier = [] if row["task_id"] is None else _earlier(transaction, row["task_id"], letter_id)
+    earlier = [] if row["task_id"] is None else _earlier(transaction, tenant, row["task_id"], letter_id)
     return DeadLetterHistory(
         **_view(row, max_redrives).model_dump(), earlier=[_view(one, max_redrives) for one in earlier]
     )
 
 
-def _earlier(transaction: Transaction, task_id: int, letter_id: int) -> Sequence[RowMapping]:
+def _earlier(transaction: Transaction, tenant: str, task_id: int, letter_id: int) -> Sequence[RowMapping]:
     """A task dies again only after a redrive, so its earlier letters are all redriven: those are found by an index."""
     statement = (
         select(dead_letters)
         .where(
-            dead_letters.c.task_id == task_id, dead_letters.c.redriven_at.is_not(None), dead_letters.c.id < letter_id
+            dead_letters.c.task_id == task_id,
+            dead_letters.c.tenant == tenant,
+            dead_letters.c.redriven_at.is_not(None),
+            dead_letters.c.id < letter_id,
         )
         .order_by(dead_letters.c.id.desc())
         .limit(MOST_EARLIER)

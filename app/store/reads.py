@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, bindparam, select, tuple_
 from app.models.errors import JobNotFoundError
 from app.models.job import JobStatus
 from app.models.views import JobList, JobView
-from app.store.cursors import JobsCursor, decode, encode
+from app.store.cursors import JobsCursor, decode_of_tenant, encode_of_tenant
 from app.store.database import Transaction
 from app.store.job_view import job_view
 from app.store.schema import jobs
@@ -62,12 +62,12 @@ def list_jobs(
     if status is not None:
         which.append(jobs.c.status == status.value)
     if cursor is not None:
-        behind = decode(cursor, JobsCursor)
+        behind = decode_of_tenant(cursor, JobsCursor, tenant)
         which.append(tuple_(jobs.c.created_at, jobs.c.id) < tuple_(behind.created_at, behind.job_id))
     statement = select(jobs).where(*which).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit + 1)
     rows = transaction.connection.execute(statement).mappings().all()
     last = rows[limit - 1] if len(rows) > limit else None
     return JobList(
         jobs=[job_view(row, transaction.now) for row in rows[:limit]],
-        next_cursor=encode(JobsCursor(last["created_at"], last["id"])) if last else None,
+        next_cursor=encode_of_tenant(JobsCursor(last["created_at"], last["id"]), tenant) if last else None,
     )

@@ -1,16 +1,18 @@
 """A job enters: its row, its sealed token and its first task, in one transaction with many others."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, tuple_
 
 from app.models.audit import SYSTEM, Action, AuditEntry, Origin
 from app.models.job import JobStatus, Stage, TaskStatus
+from app.models.limits import NO_LIMITS, LimitState, Refusal, SubmitLimits
 from app.store.audit import record
 from app.store.database import Transaction
 from app.store.schema import callbacks, credentials, idempotency_keys, jobs, tasks
+from app.store.submit_limits import gates, limits_in_force
 
 IDEMPOTENCY_SECONDS = 24 * 3600.0
 
@@ -26,7 +28,7 @@ class Callback(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """A job to accept. `sealed` holds its access token, empty when `sealed_grant` holds what one is asked for by;
-    `body_hash` is the keyed hash of the request's body.
+    `body_hash` is the keyed hash of the request's body, `earlier_hashes` are those by the older sealing keys.
     """
 
     id: str
@@ -38,19 +40,28 @@ class NewJob:
     sealed_grant: bytes | None = None
     callback: Callback | None = None
     by: Origin = SYSTEM
+    earlier_hashes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What became of a `NewJob`: accepted under `job_id`, or an earlier job's id, or a key used for another body."""
+    """What became of a `NewJob`: accepted under `job_id`, or an earlier job's id, or a key used for another body, or
+    refused. `limits`: those of the tenant, and what is left of them."""
 
     job_id: str
     replayed: bool = False
     conflict: bool = False
+    refused: Refusal | None = None
+    limits: tuple[LimitState, ...] = ()
 
 
-def submit(transaction: Transaction, new: Sequence[NewJob]) -> list[Submitted]:
-    """Accept the jobs, in their order. An idempotency key seen in the last 24 hours gives the job it gave then."""
+def submit(transaction: Transaction, new: Sequence[NewJob], service: SubmitLimits = NO_LIMITS) -> list[Submitted]:
+    """Accept the jobs, in their order. An idempotency key seen in the last 24 hours gives the job it gave then.
+
+    `service`: the limits of tenants that have none of their own. A refused job leaves its idempotency key free, and a
+    replay counts for nothing.
+    """
+    limits = limits_in_force(transaction, {job.tenant for job in new}, service)
     answers: list[Submitted] = []
     accepted: list[NewJob] = []
     for job in new:
@@ -58,8 +69,41 @@ def submit(transaction: Transaction, new: Sequence[NewJob]) -> list[Submitted]:
         answers.append(answer or Submitted(job.id))
         if answer is None:
             accepted.append(job)
+    if limits:
+        answers = _limited(transaction, new, answers, limits)
+        accepted = [job for job, answer in zip(new, answers, strict=True) if not (answer.replayed or answer.refused)]
     _insert(transaction, accepted)
     return answers
+
+
+def _limited(
+    transaction: Transaction, new: Sequence[NewJob], answers: Sequence[Submitted], limits: Mapping[str, SubmitLimits]
+) -> list[Submitted]:
+    """Behind all keys, in the order in which others lock them."""
+    gate_of = gates(transaction, limits)
+    refused: dict[str, Refusal] = {}
+    found = []
+    for job, answer in zip(new, answers, strict=True):
+        gate = gate_of.get(job.tenant)
+        if gate is None:
+            found.append(answer)
+            continue
+        refusal = refused.get(answer.job_id) if answer.replayed else gate.admit()
+        if refusal is not None:
+            refused[answer.job_id] = refusal
+        found.append(replace(answer, refused=refusal, limits=gate.states()))
+    for gate in gate_of.values():
+        gate.write()
+    _free_keys(transaction, [job for job in new if job.id in refused])
+    return found
+
+
+def _free_keys(transaction: Transaction, refused: Sequence[NewJob]) -> None:
+    """The same requests may come again."""
+    keys = [(job.tenant, job.idempotency_key, job.id) for job in refused if job.idempotency_key]
+    if keys:
+        key = tuple_(idempotency_keys.c.tenant, idempotency_keys.c.key, idempotency_keys.c.job_id)
+        transaction.connection.execute(delete(idempotency_keys).where(key.in_(keys)))
 
 
 def _replay(transaction: Transaction, job: NewJob) -> Submitted | None:
@@ -79,7 +123,8 @@ def _replay(transaction: Transaction, job: NewJob) -> Submitted | None:
     first = transaction.connection.execute(
         select(idempotency_keys.c.job_id, idempotency_keys.c.body_hash).where(this_key)
     ).one()
-    return Submitted(first.job_id, replayed=True, conflict=first.body_hash != job.body_hash)
+    same = first.body_hash in (job.body_hash, *job.earlier_hashes)
+    return Submitted(first.job_id, replayed=True, conflict=not same)
 
 
 def _insert(transaction: Transaction, accepted: list[NewJob]) -> None:

@@ -31,6 +31,7 @@ class Event(StrEnum):
     JOB_GOT_TOKEN = "job.got_token"  # noqa: S105 - an event
     TOKEN_RENEWED = "token.renewed"  # noqa: S105 - an event
     TOKEN_NOT_RENEWED = "token.not_renewed"  # noqa: S105 - an event
+    TOKENS_TOO_OLD = "tokens.too_old"
 
     WEBHOOK_DELIVERED = "webhook.delivered"
     WEBHOOK_RETRIED = "webhook.retried"
@@ -65,6 +66,8 @@ class Event(StrEnum):
     LEASES_NOT_EXTENDED = "leases.not_extended"
     SCHEDULER_AWAY = "scheduler.away"
     HOUSEKEEPING_STORE_AWAY = "housekeeping.store_away"
+    ERASING_STORE_AWAY = "erasing.store_away"
+    ERASURE_DONE = "erasure.done"
     KEY_USES_STORE_AWAY = "key_uses.store_away"
     ACTIVITY_STORE_AWAY = "activity.store_away"
     SIGNALS_AWAY = "signals.away"

@@ -37,6 +37,8 @@ from app.pipeline.worker import Tools
 from app.results.activity import ActivityLog
 from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
+from app.results.erasing import Erasing
+from app.results.erasures import Erasures
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.forecasts import Forecasts
@@ -45,11 +47,14 @@ from app.results.key_uses import KeyUses
 from app.results.overview import Overviews
 from app.results.progress import Progress
 from app.results.publisher import ReviewPublisher
+from app.results.quotas import Quotas
+from app.results.tenants import Tenants
 from app.retry.keeper import TopicKeeper
 from app.retry.scheduler import IDLE_SECONDS, RetryScheduler
 from app.state import AppState, Leaders
 from app.store.budgets import StoredBudgets
 from app.store.signals import Signals
+from app.store.wiping import DAY_SECONDS
 from app.webhooks.client import CallbackClient
 from app.webhooks.desk import Webhooks
 from app.webhooks.sender import WebhookSender
@@ -63,6 +68,7 @@ from app.wiring.values import (
     limits_of,
     policy_of,
     sealing_keys,
+    submit_limits_of,
     topic_layout,
     window_of,
     worker_options,
@@ -109,7 +115,9 @@ def assemble(opened: Opened) -> AppState:
     )
     buffer: BoundedDequeBuffer[Arrival] = BoundedDequeBuffer(max_size=settings.deque.max_size)
     interval = settings.deque.burst_check_interval_sec
-    committer = Committer(buffer, database, committed=wake, interval=interval, clock=clock)
+    committer = Committer(
+        buffer, database, committed=wake, interval=interval, limits=submit_limits_of(settings), clock=clock
+    )
     opened.metrics.watch_deque(deque_numbers(buffer))
     opened.metrics.watch_store(StoreNumbersReader(database, quota, clock))
     loops: list[Loop] = []
@@ -144,7 +152,21 @@ def assemble(opened: Opened) -> AppState:
         review_worker=ReviewWorker(tools),
         deque_buffer=buffer,
         committer=committer,
-        housekeeping=Housekeeping(database, clock, settings.token_wait_sec, leaders.leads_scheduler),
+        housekeeping=Housekeeping(
+            database,
+            clock,
+            settings.token_wait_sec,
+            leaders.leads_scheduler,
+            token_max_age=settings.token_max_age_days * DAY_SECONDS,
+        ),
+        erasing=Erasing(
+            database,
+            clock,
+            settings.retention_days,
+            publishes=not settings.mock_kafka,
+            announce=announce,
+            leading=leaders.leads_scheduler,
+        ),
         webhook_sender=_webhook_sender(opened, sealer, signer, leaders),
         services=services,
         sessions=Sessions(sealer, clock, database),
@@ -187,15 +209,17 @@ def _services(
         keys=KeyDesk(database),
         progress=progress,
         events=JobEvents(progress, opened.clock, most_streams=opened.settings.max_event_streams),
+        tenants=Tenants(database, submit_limits_of(opened.settings)),
         overviews=Overviews(
             database, publishes=not opened.settings.mock_kafka, max_redrives=opened.settings.dlq_max_redrives
         ),
         export=Export(database),
         dead_letters=DeadLetters(database, wake, opened.settings.dlq_max_redrives),
+        erasures=Erasures(database),
         job_control=job_control,
         webhooks=Webhooks(database, signer),
         audit=AuditLog(database, opened.clock),
-        quota=quota.snapshot,
+        quota=Quotas(database, quota.snapshot).of,
         settings=shown(opened.settings),
         readiness=readiness,
         metrics_text=opened.metrics.scrape,

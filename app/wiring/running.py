@@ -67,6 +67,7 @@ def _bodies(state: AppState) -> Iterator[tuple[str, Body]]:
         scheduler = state.retry_scheduler
         yield "retry_loop", _led(state.leaders.scheduler, scheduler.run, lambda: scheduler.cut_off)
         yield "housekeeping", state.housekeeping.run
+        yield "erasing", state.erasing.run
         yield "webhooks", state.webhook_sender.run
     yield from (loop for role, loop in workers.items() if role in roles)
     if set(workers) & set(roles):
@@ -104,7 +105,7 @@ async def shutdown_background_tasks(state: AppState) -> None:
 
 async def _stop_everything(state: AppState) -> None:
     await state.committer.stop()
-    await _stop_loops(state, "retry_loop", "housekeeping", "topics")
+    await _stop_loops(state, "retry_loop", "housekeeping", "erasing", "topics")
     workers = (state.account_worker, state.location_worker, state.review_worker)
     await asyncio.gather(*(worker.stop(DRAIN_SECONDS) for worker in workers))
     await state.refresher.close(RENEW_SECONDS)

@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Callable
+from pathlib import Path
 
 from app.api.attempts import FailedAttempts
 from app.api.authenticator import Authenticator, parse_api_keys
@@ -12,6 +13,7 @@ from app.config import KafkaConfig, Settings
 from app.credentials import SealingKey, load_or_create_key
 from app.limits.permits import Api
 from app.limits.rules import Limits
+from app.models.limits import SubmitLimits
 from app.models.settlement import SettleOptions
 from app.pipeline.worker import WorkerOptions
 from app.retry.policy import ExponentialBackoffPolicy
@@ -72,7 +74,20 @@ def topic_layout(settings: Settings) -> TopicLayout:
 def sealing_keys(settings: Settings) -> list[SealingKey]:
     """TOKEN_SEALING_KEYS, or the key in the service's own folder, made when it is missing."""
     configured = [SealingKey(key_id, secret) for key_id, secret in settings.sealing_keys]
-    return configured or [load_or_create_key(settings.data_directory / "sealing.key")]
+    return configured or [load_or_create_key(key_file(settings))]
+
+
+def sealing_key_ids(settings: Settings) -> list[str]:
+    """The ids of `sealing_keys`, newest first; none where the key would only be made now."""
+    path = key_file(settings)
+    if not settings.sealing_keys and not path.exists():
+        return []
+    return [key.id for key in sealing_keys(settings)]
+
+
+def key_file(settings: Settings) -> Path:
+    """Where the key is while TOKEN_SEALING_KEYS is not set."""
+    return settings.data_directory / "sealing.key"
 
 
 def limits_of(settings: Settings) -> dict[str, Limits]:
@@ -89,6 +104,11 @@ def limits_of(settings: Settings) -> dict[str, Limits]:
     return {str(api): limits for api in Api}
 
 
+def submit_limits_of(settings: Settings) -> SubmitLimits:
+    """Of tenants that have none of their own."""
+    return SubmitLimits(settings.tenant.max_open_jobs, settings.tenant.submits_per_minute)
+
+
 def policy_of(settings: Settings) -> ExponentialBackoffPolicy:
     """When a failed call is tried again."""
     retry = settings.retry
@@ -100,7 +120,7 @@ def policy_of(settings: Settings) -> ExponentialBackoffPolicy:
 def worker_options(settings: Settings) -> WorkerOptions:
     """Without Kafka nobody publishes: the store's feed and export are the topic then (docs/architecture.md)."""
     options = SettleOptions(announce=not settings.mock_kafka, token_wait=settings.token_wait_sec)
-    return WorkerOptions(settings.worker_concurrency, settings.max_review_bytes, options)
+    return WorkerOptions(settings.worker_concurrency, settings.max_review_bytes, options, settings.drop_reviewers)
 
 
 SPARE_FILES = 128

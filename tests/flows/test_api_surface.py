@@ -46,6 +46,12 @@ async def test_open_metrics_need_no_key_and_are_documented_so(tmp_path: Path) ->
         assert (await api.client.get("/api/v1/quota")).status == 401
 
 
+async def test_a_process_without_jobs_shows_its_metrics_like_any_other(tmp_path: Path) -> None:
+    async with shown(tmp_path, Surface(jobs=False, metrics="open", metrics_port=9100)) as api:
+        assert (await AsgiClient(api.app, server=("127.0.0.1", 9100)).get("/metrics")).status == 200
+        assert [(await api.client.get(path)).status for path in ("/metrics", SUBMIT, "/readyz")] == [404, 404, 200]
+
+
 async def test_metrics_that_are_off_are_nowhere(tmp_path: Path) -> None:
     async with shown(tmp_path, Surface(metrics="off")) as api:
         answer = await api.client.get("/metrics", x_api_key=await api.key(Scope.ADMIN))

@@ -104,10 +104,16 @@ def commands_of(heading: str) -> list[Command]:
     return [command for command in typed if start < command.line < end]
 
 
+def test_a_key_is_made_and_rotated(tmp_path: Path) -> None:
+    *_, before, _, after = run_commands([*commands_of("API keys"), *commands_of("Rotate")], make_checkout(tmp_path))
+    assert [before.count("for the import"), after.count("for the import")] == [1, 2]
+    assert after.count("expires_soon") == 1
+
+
 def test_every_section_with_commands_is_run_here() -> None:
     run = [
         command
-        for heading in (*WHILE_RUNNING, "Restore", "From SQLite to PostgreSQL")
+        for heading in (*WHILE_RUNNING, "Restore", "API keys", "Rotate", "From SQLite to PostgreSQL")
         for command in commands_of(heading)
     ]
     typed = [shown.command for shown in shown_commands(PAGE) if shown.command.text != SERVE]

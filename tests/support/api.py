@@ -23,13 +23,16 @@ from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
 from app.limits.views import BudgetView, ShareView, WindowView
 from app.models.access import DEFAULT_TENANT, Scope
+from app.models.limits import NO_LIMITS, SubmitLimits
 from app.pipeline.control import JobControl
 from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
+from app.results.erasures import Erasures
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.overview import Overviews
 from app.results.progress import Progress
+from app.results.tenants import Tenants
 from app.store.database import Database, Transaction
 from app.store.keys import create_key
 from app.store.schema import jobs
@@ -82,11 +85,12 @@ async def served_api(
     check_token: TokenCheck | None = None,
     check_grant: GrantCheck | None = None,
     readiness: Readiness | None = None,
+    limits: SubmitLimits = NO_LIMITS,
     surface: Surface | None = None,
 ) -> AsyncIterator[ServedApi]:
     """`committing=False` leaves jobs in the buffer, as a store would that takes very long."""
     buffer = BoundedDequeBuffer[Arrival](buffer_size)
-    committer = Committer(buffer, database, committed=_nobody)
+    committer = Committer(buffer, database, committed=_nobody, limits=limits)
     control = JobControl(database, _nobody)
     progress = Progress(database)
     services = ApiServices(
@@ -96,8 +100,10 @@ async def served_api(
         progress=progress,
         events=JobEvents(progress, clock or SystemClock()),
         overviews=Overviews(database, publishes=True),
+        tenants=Tenants(database, limits),
         export=Export(database),
         dead_letters=DeadLetters(database, _nobody),
+        erasures=Erasures(database),
         job_control=control,
         webhooks=Webhooks(database, WebhookSigner([SEALING_KEY])),
         audit=AuditLog(database, clock or SystemClock()),
@@ -124,7 +130,7 @@ CLOSED_UNTIL = 1_700_000_060.0
 """2023-11-14T22:14:20Z."""
 
 
-async def _quota() -> list[BudgetView]:
+async def _quota(_tenant: str) -> list[BudgetView]:
     window = WindowView("minute", 300.0, 120.0, 180.0, 1_700_000_051.5)
     share = ShareView("replica-1", 20, 1_700_000_002.0)
     return [BudgetView("123456", "reviews", (window,), (share,), CLOSED_UNTIL, CLOSED_UNTIL, "Google answered 429")]

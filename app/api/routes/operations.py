@@ -38,9 +38,9 @@ async def get_readiness(services: Services) -> Readiness:
 
 
 @router.get("/api/v1/quota")
-async def get_quota(_caller: Administrator, services: Services) -> QuotaReport:
-    """What is left of Google's quota, for every Google project that any tenant's tokens belong to."""
-    return QuotaReport.model_validate({"budgets": await services.quota()})
+async def get_quota(caller: Administrator, services: Services) -> QuotaReport:
+    """What is left of Google's quota, for every Google project that the tenant's tokens belong to."""
+    return QuotaReport.model_validate({"budgets": await services.quota(caller.tenant)})
 
 
 @router.get("/api/v1/settings")

@@ -11,7 +11,9 @@ from app.api.auth import Access
 from app.api.body import BODY_PROBLEMS, JsonBody
 from app.api.direct import DirectRoute
 from app.api.problems import problem_responses
+from app.api.rate_limits import LIMIT_HEADERS, limit_headers
 from app.api.schemas import ReviewFetchRequest, ReviewFetchResponse
+from app.api.service import Accepted
 from app.api.services import services_of
 from app.models.access import Scope
 
@@ -36,7 +38,7 @@ async def submit_review_fetch(request: Request) -> Response:
     key = _idempotency_key(request)
     body = await _body(request)
     return _accepted(
-        await services_of(request).api_service.create_fetch_job(
+        await services_of(request).api_service.submit(
             body.value, caller.tenant, idempotency_key=key, body=body.raw, by=caller.origin
         )
     )
@@ -50,8 +52,10 @@ def _idempotency_key(request: Request) -> str | None:
     return key
 
 
-def _accepted(answer: ReviewFetchResponse) -> Response:
-    return Response(answer.model_dump_json(), 202, {"Location": f"{PATH}/{answer.job_id}"}, "application/json")
+def _accepted(accepted: Accepted) -> Response:
+    answer = accepted.answer
+    headers = {"Location": f"{PATH}/{answer.job_id}"} | limit_headers(accepted.limits)
+    return Response(answer.model_dump_json(), 202, headers, "application/json")
 
 
 def add_to(app: FastAPI) -> None:
@@ -62,7 +66,7 @@ def add_to(app: FastAPI) -> None:
         methods=["POST"],
         status_code=202,
         response_model=ReviewFetchResponse,
-        responses=problem_responses([*BODY_PROBLEMS, 429]),
+        responses=problem_responses([*BODY_PROBLEMS, 429]) | {202: {"headers": LIMIT_HEADERS}},
         dependencies=[Security(_caller, scopes=[Scope.SUBMIT.value])],
         openapi_extra=_body.openapi() | {"parameters": [_IDEMPOTENCY_KEY]},
         route_class_override=DirectRoute,

@@ -16,9 +16,9 @@ ENTRIES_A_PAGE = 100
 
 
 @router.get("/quota")
-async def show_quota(_visitor: Administrator, request: Request, services: Services) -> Response:
-    """What is left of Google's quota, for every Google project of any tenant."""
-    report = QuotaReport.model_validate({"budgets": await services.quota()})
+async def show_quota(visitor: Administrator, request: Request, services: Services) -> Response:
+    """What is left of Google's quota, for every Google project of the tenant."""
+    report = QuotaReport.model_validate({"budgets": await services.quota(visitor.tenant)})
     return page(request, "quota.html", budgets=report.budgets)
 
 

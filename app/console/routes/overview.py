@@ -31,5 +31,7 @@ async def show_overview(visitor: Reader, request: Request, services: Services) -
 
 
 async def _budgets(visitor: Visitor, services: ApiServices) -> QuotaReport | None:
-    """Google's quota is shared by all tenants: only who may administer sees it."""
-    return QuotaReport.model_validate({"budgets": await services.quota()}) if visitor.may_administer else None
+    """Google's quota may be shared with other tenants: only who may administer sees it."""
+    if not visitor.may_administer:
+        return None
+    return QuotaReport.model_validate({"budgets": await services.quota(visitor.tenant)})

@@ -51,7 +51,8 @@ async def sign_in(request: Request, services: Services, sessions: BrowserSession
             key or None, address=address_of(request), on_this_machine=is_on_this_machine(request)
         )
     except UnauthenticatedError:
-        await note_refusal(request, key)
+        if key:
+            await note_refusal(request, key)
         return await _form(request, form["csrf"], wanted, status=401, problem=_WRONG)
     except TooManyAttemptsError as error:
         return await _form(request, form["csrf"], wanted, status=429, problem=str(error), headers=error.headers)

@@ -1,6 +1,7 @@
 """`audit`, and that every command that changes a store is written down there. ASVS 5.0 V16."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from app.cli.entry import application
 from app.cli.exits import AwayError, ExitCode
 from app.cli.local import user_of_this_machine
 from app.config import get_settings
+from app.credentials import KEY_BYTES
 from app.models.access import Scope
 from app.models.audit import Action
 from app.models.audit_views import ALL_ENTRIES, AuditFilter, AuditPage
@@ -25,6 +27,7 @@ from app.store.database import Database, Transaction
 from app.store.keys import create_key
 from app.store.sqlite import SqliteDatabase
 from app.store.submit import Callback
+from tests.flows.test_audit import FORMS, ROUTES, TAKING
 from tests.support import store
 from tests.support.jobs import given_up, in_state
 from tests.support.store import new_job, sqlite_database
@@ -43,10 +46,14 @@ DEEDS = {
     "keys create": Action.KEY_CREATE,
     "keys rotate": Action.KEY_ROTATE,
     "keys revoke": Action.KEY_REVOKE,
+    "keys reseal": Action.SEALING_RESEAL,
+    "keys forget": Action.SEALING_FORGET,
     "migrate": Action.STORE_MIGRATE,
     "republish": Action.REPUBLISH,
 }
 """Commands that change the local store, or hand out what is in it. Each is tried below."""
+
+OWN_TESTS = ("migrate", "keys reseal", "keys forget")
 
 ELSEWHERE = {
     "migrate-data": "tests/contract/test_copying.py and tests/flows/test_migrate_data.py: it needs a PostgreSQL",
@@ -82,6 +89,12 @@ def test_every_command_is_tried_or_only_looks() -> None:
     assert len(told) == len(set(told))
 
 
+def test_every_action_is_something_that_is_tried() -> None:
+    by_http = {deed.action for deed in [*ROUTES.values(), *TAKING.values(), *FORMS.values()]}
+    elsewhere = {Action.SIGN_IN_FAILED, Action.STORE_COPY}  # tests/flows/test_audit.py, tests/contract/test_copying.py
+    assert set(Action) == by_http | set(DEEDS.values()) | elsewhere
+
+
 def entries(run: Run, *options: str) -> list[dict[str, object]]:
     shown = run("audit", *options, "--limit", "1000", "--json")
     assert shown.code == ExitCode.OK, shown.err
@@ -113,7 +126,7 @@ def ready_for(command: str) -> str:
     return stored(lambda database: in_state(database, state))
 
 
-@pytest.mark.parametrize("command", [name for name in DEEDS if name != "migrate"])
+@pytest.mark.parametrize("command", [name for name in DEEDS if name not in OWN_TESTS])
 def test_a_command_is_written_down_with_the_user_of_the_machine(
     run: Run, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
@@ -144,6 +157,30 @@ def test_a_command_is_written_down_with_the_user_of_the_machine(
         assert done.out.strip() not in json.dumps(entry)
     assert entry["subject"] == {"dlq redrive": "", "republish": "reviews-raw"}.get(command, subject)
     assert TOKEN not in json.dumps(entry)
+
+
+def test_what_is_sealed_anew_or_given_up_is_written_down_with_its_key(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keys(*names: str) -> None:
+        told = [f"{name}:{base64.b64encode(name[0].encode() * KEY_BYTES).decode()}" for name in names]
+        monkeypatch.setenv("TOKEN_SEALING_KEYS", ",".join(told))
+        get_settings.cache_clear()
+
+    monkeypatch.setenv("REVIEW_FETCHER_TOKEN", TOKEN)
+    run("migrate")
+    keys("old")
+    assert run("jobs", "submit").code == ExitCode.OK
+    keys("new", "old")
+    assert run("keys", "reseal").code == ExitCode.OK
+    keys("third")
+    assert run("keys", "forget", "new", "--yes").code == ExitCode.OK
+    told = [(entry["action"], entry["subject"], entry["detail"]) for entry in entries(run)[1:]]
+    assert told == [
+        ("sealing.reseal", "old", {"to": "new", "kind": "credentials", "rows": 1}),
+        ("sealing.forget", "new", {"kind": "credentials", "rows": 1}),
+    ]
+    assert {entry["actor"] for entry in entries(run)} == {user_of_this_machine().actor}
 
 
 def _old_tables(transaction: Transaction) -> None:

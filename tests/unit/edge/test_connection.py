@@ -134,6 +134,43 @@ async def test_who_does_not_close_after_a_refusal_is_closed() -> None:
         writer.close()
 
 
+async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"half", "more_body": True})
+
+
+async def test_an_answer_that_breaks_off_is_cut_at_once_though_the_client_still_sends() -> None:
+    """So that nobody takes it for whole."""
+    async with serving(broken, LONG) as (server, address):
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(GET.replace(b"\r\n\r\n", b"\r\nContent-Length: 100\r\n\r\nabc"))
+        said = await reader.read()
+        assert (b"half" in said, said.endswith(b"0\r\n\r\n")) == (True, False)
+        await until(lambda: not server.server_state.connections)
+        writer.close()
+
+
+async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers without a look at the body, and wants the connection to end."""
+    headers = [(b"connection", b"close"), (b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": b"no"})
+
+
+async def test_who_sends_on_behind_a_refusal_still_gets_it() -> None:
+    """A closed socket would answer the rest with a reset, which throws away what the client has not read yet."""
+    async with serving(refusing, SHORT) as (server, address):
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(GET.replace(b"\r\n\r\n", b"\r\nContent-Length: 9000000\r\n\r\n"))
+        await until(lambda: not server.server_state.tasks and bool(server.server_state.connections))
+        for _ in range(20):
+            writer.write(bytes(1000))
+            await writer.drain()
+        assert (await reader.read()).endswith(b"no")
+        await until(lambda: not server.server_state.connections)
+        writer.close()
+
+
 async def test_far_beyond_the_limit_the_door_is_shut_without_a_word() -> None:
     async with serving(small, replace(LONG, connections=1)) as (_, address):
         crowd = [await asyncio.open_connection(*address) for _ in range(80)]

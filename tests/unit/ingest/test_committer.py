@@ -22,7 +22,7 @@ class SlowStore:
         self.begun: list[tuple[list[NewJob], asyncio.Future[None]]] = []
         self.committed: list[list[str]] = []
 
-    async def write(self, _work: Callable[..., Any], jobs: list[NewJob]) -> list[Submitted]:
+    async def write(self, _work: Callable[..., Any], jobs: list[NewJob], _limits: object) -> list[Submitted]:
         gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.begun.append((jobs, gate))
         await gate

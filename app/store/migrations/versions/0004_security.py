@@ -46,10 +46,23 @@ def upgrade() -> None:
         sqlite_where=finished,
         postgresql_where=finished,
     )
+    op.create_index("ix_locations_tenant_location", "locations", ["tenant", "location"], unique=False)
+    _index_of_kind("ix_outbox_tombstones", "position", "tombstone")
+    _index_of_kind("ix_outbox_fences", "job_id", "fence")
+    known = sa.text("google_project IS NOT NULL")
+    op.create_index(
+        "ix_jobs_google_project",
+        "jobs",
+        ["tenant", "google_project"],
+        unique=False,
+        sqlite_where=known,
+        postgresql_where=known,
+    )
     _index_tasks(["tenant", "job_id"])
     op.add_column("api_keys", sa.Column("expires_at", sa.Double(), nullable=True))
     op.add_column("api_keys", sa.Column("last_used_at", sa.Double(), nullable=True))
     op.add_column("api_keys", sa.Column("replaced_by", sa.Text(), nullable=True))
+    _index_sealing_keys()
     op.create_table(
         "ended_sessions",
         sa.Column("id", sa.Text(), nullable=False),
@@ -59,6 +72,23 @@ def upgrade() -> None:
     _create_tenants()
     _create_audit_log()
     _create_erasures()
+
+
+def _index_sealing_keys() -> None:
+    """Which keys are still needed must be cheap to ask. A row has one key from here on: until now a grant could be
+    older than its job's token. Such a row names the grant's key, with which it is sealed anew."""
+    op.create_index("ix_credentials_created_at", "credentials", ["created_at"], unique=False)
+    for table in ("credentials", "callbacks"):
+        op.create_index(f"ix_{table}_key_id_job_id", table, ["key_id", "job_id"], unique=False)
+    connection = op.get_bind()
+    grants = sa.text("SELECT job_id, key_id, sealed_grant FROM credentials WHERE sealed_grant IS NOT NULL")
+    older = [
+        {"job": job_id, "key": key_id}
+        for job_id, of_token, grant in connection.execute(grants)
+        if (key_id := bytes(grant[2 : 2 + grant[1]]).decode()) != of_token
+    ]
+    if older:
+        connection.execute(sa.text("UPDATE credentials SET key_id = :key WHERE job_id = :job"), older)
 
 
 def _index_tasks(names: list[str]) -> None:
@@ -129,9 +159,15 @@ def _create_erasures() -> None:
         sa.Column("finished_at", sa.Double(), nullable=True),
         _count("jobs_erased"),
         _count("reviews_erased"),
+        _count("reached"),
+        _count("upto"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_erasures")),
     )
     op.create_index("ix_erasures_tenant_id", "erasures", ["tenant", "id"], unique=False)
+    unfinished = sa.text("finished_at IS NULL")
+    op.create_index(
+        "ix_erasures_open", "erasures", ["id"], unique=False, sqlite_where=unfinished, postgresql_where=unfinished
+    )
     op.create_table(
         "tombstones",
         sa.Column("id", NUMBER, autoincrement=True, nullable=False),
@@ -141,6 +177,11 @@ def _create_erasures() -> None:
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tombstones")),
     )
+
+
+def _index_of_kind(name: str, column: str, kind: str) -> None:
+    of_kind = sa.text(f"kind = '{kind}'")
+    op.create_index(name, "outbox", [column], unique=False, sqlite_where=of_kind, postgresql_where=of_kind)
 
 
 def _count(name: str) -> "sa.Column[int]":
@@ -154,5 +195,12 @@ def downgrade() -> None:
         op.execute("DROP FUNCTION refuse_change_of_audit_log()")
     for column in ("replaced_by", "last_used_at", "expires_at"):
         op.drop_column("api_keys", column)
+    for table in ("credentials", "callbacks"):
+        op.drop_index(f"ix_{table}_key_id_job_id", table_name=table)
+    op.drop_index("ix_credentials_created_at", table_name="credentials")
+    for index in ("ix_outbox_fences", "ix_outbox_tombstones"):
+        op.drop_index(index, table_name="outbox")
+    op.drop_index("ix_locations_tenant_location", table_name="locations")
     _index_tasks(["job_id"])
+    op.drop_index("ix_jobs_google_project", table_name="jobs")
     op.drop_index("ix_jobs_finished", table_name="jobs")
