@@ -7,12 +7,9 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.api import errors
-from app.api.auth import OPEN_ROUTES
+from app.api.document import completed, operation_id
 from app.api.middleware import BodyLimit, RequestContext
-from app.api.problems import problem_responses
 from app.api.routes import dead_letters, jobs, operations, overview, results, submission, webhooks
-from app.api.schemas import ProblemDetails, ReviewFetchRequest, TokenReplacement, schema_of
-from app.models.views import RedriveRequest
 
 TITLE = "review-fetcher"
 
@@ -24,7 +21,7 @@ class Api(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            self.openapi_schema = _completed(super().openapi())
+            self.openapi_schema = completed(super().openapi())
         return self.openapi_schema
 
 
@@ -42,6 +39,7 @@ def create_api(*, version: str, lifespan: Lifespan | None = None, serve_jobs: bo
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=operation_id,
     )
     if serve_jobs:
         submission.add_to(app)
@@ -52,22 +50,3 @@ def create_api(*, version: str, lifespan: Lifespan | None = None, serve_jobs: bo
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)
     return app
-
-
-def _completed(document: dict[str, Any]) -> dict[str, Any]:
-    schemas = document["components"]["schemas"]
-    schemas.update(schema_of(ProblemDetails, ReviewFetchRequest, TokenReplacement, RedriveRequest))
-    document["components"]["securitySchemes"]["Bearer"] = {"type": "http", "scheme": "bearer"}
-    for path, operations_of_path in document["paths"].items():
-        for operation in operations_of_path.values():
-            _complete(operation, is_open=path in OPEN_ROUTES)
-    return document
-
-
-def _complete(operation: dict[str, Any], *, is_open: bool) -> None:
-    """An API key may come in either of two headers; without a valid one every guarded route answers alike."""
-    common = [500] if is_open else [401, 403, 500, 503]
-    documented = {str(status): told for status, told in problem_responses(common).items()}
-    operation["responses"] = dict(sorted((documented | operation["responses"]).items()))
-    for requirement in tuple(operation.get("security", ())):
-        operation["security"].append({"Bearer": requirement["ApiKey"]})

@@ -14,6 +14,7 @@ from fastapi.openapi.models import APIKey, APIKeyIn
 from fastapi.security.base import SecurityBase
 
 from app.api.errors import ScopeMissingError, UnauthenticatedError
+from app.api.known_query import refuse_unknown_query
 from app.clock import Clock, SystemClock
 from app.models.access import DEFAULT_TENANT, Scope
 from app.store.database import Database
@@ -183,6 +184,7 @@ class Access(SecurityBase):
         structlog.contextvars.bind_contextvars(tenant=caller.tenant)
         if not caller.may(self._scope):
             raise ScopeMissingError(f"{ScopeMissingError.__doc__} Scope: {self._scope}")
+        refuse_unknown_query(request)
         return caller
 
 
