@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from app.api.auth import OPEN_ROUTES
-from app.models.access import Scope
 from tests.flows.test_access_matrix import ROUTES
 from tests.support.api import ServedApi, served_api
 from tests.support.store import sqlite_database
