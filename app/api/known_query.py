@@ -10,7 +10,7 @@ REPEATED = "give this once"
 def refuse_unknown_query(request: Request) -> None:
     """Raises RequestValidationError for a parameter that this route does not have, or has once and was given twice.
 
-    Of a parameter that comes twice a proxy may read the first and the service the last (ASVS 5.0 V15.3, parameter
+    Of a parameter that comes twice a proxy may read the first and the service the last (ASVS 5.0 15.3.7, parameter
     pollution). The document is asked, so what it does not tell cannot be used.
     """
     if not request.scope["query_string"]:

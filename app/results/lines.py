@@ -72,8 +72,8 @@ _UNSEEN = (
     r"\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f"
 )
 _SIGNS = r"=+\-@＝＋－＠﹦﹢﹣﹫−⁺⁻⁼₊₋₌"
-_FORMULA = re.compile(rf"[{_QUOTES}{_UNSEEN}]*[{_SIGNS}]|'*[\t\r\n]")
-"""What makes a spreadsheet calculate (OWASP, CSV injection): also in its wide, small, raised and lowered forms, which
+_FORMULA = re.compile(rf"[{_QUOTES}{_UNSEEN}]*[{_SIGNS}]|'*[\t\r\n\x00]")
+"""What makes a spreadsheet calculate (ASVS 5.0 1.2.10): also in its wide, small, raised and lowered forms, which
 some make plain, and behind what some drop: spaces, control characters, quotes, characters that nobody sees.
 
 Apostrophes are among them, so a text that begins like a quoted formula gets one more, and drops one to be itself again.

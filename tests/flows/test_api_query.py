@@ -40,7 +40,7 @@ async def test_who_may_not_learns_nothing_of_parameters(api: ServedApi) -> None:
 
 
 async def test_a_parameter_given_twice_is_refused_where_it_counts_once(api: ServedApi) -> None:
-    """Of two values a proxy may read the first and the service the last: parameter pollution (ASVS 5.0 V15.3)."""
+    """Of two values a proxy may read the first and the service the last: parameter pollution (ASVS 5.0 15.3.7)."""
     twice = await api.client.get("/api/v1/review-fetch?limit=1&limit=1000")
     assert [(error["field"], error["message"]) for error in twice.json()["errors"]] == [
         ("query.limit", "give this once")

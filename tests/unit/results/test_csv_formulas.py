@@ -34,7 +34,7 @@ def is_inert(cell: str) -> bool:
         return True
     seen = [one for one in cell if unicodedata.category(one) not in ("Cc", "Cf", "Zs", "Zl", "Zp", "Mn", "Pi", "Pf")]
     first = unicodedata.normalize("NFKC", "".join(seen).lstrip("\"'"))[:1]
-    return first not in ("=", "+", "-", "@", "\u2212") and not cell.startswith(("\t", "\r", "\n"))
+    return first not in ("=", "+", "-", "@", "\u2212") and not cell.startswith(("\t", "\r", "\n", "\0"))
 
 
 def given_back(cell: str) -> str:
