@@ -56,7 +56,7 @@ def replicas(place: Site, stack: Stack) -> list[Service]:
 
 
 def _at_once(replicas: list[Service], requests: list[tuple[str, str, str]]) -> list[Answer]:
-    """Each request is (API key, Idempotency-Key, token) and has a connection of its own, open before the first sends."""
+    """Each request is (API key, Idempotency-Key, token) and has a connection of its own, open before any sends."""
     together = Barrier(len(requests))
 
     def send(number: int) -> Answer:
