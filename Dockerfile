@@ -1,5 +1,7 @@
-# The Python that the tests run on.
-FROM python:3.11-slim-bookworm AS build
+# The Python that the tests run on. A tag moves: to build from the image that you have checked,
+# --build-arg PYTHON=python@sha256:…
+ARG PYTHON=python:3.11-slim-bookworm
+FROM ${PYTHON} AS build
 WORKDIR /srv/review-fetcher
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1
 
@@ -14,7 +16,7 @@ COPY app app
 RUN .venv/bin/uv sync --locked --no-dev --extra parquet --no-editable \
     && .venv/bin/python -m pip uninstall --yes --quiet uv pip setuptools
 
-FROM python:3.11-slim-bookworm
+FROM ${PYTHON}
 LABEL org.opencontainers.image.title="Review Fetcher" \
       org.opencontainers.image.description="Every Google review of every location, once each, under Google's quota, resumable"
 WORKDIR /srv/review-fetcher

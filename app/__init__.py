@@ -3,6 +3,7 @@
 cli           `review-fetcher …`: commands, each a few lines over the rooms below
 main          `create_app()` and the application that uvicorn runs
 startup       what fails at a start, told in its own words
+edge          connections: bounded in number, time and size
 wiring        the composition root: from settings to a running service, and back
 state         `AppState`: everything a running service consists of
 observing     what happens in the walk, as metrics and log lines
@@ -24,6 +25,7 @@ telemetry     log lines without secrets, metrics declared once
 config        every setting: read once, checked, the same for everyone
 models        the words that rooms share: job, task, events, review, what is shown
 clock         the time, and waiting for it
+fair          turns by weight: who has used least is next
 crash         points at which a test can kill the process
 simulator     a Google of its own, over HTTP; imports nothing of the above
 

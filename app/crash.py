@@ -23,6 +23,8 @@ class CrashPoint(StrEnum):
     BATCH_PRODUCED = "batch-produced"
     BATCH_UNCOMMITTED = "batch-uncommitted"
     BATCH_COMMITTED = "batch-committed"
+    JOBS_HIDDEN = "jobs-hidden"
+    ROWS_SWEPT = "rows-swept"
     WEBHOOK_SENT = "webhook-sent"
 
 

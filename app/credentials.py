@@ -69,17 +69,16 @@ class Sealed(NamedTuple):
 
 
 class TokenSealer:
-    """Seals with the first key and opens with any, so that a new key can be put in front at any time.
-
-    The keyed hash of bodies uses the last key: it stays the same while keys are added in front.
-    """
+    """Seals with the first key and opens with any, so that a new key can be put in front at any time."""
 
     def __init__(self, keys: Sequence[SealingKey]) -> None:
         if not keys or len({key.id for key in keys}) < len(keys):
             raise SealingKeyError(f"{SealingKeyError.__doc__} At least one, each id once.")
         self._ciphers = {key.id: AESGCM(key.secret) for key in keys}
+        self.key_ids = tuple(key.id for key in keys)
+        """Newest first."""
         self._newest = keys[0].id
-        self._hash_key = _digest(keys[-1].secret, b"review-fetcher: hash of a request body")
+        self._hash_keys = [_digest(key.secret, b"review-fetcher: hash of a request body") for key in keys]
 
     def seal(self, tenant: str, job_id: str, token: str, purpose: Purpose = Purpose.ACCESS_TOKEN) -> Sealed:
         key_id = self._newest
@@ -99,9 +98,20 @@ class TokenSealer:
         except (InvalidTag, ValueError):
             raise SealedTokenError(SealedTokenError.__doc__) from None
 
-    def body_hash(self, body: bytes) -> str:
-        """HMAC-SHA256 of a request body, hexadecimal: tells whether two bodies are equal and nothing about them."""
-        return _digest(self._hash_key, body).hex()
+    def reseal(self, tenant: str, job_id: str, sealed: bytes, purpose: Purpose = Purpose.ACCESS_TOKEN) -> Sealed:
+        """The same text under the newest key, unchanged where it has that already. Raises what `open` raises."""
+        text = self.open(tenant, job_id, sealed, purpose)
+        if key_id_of(sealed) == self._newest:
+            return Sealed(self._newest, sealed)
+        return self.seal(tenant, job_id, text, purpose)
+
+    def body_hashes(self, body: bytes) -> list[str]:
+        """HMAC-SHA256 of a request body, hexadecimal, one for each key, newest first: tells whether two bodies are
+        equal and nothing about them.
+
+        The first is kept. Whoever compares takes any: replicas may have different keys in front while keys change.
+        """
+        return [_digest(key, body).hex() for key in self._hash_keys]
 
 
 def _taken_apart(sealed: bytes) -> tuple[str, bytes, bytes, bytes]:

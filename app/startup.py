@@ -2,10 +2,11 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.auth import ApiKeySettingError
+from app.api.authenticator import ApiKeySettingError
 from app.broker.base import TopicLayoutError
 from app.config import ConfigurationError
 from app.credentials import KeyFileError, SealingKeyError
+from app.edge.server import PortTakenError
 from app.store.database import StoreBusyError, StoreUnavailableError
 from app.store.migrate import SchemaTooNewError
 
@@ -13,6 +14,7 @@ EXPECTED = (
     ApiKeySettingError,
     ConfigurationError,
     KeyFileError,
+    PortTakenError,
     SealingKeyError,
     SchemaTooNewError,
     StoreBusyError,

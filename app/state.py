@@ -19,7 +19,9 @@ from app.pipeline.locations import LocationWorker
 from app.pipeline.refreshing import TokenRefresher
 from app.pipeline.reviews import ReviewWorker
 from app.results.activity import ActivityLog
+from app.results.erasing import Erasing
 from app.results.housekeeping import Housekeeping
+from app.results.key_uses import KeyUses
 from app.results.publisher import ReviewPublisher
 from app.retry.keeper import TopicKeeper
 from app.retry.scheduler import RetryScheduler
@@ -59,6 +61,7 @@ class AppState:
     refresher: TokenRefresher
     leases: LeaseKeeper
     activity: ActivityLog
+    key_uses: KeyUses
     leaders: Leaders
     retry_scheduler: RetryScheduler
     topic_keeper: TopicKeeper
@@ -69,6 +72,7 @@ class AppState:
     deque_buffer: BoundedDequeBuffer[Arrival]
     committer: Committer
     housekeeping: Housekeeping
+    erasing: Erasing
     webhook_sender: WebhookSender
     services: ApiServices
     sessions: Sessions

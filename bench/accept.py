@@ -19,7 +19,8 @@ import uvicorn
 import uvloop
 
 from app.api.application import create_api
-from app.api.auth import Authenticator
+from app.api.authenticator import Authenticator
+from app.api.key_desk import KeyDesk
 from app.api.schemas import Readiness
 from app.api.service import APIService
 from app.api.services import ApiServices, set_services
@@ -31,8 +32,10 @@ from app.limits.views import BudgetView
 from app.models.access import Scope
 from app.models.overview import SettingList
 from app.pipeline.control import JobControl
+from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
 from app.results.events import JobEvents
+from app.results.erasures import Erasures
 from app.results.export import Export
 from app.results.overview import Overviews
 from app.results.progress import Progress
@@ -128,13 +131,16 @@ def _services(database: SqliteDatabase, buffer: BoundedDequeBuffer[Arrival], com
     return ApiServices(
         api_service=APIService(buffer, committer, TokenSealer([key]), control),
         authenticator=Authenticator(database),
+        keys=KeyDesk(database),
         progress=progress,
         events=JobEvents(progress, SystemClock()),
         overviews=Overviews(database, publishes=False),
         export=Export(database),
         dead_letters=DeadLetters(database, _nobody),
+        erasures=Erasures(database),
         job_control=control,
         webhooks=Webhooks(database, WebhookSigner([key])),
+        audit=AuditLog(database, SystemClock()),
         quota=_no_quota,
         settings=SettingList(settings=[]),
         readiness=_ready,

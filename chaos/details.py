@@ -37,6 +37,7 @@ def _disturbances(evidence: Evidence) -> Iterator[str]:
     for key in sorted(set(evidence.poison) - set(evidence.buried))[:SOME]:
         yield f"{key} is not on the dead-letter topic"
     yield from (f"replica {number} ended by itself" for number in evidence.fell)
+    yield from (f"a secret is in {place}" for place in evidence.secrets[:SOME])
     stall = longest_stall(evidence)
     if stall.seconds > MOST_STALL:
         yield f"a review waited {stall.seconds:.1f} s for the reader, {_when(stall, evidence.cases)}"

@@ -15,6 +15,7 @@ CAPACITY, RATE, PER_MINUTE = 40, 20.0, 1100
 """The quota of all replicas together. Narrow enough to be spent all the time, so that one call too many shows."""
 
 SETTINGS = {
+    "LOG_LEVEL": "DEBUG",
     "RATELIMIT_TOKEN_BUCKET_CAPACITY": str(CAPACITY),
     "RATELIMIT_REFILL_RATE": str(RATE),
     "RATELIMIT_PER_MINUTE": str(PER_MINUTE),

@@ -20,10 +20,12 @@ from chaos.judge import Judge
 from chaos.orders import Orders
 from chaos.records import reading
 from chaos.rounds import Round
+from chaos.secrets import LEDGER, left
 from chaos.servers import own_kafka, own_postgresql
 from chaos.store import Store, Timeline
 from chaos.strangers import buried
 from chaos.verdict import Evidence, Limits
+from tests.support.canaries import CANARIES
 
 DRAIN_SECONDS = 180.0
 """For the jobs that are open when the last disturbance is over."""
@@ -60,6 +62,7 @@ def place(tell: Tell) -> Iterator[Path]:
 def run(plan: Plan, directory: Path, tell: Tell) -> Evidence:
     """Returns what was found. Whatever was started has ended by then, also when something raises."""
     began = time.monotonic()
+    CANARIES.begin()
     with ExitStack() as stack:
         arena = arrange(stack, plan, directory)
         records = stack.enter_context(reading(arena.servers, Topic.REVIEWS_RAW.value, directory))
@@ -67,7 +70,7 @@ def run(plan: Plan, directory: Path, tell: Tell) -> Evidence:
         timeline.start()
         stack.callback(timeline.end)
         customer = Random(f"{plan.seed} orders")
-        orders = Orders(arena.fleet, timeline, customer, directory / "accepted.tsv", plan.jobs)
+        orders = Orders(arena.fleet, timeline, customer, directory / LEDGER, plan.jobs)
         orders.start()
         stack.callback(orders.end, 1.0)  # when the run breaks off, nobody judges it any more
         judge = Judge(arena.store, arena.google, records)
@@ -100,6 +103,7 @@ def run(plan: Plan, directory: Path, tell: Tell) -> Evidence:
             poison=arena.poison,
             buried=buried(arena.servers) if arena.poison else [],
             fell=conductor.fell,
+            secrets=left(arena, directory),
         )
 
 

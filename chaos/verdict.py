@@ -67,6 +67,7 @@ class Evidence:
     poison: list[str] = field(default_factory=list)
     buried: list[str] = field(default_factory=list)
     fell: list[int] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
 
 
 def rows(evidence: Evidence) -> list[Row]:
@@ -89,6 +90,7 @@ def rows(evidence: Evidence) -> list[Row]:
         stop_row(evidence.stopped),
         none_of("poison not buried", len(set(evidence.poison) - set(evidence.buried))),
         none_of("replicas fallen", len(evidence.fell)),
+        none_of("secrets left in", len(evidence.secrets)),
         none_of("not tested", len(not_tested(evidence.cases))),
     ]
 

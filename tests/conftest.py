@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.adapters import count, describe
 from tests.support.services import Services, fresh_database, postgresql_version
+from tests.support.sweeping import sweep_postgresql
 
 SERVICES = pytest.StashKey[Services]()
 
@@ -43,6 +44,7 @@ def postgresql_database(services: Services, postgresql_url: str) -> Iterator[str
         services.versions["postgresql"] = postgresql_version(postgresql_url)
     with fresh_database(postgresql_url) as url:
         yield url
+        sweep_postgresql(url)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -9,7 +9,23 @@ from fastapi import FastAPI
 from app.api import errors
 from app.api.document import completed, operation_id
 from app.api.middleware import BodyLimit, RequestContext
-from app.api.routes import dead_letters, jobs, operations, overview, results, submission, webhooks
+from app.api.origins import AllowedOrigins
+from app.api.proxies import TrustedProxies
+from app.api.routes import (
+    audit,
+    dead_letters,
+    documentation,
+    erasures,
+    jobs,
+    keys,
+    metrics,
+    operations,
+    overview,
+    results,
+    submission,
+    webhooks,
+)
+from app.api.surface import MetricsApart, Surface
 
 TITLE = "review-fetcher"
 
@@ -25,11 +41,9 @@ class Api(FastAPI):
         return self.openapi_schema
 
 
-def create_api(*, version: str, lifespan: Lifespan | None = None, serve_jobs: bool = True) -> Api:
-    """The API without its services: hand them over by `set_services` before the first request.
-
-    Without `serve_jobs` it has the routes for operators alone: health, readiness, quota, settings, metrics.
-    """
+def create_api(*, version: str, lifespan: Lifespan | None = None, surface: Surface | None = None) -> Api:
+    """The API without its services: hand them over by `set_services` before the first request."""
+    shown = surface or Surface()
     app = Api(
         title=TITLE,
         version=version,
@@ -41,12 +55,28 @@ def create_api(*, version: str, lifespan: Lifespan | None = None, serve_jobs: bo
         redirect_slashes=False,
         generate_unique_id_function=operation_id,
     )
-    if serve_jobs:
+    if shown.jobs:
         submission.add_to(app)
-        for routes in (jobs, results, dead_letters, webhooks, overview):
+        for routes in (jobs, results, dead_letters, erasures, webhooks, overview, audit, keys):
             app.include_router(routes.router)
     app.include_router(operations.router)
+    if shown.documentation:
+        app.include_router(documentation.router)
+    if shown.metrics != "off":
+        app.include_router(metrics.guarded if shown.metrics == "key" else metrics.unguarded)
+    app.state.surface = shown
     errors.install(app)
-    app.add_middleware(BodyLimit)
-    app.add_middleware(RequestContext)
+    _surround(app, shown)
     return app
+
+
+def _surround(app: FastAPI, shown: Surface) -> None:
+    """What is around every request, the innermost first."""
+    app.add_middleware(BodyLimit)
+    if shown.allowed_origins:
+        app.add_middleware(AllowedOrigins, origins=shown.allowed_origins)
+    if shown.metrics_port is not None:
+        app.add_middleware(MetricsApart, port=shown.metrics_port)
+    app.add_middleware(RequestContext)
+    if shown.trusted_proxies:
+        app.add_middleware(TrustedProxies, networks=shown.trusted_proxies, headers=shown.proxy_headers)

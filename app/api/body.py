@@ -1,12 +1,14 @@
 """Reads a JSON body after the caller is known; the framework would read and parse it before."""
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+from starlette.datastructures import Headers
 
 from app.api.errors import BodyTooSlowError, NotJsonError
 
@@ -34,7 +36,7 @@ class JsonBody(Generic[M]):
         self._model = model
 
     async def __call__(self, request: Request) -> Body[M]:
-        if not _is_json(request.headers.get("content-type", "")):
+        if not _is_json(request.headers):
             raise NotJsonError
         raw = await read_body(request)
         if b"\\u0000" in raw:
@@ -51,8 +53,14 @@ class JsonBody(Generic[M]):
         return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def _is_json(content_type: str) -> bool:
-    return content_type.partition(";")[0].strip().lower() == "application/json"
+_JSON = re.compile(r"\s*application/json\s*(?:;\s*charset=(?:utf-8|\"utf-8\")\s*)?", re.IGNORECASE)
+
+
+def _is_json(headers: Headers) -> bool:
+    """One declaration, of what is read here: JSON is UTF-8 (RFC 8259 §8.1), and nothing is unpacked."""
+    declared = headers.getlist("content-type")
+    plain = all(coding.strip().lower() == "identity" for coding in headers.getlist("content-encoding"))
+    return len(declared) == 1 and plain and _JSON.fullmatch(declared[0]) is not None
 
 
 async def read_body(request: Request) -> bytes:

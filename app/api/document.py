@@ -5,12 +5,24 @@ from typing import Any
 
 from fastapi.routing import APIRoute
 
-from app.api.auth import OPEN_ROUTES
 from app.api.problems import problem_responses
 from app.api.schemas import ProblemDetails, ReviewFetchRequest, TokenReplacement, schema_of
+from app.models.erasure import ErasureRequest
+from app.models.keys import KeyCreation, KeyRotation
 from app.models.views import RedriveRequest
 
 Document = dict[str, Any]
+
+_OWN_SCHEMAS = (
+    ProblemDetails,
+    ReviewFetchRequest,
+    TokenReplacement,
+    RedriveRequest,
+    ErasureRequest,
+    KeyCreation,
+    KeyRotation,
+)
+"""Of problems, and of bodies that the routes read themselves."""
 
 
 def operation_id(route: APIRoute) -> str:
@@ -21,11 +33,11 @@ def operation_id(route: APIRoute) -> str:
 def completed(document: Document) -> Document:
     """The same document, changed in place."""
     schemas = document["components"]["schemas"]
-    schemas.update(schema_of(ProblemDetails, ReviewFetchRequest, TokenReplacement, RedriveRequest))
+    schemas.update(schema_of(*_OWN_SCHEMAS))
     document["components"]["securitySchemes"]["Bearer"] = {"type": "http", "scheme": "bearer"}
     document["components"]["headers"] = {"X-Request-ID": _REQUEST_ID}
-    for path, operation in _operations(document):
-        _complete(operation, is_open=path in OPEN_ROUTES)
+    for _, operation in _operations(document):
+        _complete(operation)
     _add_links(document)
     return document
 
@@ -36,10 +48,10 @@ def _operations(document: Document) -> Iterator[tuple[str, Document]]:
             yield path, operation
 
 
-def _complete(operation: Document, *, is_open: bool) -> None:
+def _complete(operation: Document) -> None:
     """An API key may come in either of two headers; without a valid one every guarded route answers alike, and each
     refuses a parameter that it does not have."""
-    common = [500] if is_open else [401, 403, 422, 500, 503]
+    common = [500] if "security" not in operation else [401, 403, 422, 429, 500, 503]
     documented = {str(status): told for status, told in problem_responses(common).items()}
     operation["responses"] = dict(sorted((documented | operation["responses"]).items()))
     for response in operation["responses"].values():

@@ -1,5 +1,6 @@
 """Which error becomes which status: one table, the only place in which the two meet."""
 
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +13,17 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.api.problems import Problem
+from app.api.surface import no_such_path
 from app.ingest.errors import BufferFullError, NotAnsweredError, StoppingError
 from app.models.errors import (
     BadCursorError,
     DeadLetterNotFoundError,
+    ErasureNotFoundError,
     IllegalTransitionError,
+    JobNotEndedError,
     JobNotFoundError,
+    KeyEndedError,
+    KeyNotFoundError,
     TooManyStreamsError,
     WebhookNotFoundError,
 )
@@ -28,6 +34,14 @@ from app.store.database import StoreUnavailableError
 class UnauthenticatedError(Exception):
     """Send a valid API key in the header X-API-Key, or as Authorization: Bearer. The command
     `review-fetcher keys create` makes one. Without any key the service answers local callers in development only."""
+
+
+class TooManyAttemptsError(Exception):
+    """Too many wrong API keys came from this address. Try again after Retry-After seconds, with a valid key."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(TooManyAttemptsError.__doc__)
+        self.headers = {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
 class ScopeMissingError(Exception):
@@ -51,7 +65,7 @@ class BodyTooSlowError(Exception):
 
 
 class NotJsonError(Exception):
-    """The body must be JSON. Send it with the header Content-Type: application/json."""
+    """The body must be JSON in UTF-8, not compressed. Send it with the one header Content-Type: application/json."""
 
 
 class NotReadyError(Exception):
@@ -79,11 +93,16 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="review-fetcher"'}
 
 ERRORS: dict[type[Exception], Kind] = {
     UnauthenticatedError: Kind("unauthenticated", 401, "No valid API key", _CHALLENGE),
+    TooManyAttemptsError: Kind("too-many-attempts", 429, "Too many wrong API keys"),
     ScopeMissingError: Kind("scope-missing", 403, "The API key lacks a scope", quoted=True),
     TokenRefusedError: Kind("token-refused", 401, "Google refuses the access token", _CHALLENGE),
     JobNotFoundError: Kind("job-not-found", 404, "No such job"),
     DeadLetterNotFoundError: Kind("dead-letter-not-found", 404, "No such dead letter"),
+    KeyNotFoundError: Kind("key-not-found", 404, "No such API key"),
+    KeyEndedError: Kind("key-ended", 409, "The API key has ended", quoted=True),
     WebhookNotFoundError: Kind("webhook-not-found", 404, "No such message"),
+    ErasureNotFoundError: Kind("erasure-not-found", 404, "No such erasure"),
+    JobNotEndedError: Kind("job-not-ended", 409, "The job has not ended", quoted=True),
     IllegalTransitionError: Kind("illegal-transition", 409, "Not in this state", quoted=True),
     BodyTooSlowError: Kind("body-too-slow", 408, "The body came too slowly", _CLOSE),
     ClientDisconnect: Kind("body-cut", 400, "The body was cut", _CLOSE),
@@ -105,7 +124,12 @@ _STORE_AWAY = "The database does not answer, so nothing was done. Send the reque
 def problem_of(error: Exception) -> Problem:
     """The problem that an error of the table is told as."""
     kind, detail = explained(error)
-    return Problem(kind.word, kind.status, kind.title, detail, headers=kind.headers)
+    return Problem(kind.word, kind.status, kind.title, detail, headers=headers_of(error, kind))
+
+
+def headers_of(error: Exception, kind: Kind) -> dict[str, str]:
+    """Those of every error of the kind, and those of this one."""
+    return {**kind.headers, **getattr(error, "headers", {})}
 
 
 def explained(error: Exception) -> tuple[Kind, str]:
@@ -160,7 +184,7 @@ async def _http(request: Request, error: Exception) -> Problem:
     """What the framework itself refuses: paths and methods."""
     status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
     if status is HTTPStatus.NOT_FOUND:
-        return Problem("no-such-path", 404, "Not found", "There is nothing at this path. See /openapi.json.")
+        return no_such_path()
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = ", ".join(_methods_at(request))
         detail = f"This path takes {allowed}. See /openapi.json."

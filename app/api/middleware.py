@@ -1,30 +1,25 @@
-"""Around every request: an id, a bounded body, careful headers, and an answer when something unforeseen happens.
+"""Around every request: an id, a bounded body, careful headers, a log line, and an answer to the unforeseen.
 
 Plain ASGI, because a middleware that wraps request and response objects costs more than the rest of a small request.
 """
 
 import re
 import secrets
+import time
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import BodyTooLargeError, unexpected
+from app.api.headers import with_careful_headers
 from app.telemetry.events import Event
+from app.telemetry.redaction import Harmless
 
 BODY_LIMIT = 64 * 1024
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
-SECURITY_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-}
-"""For answers that are data. A page that needs more sets its own, which stays."""
-
-_PLAIN_HEADERS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_PROBES = frozenset({"/livez", "/readyz", "/api/v1/health", "/metrics"})
+"""Asked every few seconds by programs: logged at DEBUG, unless they fail."""
 
 log = structlog.get_logger(__name__)
 
@@ -64,33 +59,55 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)
-        started = False
+        status: int | None = None
 
         async def completed(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
-                _add_headers(message, request_id)
+                status = message["status"]
+                message["headers"] = with_careful_headers(message["headers"], request_id.encode(), scope["scheme"])
             await send(message)
 
-        structlog.contextvars.bind_contextvars(request_id=request_id.decode())
+        began = time.monotonic()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             await self._app(scope, receive, completed)
         except Exception:
             log.exception(Event.REQUEST_FAILED, method=scope["method"], path=scope["path"])
-            if started:
+            if status is not None:
                 raise
             await unexpected()(scope, receive, completed)
+        finally:
+            _tell(scope, status, time.monotonic() - began)
 
 
-def _request_id(scope: Scope) -> bytes:
+def _tell(scope: Scope, status: int | None, seconds: float) -> None:
+    """One line a request. The route and not the address, which may hold what is nobody's business, and never a query.
+
+    `status` None: the client was gone before its answer began.
+    """
+    route, client = _route(scope), scope.get("client")
+    told = {
+        "method": Harmless(scope["method"]) if route else scope["method"],
+        "route": route and Harmless(route),
+        "status": status,
+        "ms": round(seconds * 1000, 1),
+        "client": client and Harmless(client[0]),
+    }
+    if route in _PROBES and status is not None and status < 400:
+        log.debug(Event.REQUEST_ANSWERED, **told)
+    else:
+        log.info(Event.REQUEST_ANSWERED, **told)
+
+
+def _route(scope: Scope) -> str | None:
+    """The path with the names of its parameters; None when nothing has it. A mounted application adds its prefix."""
+    path = getattr(scope.get("route"), "path", None)
+    return None if path is None else f"{scope.get('root_path', '')}{path}"
+
+
+def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return bytes(value)
-    return secrets.token_hex(8).encode()
-
-
-def _add_headers(message: Message, request_id: bytes) -> None:
-    present = {name for name, _ in message["headers"]}
-    added = [header for header in _PLAIN_HEADERS if header[0] not in present]
-    message["headers"] = [*message["headers"], *added, (b"x-request-id", request_id)]
+            return str(value, "ascii")
+    return Harmless(secrets.token_hex(8))

@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from app.models.audit_views import AuditFilter
 from app.models.locations import LocationFilter
 from app.models.review_filter import ReviewFilter
 
@@ -17,6 +18,14 @@ class LocationQuery(LocationFilter):
 
     limit: PageLimit = 100
     cursor: PageCursor | None = None
+    """`next_cursor` of the page before, with the same filter."""
+
+
+class AuditQuery(AuditFilter):
+    """Which entries of the audit log, and which page of them."""
+
+    limit: PageLimit = 100
+    after: PageCursor | None = None
     """`next_cursor` of the page before, with the same filter."""
 
 

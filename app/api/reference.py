@@ -1,10 +1,10 @@
 """The API's reference as one page, made from its OpenAPI document: no script, nothing from elsewhere."""
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from html import escape
 from typing import Any
-
-REFERENCE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 _STYLE = """
 :root { color-scheme: light dark }
@@ -14,9 +14,21 @@ h2 { font-size: 1.05rem; margin: 0 } code, pre { font-family: ui-monospace, mono
 td, th { text-align: left; padding: .15rem 1rem .15rem 0; vertical-align: top }
 """
 
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
-def reference_page(document: dict[str, Any]) -> str:
-    """The page for an OpenAPI 3.1 document."""
+REFERENCE_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+_OPEN = (
+    "<p><strong>Open to this machine.</strong> There are no API keys, so programs of this machine need none. "
+    "<code>review-fetcher keys create</code> makes one.</p>"
+)
+
+
+def reference_page(document: dict[str, Any], *, is_open: bool = False) -> str:
+    """The page for an OpenAPI 3.1 document. `is_open`: nobody needs a key, which it says."""
     title = escape(f"{document['info']['title']} {document['info']['version']}")
     operations = "".join(
         _operation(method.upper(), path, operation)
@@ -25,7 +37,7 @@ def reference_page(document: dict[str, Any]) -> str:
     )
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-        f"<h1>{title}</h1><p>{escape(document['info'].get('summary', ''))}</p>"
+        f"<h1>{title}</h1>{_OPEN if is_open else ''}<p>{escape(document['info'].get('summary', ''))}</p>"
         "<p>Send an API key in <code>X-API-Key</code>, or as <code>Authorization: Bearer</code>. Errors are "
         '<code>application/problem+json</code>. For machines: <a href="/openapi.json">openapi.json</a>.</p>'
         f"{operations}</html>"

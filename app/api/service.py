@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from app.api.errors import IdempotencyKeyReusedError, TokenRefusedError
 from app.api.schemas import (
@@ -15,6 +16,7 @@ from app.credentials import Purpose, TokenSealer
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
 from app.models.access import DEFAULT_TENANT
+from app.models.audit import SYSTEM, Origin
 from app.models.grant import RefreshGrant
 from app.models.views import JobView
 from app.pipeline.control import JobControl
@@ -62,24 +64,29 @@ class APIService:
         *,
         idempotency_key: str | None = None,
         body: bytes = b"",
+        by: Origin = SYSTEM,
     ) -> ReviewFetchResponse:
-        """Returns when the job is durable. With an idempotency key seen before, the same answer as then.
+        """Returns when the job is durable, and with it that `by` submitted it. With an idempotency key seen before, the
+        same answer as then, and nothing is done.
 
         `body` is the request as it came: a key that comes back with another one raises `IdempotencyKeyReusedError`.
         Also raises `TokenRefusedError` and what `Committer.accept` raises.
         """
         token = await self._checked(request)
-        submitted = await self._committer.accept(self._new_job(request, token, tenant, idempotency_key, body))
+        submitted = await self._committer.accept(self._new_job(request, token, tenant, idempotency_key, body, by=by))
         if submitted.conflict:
             raise IdempotencyKeyReusedError
         path = f"/api/v1/review-fetch/{submitted.job_id}"
         return ReviewFetchResponse(job_id=submitted.job_id, message=f"The job is queued. Follow it at {path}.")
 
-    async def replace_token(self, request: TokenReplacement, tenant: str, job_id: str) -> JobView:
+    async def replace_token(self, request: TokenReplacement, tenant: str, job_id: str, by: Origin = SYSTEM) -> JobView:
         """Give a job a new token, or a grant to ask for one by. Raises what the job control raises."""
         token = request.access_token.get_secret_value()
         key_id, sealed, sealed_grant = self._sealed(tenant, job_id, token, request.grant)
-        return await self._job_control.replace_token(tenant, job_id, key_id, sealed, sealed_grant)
+        resealed = partial(self._sealer.reseal, tenant, job_id, purpose=Purpose.GRANT)
+        return await self._job_control.replace_token(
+            tenant, job_id, key_id, sealed, sealed_grant, reseal_grant=resealed, by=by
+        )
 
     async def get_health(self) -> HealthCheckResponse:
         """How full the buffer of waiting jobs is."""
@@ -102,14 +109,23 @@ class APIService:
         return "" if self._check_grant is None else await self._check_grant(grant)
 
     def _new_job(
-        self, request: ReviewFetchRequest, token: str, tenant: str, idempotency_key: str | None, body: bytes
+        self,
+        request: ReviewFetchRequest,
+        token: str,
+        tenant: str,
+        idempotency_key: str | None,
+        body: bytes,
+        *,
+        by: Origin,
     ) -> NewJob:
         job_id = str(uuid.uuid4())
         key_id, sealed, sealed_grant = self._sealed(tenant, job_id, token, request.grant)
-        body_hash = self._sealer.body_hash(body) if idempotency_key else ""
+        body_hash, *earlier = self._sealer.body_hashes(body) if idempotency_key else [""]
         url = request.callback_url
         callback = None if url is None else self._callback(url.get_secret_value(), tenant, job_id)
-        return NewJob(job_id, tenant, key_id, sealed, idempotency_key, body_hash, sealed_grant, callback)
+        return NewJob(
+            job_id, tenant, key_id, sealed, idempotency_key, body_hash, sealed_grant, callback, by, tuple(earlier)
+        )
 
     def _sealed(
         self, tenant: str, job_id: str, token: str, grant: RefreshGrant | None

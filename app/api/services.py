@@ -6,13 +6,16 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
 
-from app.api.auth import Authenticator
+from app.api.authenticator import Authenticator
+from app.api.key_desk import KeyDesk
 from app.api.schemas import Readiness
 from app.api.service import APIService
 from app.limits.views import BudgetView
 from app.models.overview import SettingList
 from app.pipeline.control import JobControl
+from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
+from app.results.erasures import Erasures
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.overview import Overviews
@@ -26,13 +29,16 @@ class ApiServices:
 
     api_service: APIService
     authenticator: Authenticator
+    keys: KeyDesk
     progress: Progress
     events: JobEvents
     overviews: Overviews
     export: Export
     dead_letters: DeadLetters
+    erasures: Erasures
     job_control: JobControl
     webhooks: Webhooks
+    audit: AuditLog
     quota: Callable[[], Awaitable[Sequence[BudgetView]]]
     settings: SettingList
     readiness: Callable[[], Awaitable[Readiness]]

@@ -67,17 +67,20 @@ def _event(work: Work, created_at: str) -> WorkEvent:
 
 
 def _common(work: Work) -> dict[str, Any]:
-    return {"job_id": work.job_id, "tenant": work.tenant, "task_id": work.task_id, "version": work.version}
+    named = {"job_id": work.job_id, "tenant": work.tenant, "task_id": work.task_id, "version": work.version}
+    return named | {"weight": work.weight}
 
 
 def _work(event: WorkEvent) -> Work:
     head = (event.task_id, event.version)
     match event:
         case FetchAccountsEvent():
-            return Work(*head, Stage.ACCOUNTS, event.tenant, event.job_id, "accounts", "", "")
+            return Work(*head, Stage.ACCOUNTS, event.tenant, event.job_id, "accounts", "", "", event.weight)
         case FetchLocationsEvent():
             account = event.account_id
-            return Work(*head, Stage.LOCATIONS, event.tenant, event.job_id, account, account, event.account_name)
+            return Work(
+                *head, Stage.LOCATIONS, event.tenant, event.job_id, account, account, event.account_name, event.weight
+            )
         case FetchReviewsEvent():
             return Work(
                 *head,
@@ -87,4 +90,5 @@ def _work(event: WorkEvent) -> Work:
                 event.location_id,
                 event.account_id,
                 event.location_name,
+                event.weight,
             )

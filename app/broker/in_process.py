@@ -23,7 +23,8 @@ class InProcessConsumer:
         return self._waiting.others(job_id)
 
     def acknowledge(self, delivery: Delivery) -> None:
-        """Nothing to do: what a process held when it died is found in the store."""
+        """Its place is free. What a process held when it died is found in the store."""
+        self._waiting.finished(delivery)
 
 
 class InProcessBroker:

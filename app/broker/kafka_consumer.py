@@ -68,7 +68,7 @@ class KafkaConsumer:
         self._dead_letters = dead_letters
         self._clock = clock
         self._buffer = buffer
-        self._waiting = WaitingWork()
+        self._waiting = WaitingWork(clock.monotonic)
         self._member: _Member | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -82,6 +82,7 @@ class KafkaConsumer:
         return self._waiting.others(job_id)
 
     def acknowledge(self, delivery: Delivery) -> None:
+        self._waiting.finished(delivery)
         if self._member is not None and isinstance(delivery.position, Position):
             self._member.finished.put(delivery.position)
 

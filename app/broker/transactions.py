@@ -63,11 +63,14 @@ Headers = list[tuple[str, str | bytes | None]]
 
 
 class OutRecord(NamedTuple):
-    """A record to send; `key` decides the partition, as a Java client would choose it. Header values are UTF-8."""
+    """A record to send; `key` decides the partition, as a Java client would choose it. Header values are UTF-8.
+
+    No value: a tombstone of the key.
+    """
 
     topic: str
     key: bytes
-    value: bytes
+    value: bytes | None
     headers: Headers
 
 

@@ -1,41 +1,67 @@
 """Work that a process has and no worker has taken yet."""
 
 import asyncio
-from collections import OrderedDict, deque
+import time
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable
 
 from app.broker.base import Delivery
+from app.fair import FairTurns
+
+EXPECTED_SECONDS = 1.0
+"""What is in hand is taken to keep its place so long, until it is known better: a worker's turn, when others wait."""
 
 
 class WaitingWork:
-    """A queue that serves the jobs in turn, one piece of work each. For one event loop; whoever fills it bounds it."""
+    """A queue that serves tenants by the time that their work keeps workers busy, for their weight; and the jobs of
+    each in turn, one piece of work each. For one event loop; whoever fills it bounds it."""
 
-    def __init__(self) -> None:
-        self._jobs: OrderedDict[str, deque[Delivery]] = OrderedDict()
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._tenants: dict[str, OrderedDict[str, deque[Delivery]]] = {}
+        self._turns = FairTurns()
+        self._in_hand: dict[Delivery, float] = {}
+        self._ahead: Counter[str] = Counter()
         self._filled = asyncio.Event()
         self._error: Exception | None = None
 
     def put(self, deliveries: Iterable[Delivery]) -> None:
         for delivery in deliveries:
-            self._jobs.setdefault(delivery.work.job_id, deque()).append(delivery)
+            work = delivery.work
+            if work.tenant not in self._tenants:
+                self._tenants[work.tenant] = OrderedDict()
+                self._turns.joins(work.tenant)
+            self._tenants[work.tenant].setdefault(work.job_id, deque()).append(delivery)
         self._note_filled()
 
     async def take(self, limit: int) -> list[Delivery]:
-        """Up to `limit`, at least one: waits for it. A cancelled wait takes nothing; raises what `fail` left."""
-        while not self._jobs:
+        """Up to `limit`, at least one: waits for it. A cancelled wait takes nothing; raises what `fail` left.
+
+        Each is told by `finished` when its worker has done with it.
+        """
+        while not self._tenants:
             await self._filled.wait()
             self._raise_once()
         taken: list[Delivery] = []
-        while self._jobs and len(taken) < limit:
+        while self._tenants and len(taken) < limit:
             taken.append(self._pop())
         self._note_filled()
         return taken
 
+    def finished(self, delivery: Delivery) -> None:
+        """No worker has it in hand any more. What was not taken, or is told twice, counts for nothing."""
+        began = self._in_hand.pop(delivery, None)
+        if began is not None:
+            work = delivery.work
+            self._ahead[work.tenant] -= 1
+            self._ahead += Counter()  # without those that have nothing in hand
+            self._turns.used(work.tenant, self._monotonic() - began, work.weight)
+
     def remove(self, unwanted: Callable[[Delivery], bool]) -> int:
         """Take out what nobody here shall work on; how many that were."""
-        before = [delivery for of_job in self._jobs.values() for delivery in of_job]
+        before = [delivery for jobs in self._tenants.values() for of_job in jobs.values() for delivery in of_job]
         kept = [delivery for delivery in before if not unwanted(delivery)]
-        self._jobs.clear()
+        self._tenants.clear()
         self.put(kept)
         return len(before) - len(kept)
 
@@ -46,7 +72,7 @@ class WaitingWork:
 
     def others(self, job_id: str) -> bool:
         """Whether work of another job is here."""
-        return len(self._jobs) > (job_id in self._jobs)
+        return any(len(jobs) > (job_id in jobs) for jobs in self._tenants.values())
 
     def _raise_once(self) -> None:
         error, self._error = self._error, None
@@ -55,14 +81,26 @@ class WaitingWork:
             raise error
 
     def _pop(self) -> Delivery:
-        job_id, of_job = self._jobs.popitem(last=False)
+        ahead = {tenant: self._ahead[tenant] * EXPECTED_SECONDS / self._weight(tenant) for tenant in self._tenants}
+        tenant = self._turns.first(self._tenants.keys(), ahead)
+        jobs = self._tenants[tenant]
+        job_id, of_job = jobs.popitem(last=False)
         delivery = of_job.popleft()
         if of_job:
-            self._jobs[job_id] = of_job
+            jobs[job_id] = of_job
+        if not jobs:
+            del self._tenants[tenant]
+        self._in_hand[delivery] = self._monotonic()
+        self._ahead[tenant] += 1
         return delivery
 
+    def _weight(self, tenant: str) -> int:
+        """As the work says that is next."""
+        of_job = next(iter(self._tenants[tenant].values()))
+        return of_job[0].work.weight
+
     def _note_filled(self) -> None:
-        if self._jobs or self._error:
+        if self._tenants or self._error:
             self._filled.set()
         else:
             self._filled.clear()

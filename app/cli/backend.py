@@ -17,6 +17,8 @@ from app.models.access import DEFAULT_TENANT
 
 if TYPE_CHECKING:
     from app.api.schemas import ReviewFetchRequest, ReviewFetchResponse, TokenReplacement
+    from app.models.audit_views import AuditFilter, AuditPage
+    from app.models.erasure import ErasureList, ErasureRequest, ErasureResult, ErasureView
     from app.models.job import JobStatus
     from app.models.locations import LocationFilter, Reconciliation
     from app.models.overview import AccountList, Overview
@@ -141,6 +143,26 @@ class Backend(Protocol):
 
     async def resend(self, job_id: str, webhook_id: int) -> "WebhookView":
         """Send one of them once more."""
+        ...
+
+    async def erase_job(self, job_id: str) -> "ErasureResult":
+        """Erase a job that has ended, with all it has fetched."""
+        ...
+
+    async def erase_reviewer(self, request: "ErasureRequest") -> "ErasureResult":
+        """Erase what the request names, or count it."""
+        ...
+
+    async def erasures(self, limit: int, cursor: str | None) -> "ErasureList":
+        """Orders to erase, newest first."""
+        ...
+
+    async def erasure(self, erasure_id: int) -> "ErasureView":
+        """One of them as it stands."""
+        ...
+
+    async def audit(self, wanted: "AuditFilter", limit: int, after: str | None) -> "AuditPage":
+        """What was done, in its order; of a store the entries of all tenants unless one was named."""
         ...
 
     async def overview(self) -> "Overview":

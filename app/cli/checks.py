@@ -11,10 +11,11 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from app.api.auth import ApiKeySettingError, parse_api_keys
+from app.api.authenticator import ApiKeySettingError, parse_api_keys
 from app.cli import process_checks
 from app.cli.findings import Finding, Health
 from app.cli.local import database_of
+from app.cli.sealing_checks import keys_of_the_store, sealing_key
 from app.clock import SystemClock
 from app.config import (
     ConfigurationError,
@@ -25,16 +26,16 @@ from app.config import (
     load_settings,
     variables,
 )
-from app.credentials import KeyFileError, load_or_create_key
 from app.google.client import GoogleAPIClient
 from app.google.endpoints import Endpoints
 from app.limits.quota import SharedQuota
 from app.limits.views import BudgetView
 from app.store.budgets import StoredBudgets
 from app.store.database import Database, StoreUnavailableError
-from app.store.keys import list_keys
+from app.store.keys import count_valid_keys
 from app.store.migrate import SchemaTooNewError, fits, head_revision, revision
 from app.wiring import limits_of
+from app.wiring.values import SPARE_FILES
 
 LEAST_DISK_BYTES = 200 * 2**20
 COMFORTABLE_DISK_BYTES = 2 * 2**30
@@ -94,10 +95,10 @@ def sqlite_version() -> Finding:
 
 
 def open_files() -> Finding:
-    """The process's limit of open files."""
+    """The process's limit of open files, of which each connection is one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft >= LEAST_FILES:
-        return Finding("open files", Health.OK, f"up to {soft}")
+        return Finding("open files", Health.OK, f"up to {soft}, {SPARE_FILES} of them not for connections")
     mend = f"raise it: ulimit -n {min(hard, 65536) if hard > 0 else 65536}"
     return Finding("open files", Health.WARNING, f"only {soft}", mend)
 
@@ -127,21 +128,6 @@ def _nearest(directory: Path) -> Path:
     return next(candidate for candidate in candidates if candidate.exists())
 
 
-def sealing_key(settings: Settings) -> Finding:
-    """What access tokens are sealed with."""
-    if settings.sealing_keys:
-        return Finding("sealing key", Health.OK, f"{len(settings.sealing_keys)} configured")
-    if not settings.mock_kafka and isinstance(settings.database, PostgresqlServer):
-        return Finding("sealing key", Health.BROKEN, "none, and all replicas need the same", "set TOKEN_SEALING_KEYS")
-    path = settings.data_directory / "sealing.key"
-    if not path.exists():
-        return Finding("sealing key", Health.OK, f"none yet; {path} is made at the first start")
-    try:
-        return Finding("sealing key", Health.OK, f"{load_or_create_key(path).id} in {path}")
-    except (KeyFileError, OSError) as error:
-        return Finding("sealing key", Health.BROKEN, str(error), "without it the tokens of unfinished jobs are lost")
-
-
 async def _of_the_store(settings: Settings) -> AsyncIterator[Finding]:
     where = settings.database
     if isinstance(where, SqliteFile) and not where.path.exists():
@@ -152,7 +138,7 @@ async def _of_the_store(settings: Settings) -> AsyncIterator[Finding]:
     try:
         async with asyncio.timeout(STORE_SECONDS):
             await database.start()
-            for check in (tables, _budgets, _api_keys):
+            for check in (tables, _budgets, keys_of_the_store, _api_keys):
                 yield await check(settings, database)
     except SchemaTooNewError as error:
         yield Finding("store", Health.BROKEN, str(where), str(error))
@@ -200,10 +186,10 @@ async def _budgets(settings: Settings, database: Database) -> Finding:
 
 
 async def _api_keys(settings: Settings, database: Database) -> Finding:
-    stored = []
+    stored = 0
     if await database.read(fits):
-        stored = [key for key in await database.read(list_keys) if key.revoked_at is None]
-    return _fitness(settings, stored_api_keys=bool(stored))
+        stored = await database.read(count_valid_keys)
+    return _fitness(settings, stored_api_keys=stored > 0)
 
 
 def _fitness(settings: Settings, *, stored_api_keys: bool) -> Finding:

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 import typer
 
+from app.cli.audit import audit
 from app.cli.demo import demo
 from app.cli.dlq import application as dlq
 from app.cli.doctor import doctor
+from app.cli.erase import application as erase
 from app.cli.exits import MEANINGS, CommandError, ExitCode, told
 from app.cli.fetch import fetch
 from app.cli.jobs import application as jobs
@@ -45,7 +47,9 @@ application.add_typer(reviews, name="reviews")
 application.add_typer(dlq, name="dlq")
 application.add_typer(keys, name="keys")
 application.add_typer(webhooks, name="webhooks")
+application.add_typer(erase, name="erase")
 application.command("overview")(overview)
+application.command("audit")(audit)
 application.command("quota")(quota)
 application.command("migrate")(migrate)
 application.command("migrate-data")(migrate_data)

@@ -11,7 +11,7 @@ import msgspec
 from pydantic.json_schema import models_json_schema
 
 from app.models.events import Envelope, FetchAccountsEvent, FetchLocationsEvent, FetchReviewsEvent, Topic
-from app.results.records import DeadLetterEnvelope, ReviewEnvelope
+from app.results.records import TOMBSTONE_TYPE, DeadLetterEnvelope, ReviewEnvelope
 
 ASYNCAPI = Path("docs/asyncapi.json")
 SCHEMAS = Path("docs/schemas")
@@ -85,7 +85,20 @@ def _channel(topic: Topic) -> dict[str, Any]:
         "schema": {"$ref": f"schemas/{topic}.json"},
     }
     message = {"name": topic.value, "traits": [{"$ref": "#/components/messageTraits/headers"}], "payload": payload}
-    return {"address": topic.value, "messages": {topic.value: message}}
+    messages = {topic.value: message}
+    if topic is Topic.REVIEWS_RAW:
+        messages["tombstone"] = _tombstone()
+    return {"address": topic.value, "messages": messages}
+
+
+def _tombstone() -> dict[str, Any]:
+    properties = {"message_id": {"type": "string"}, "type": {"const": TOMBSTONE_TYPE.decode()}}
+    return {
+        "name": "tombstone",
+        "summary": "The review with this key was erased. The value is null.",
+        "headers": {"type": "object", "properties": properties, "required": list(properties)},
+        "payload": {"type": "null"},
+    }
 
 
 def _headers() -> dict[str, Any]:

@@ -56,8 +56,9 @@ class AwayError(CommandError):
 EXPECTED = frozenset(
     """
     ConfigurationError StoreUnavailableError StoreBusyError SchemaTooNewError SealingKeyError KeyFileError
-    ApiKeySettingError JobNotFoundError DeadLetterNotFoundError BadCursorError IllegalTransitionError
-    IdempotencyKeyReusedError
+    ApiKeySettingError KeyNotFoundError KeyEndedError
+    JobNotFoundError DeadLetterNotFoundError BadCursorError IllegalTransitionError
+    IdempotencyKeyReusedError JobNotEndedError ErasureNotFoundError
     NotAnsweredError WebhookNotFoundError ParquetMissingError TargetNotEmptyError CopyDiffersError
     """.split()
 )

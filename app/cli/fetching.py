@@ -10,7 +10,9 @@ from pathlib import Path
 
 from app.api.schemas import ReviewFetchRequest, TokenReplacement
 from app.cli.exits import CommandError, ExitCode, UsageError
+from app.cli.fetch_keys import mind_keys
 from app.cli.files import write_whole
+from app.cli.local import user_of_this_machine
 from app.cli.progress import Show, progress_of_a_job
 from app.cli.requests import NO_TOKEN, token_request
 from app.cli.screen import say
@@ -27,7 +29,6 @@ TOKEN_WAIT_SECONDS = 30 * 24 * 3600
 """How long an interrupted job can be taken up again; the longest that TOKEN_WAIT_SEC allows."""
 
 STORE = "reviews.db"
-KEY = "sealing.key"
 _BASE_URL = "GOOGLE_API_BASE_URL:"
 MOST_LETTERS = 5
 
@@ -54,9 +55,9 @@ async def run_fetch(plan: Plan) -> ExitCode:
     request = None if plan.token is None else token_request(ReviewFetchRequest, plan.token)
     if request is None and not (plan.directory / STORE).exists():
         raise UsageError(NO_TOKEN)
-    if request is None:
-        _check_key(plan.directory, settings)
     _prepare(plan.directory, _source(settings))
+    if (plan.directory / STORE).exists():
+        await mind_keys(plan.directory / STORE, settings, new_token=request is not None)
     if settings.mock_google_api:
         say("Reviews come from the built-in simulator and are made up. For the real ones: --no-mock")
     async with _service(settings) as state:
@@ -112,17 +113,6 @@ def _prepare(directory: Path, source: str) -> None:
         raise UsageError(f"{directory} holds an unfinished job from {began_with}: go on with that, or remove it")
 
 
-def _check_key(directory: Path, settings: Settings) -> None:
-    """Before the service makes a new one: then nobody could tell any more why the token does not open."""
-    key = directory / KEY
-    if not settings.sealing_keys and not key.exists():
-        raise CommandError(
-            f"{key} is gone, and without it the token of the unfinished job cannot be read: put the file back, or run "
-            "the same command again with a token",
-            ExitCode.NEEDS_TOKEN,
-        )
-
-
 @asynccontextmanager
 async def _service(settings: Settings) -> AsyncIterator[AppState]:
     state = await initialize_components(settings)
@@ -148,7 +138,7 @@ async def _begin(state: AppState, job: JobView | None, request: ReviewFetchReque
         job = await _take_up(state, job, request)
     await start_background_tasks(state)
     if job is None and request is not None:
-        accepted = await services.api_service.create_fetch_job(request)
+        accepted = await services.api_service.create_fetch_job(request, by=user_of_this_machine())
         return await services.progress.job(DEFAULT_TENANT, accepted.job_id)
     if job is None:
         raise AssertionError("a job is taken up or made")
@@ -156,14 +146,14 @@ async def _begin(state: AppState, job: JobView | None, request: ReviewFetchReque
 
 
 async def _take_up(state: AppState, job: JobView, request: ReviewFetchRequest | None) -> JobView:
-    services = state.services
+    services, by = state.services, user_of_this_machine()
     say(f"Going on with job {job.job_id}: {job.progress.reviews.fetched} reviews are there.")
     if request is not None and job.status is not JobStatus.COMPLETED:
         replacement = TokenReplacement(access_token=request.access_token)
-        job = await services.api_service.replace_token(replacement, DEFAULT_TENANT, job.job_id)
+        job = await services.api_service.replace_token(replacement, DEFAULT_TENANT, job.job_id, by)
     if job.status is JobStatus.DLQ:
         again = RedriveRequest(filter=DeadLetterFilter(job_id=job.job_id))
-        await services.dead_letters.redrive(DEFAULT_TENANT, again)
+        await services.dead_letters.redrive(DEFAULT_TENANT, again, by)
         job = await services.progress.job(DEFAULT_TENANT, job.job_id)
     return job
 
@@ -230,7 +220,7 @@ async def _tell_dead_letters(state: AppState, job: JobView) -> None:
 async def _export(state: AppState, plan: Plan, job: JobView) -> None:
     export = state.services.export
     chunks = export.csv if plan.form == "csv" else export.ndjson
-    await write_whole(plan.out, await chunks(DEFAULT_TENANT, job.job_id))
+    await write_whole(plan.out, await chunks(DEFAULT_TENANT, job.job_id, by=user_of_this_machine()))
     unavailable = job.progress.locations.unavailable
     left_out = f" {unavailable} locations show no reviews." if unavailable else ""
     say(f"{job.progress.reviews.fetched} reviews of {job.progress.locations.found} locations in {plan.out}.{left_out}")

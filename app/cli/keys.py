@@ -1,105 +1,155 @@
 """`review-fetcher keys`."""
 
-import asyncio
-import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.exits import CommandError, UsageError
-from app.cli.options import Json, Tenant
-from app.cli.screen import say, show_json, show_table
-from app.models.access import DEFAULT_TENANT, Scope
+from app.cli.exits import UsageError
+from app.cli.key_backend import ask_about_keys
+from app.cli.options import ApiKey, Cursor, Json, Limit, Server
+from app.cli.resealing import forget, reseal
+from app.cli.screen import say, say_cursor, show_json, show_table
+from app.models.access import TENANT, Scope
 
 if TYPE_CHECKING:
-    from app.store.keys import KeyRecord
+    from datetime import datetime
 
-application = typer.Typer(no_args_is_help=True, help="API keys: make, list and revoke them in the store.")
+    from app.models.keys import KeyView, NewKey
+
+application = typer.Typer(
+    no_args_is_help=True,
+    help="API keys: make, list, rotate and revoke them, in the local store (DATABASE_URL) or at a service (--server). "
+    "Sealing keys: reseal, forget, in the local store.",
+)
+application.command()(reseal)
+application.command()(forget)
 
 Scopes = Annotated[
     list[Scope] | None,
     typer.Option("--scope", help="What the key allows; may be given several times. Default: submit, read, operate."),
 ]
-TENANT = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-"""It becomes part of message keys, in front of a slash."""
+KeyId = Annotated[str, typer.Argument(help="The key's id, as `keys list` shows it.")]
+ExpiresIn = Annotated[str | None, typer.Option(help="It ends by itself after this time, e.g. 90d, 24h, 30m.")]
+OfTenant = Annotated[
+    str | None,
+    typer.Option("--tenant", help="Whose, in the local store (a new key: default); a server knows by the API key."),
+]
 
-USUAL = (Scope.SUBMIT, Scope.READ, Scope.OPERATE)
+COLUMNS = ("id", "tenant", "name", "scopes", "state", "created", "expires", "last used", "replaced by")
 
 
 @application.command()
 def create(
     name: Annotated[str, typer.Argument(help="What the key is for, for people.")],
+    *,
     scope: Scopes = None,
-    tenant: Tenant = DEFAULT_TENANT,
+    expires_in: ExpiresIn = None,
+    tenant: OfTenant = None,
+    server: Server = None,
+    api_key: ApiKey = None,
+    as_json: Json = False,
 ) -> None:
     """Make a key and print it, once: only its hash is kept.
 
     submit: send jobs · read: see jobs and results · operate: cancel, pause, resume, give a token, redrive · admin: all.
     """
-    if not name.strip() or not TENANT.fullmatch(tenant):
+    from app.cli.requests import chosen  # noqa: PLC0415 - pydantic is slow to import
+    from app.models.keys import KeyCreation  # noqa: PLC0415
+
+    if not name.strip() or (tenant is not None and not TENANT.fullmatch(tenant)):
         raise UsageError("a key needs a name, and a tenant is 1 to 63 of a-z, 0-9, - and _, a letter first")
-    record, secret = asyncio.run(_create(name, scope or list(USUAL), tenant))
-    typer.echo(secret)
-    say(f"Key {record.id} of tenant {record.tenant}: {', '.join(sorted(record.scopes))}. It is not shown again.")
+    wanted = chosen(KeyCreation, name=name, scopes=scope, expires_in=expires_in)
+    made = ask_about_keys(server, api_key, tenant, lambda backend: backend.create_key(wanted), make_store=True)
+    _show_new(made, as_json=as_json)
 
 
 @application.command("list")
 def list_(
-    tenant: Annotated[str | None, typer.Option(help="Only keys of this tenant.")] = None, as_json: Json = False
+    *,
+    tenant: Annotated[str | None, typer.Option(help="Only keys of this tenant, in the local store.")] = None,
+    limit: Limit = 1000,
+    cursor: Cursor = None,
+    server: Server = None,
+    api_key: ApiKey = None,
+    as_json: Json = False,
 ) -> None:
-    """List the keys of the store, revoked ones included."""
-    records = [_shown(record) for record in asyncio.run(_list(tenant))]
+    """List keys, newest first, those that have ended included."""
+    found = ask_about_keys(server, api_key, tenant, lambda backend: backend.keys(limit, cursor))
     if as_json:
-        show_json(records)
-    elif records:
-        show_table(tuple(records[0]), [tuple(record.values()) for record in records])
-    else:
+        show_json(found)
+    elif not found.keys:
         say("There are no keys. Make one: review-fetcher keys create NAME")
+    else:
+        show_table(COLUMNS, [_row(key) for key in found.keys])
+        say_cursor(found.next_cursor)
 
 
 @application.command()
-def revoke(key: Annotated[str, typer.Argument(help="The key's id, as `keys list` shows it.")]) -> None:
+def rotate(
+    key: KeyId,
+    *,
+    overlap: Annotated[
+        str, typer.Option(help="How long the old key goes on beside the new one, e.g. 24h; 0: not at all.")
+    ] = "24h",
+    tenant: OfTenant = None,
+    server: Server = None,
+    api_key: ApiKey = None,
+    as_json: Json = False,
+) -> None:
+    """Replace a key by a new one like it, and print that, once.
+
+    Same tenant, name, scopes, and time to live if it has one. Both work for the overlap; then the old one expires.
+    """
+    from app.cli.requests import chosen  # noqa: PLC0415 - pydantic is slow to import
+    from app.models.keys import KeyRotation  # noqa: PLC0415
+
+    wanted = chosen(KeyRotation, overlap=overlap)
+    made = ask_about_keys(server, api_key, tenant, lambda backend: backend.rotate_key(key, wanted))
+    _show_new(made, as_json=as_json)
+
+
+@application.command()
+def revoke(
+    key: KeyId,
+    *,
+    tenant: OfTenant = None,
+    server: Server = None,
+    api_key: ApiKey = None,
+    as_json: Json = False,
+) -> None:
     """Revoke a key. A running service refuses it within 5 seconds."""
-    if not asyncio.run(_revoke(key)):
-        raise CommandError(f"there is no valid key {key}: `review-fetcher keys list` shows them")
-    say(f"Key {key} is revoked.")
+    ended = ask_about_keys(server, api_key, tenant, lambda backend: backend.revoke_key(key))
+    if as_json:
+        show_json(ended)
+    else:
+        say(f"Key {ended.id} is revoked.")
 
 
-async def _create(name: str, scopes: list[Scope], tenant: str) -> "tuple[KeyRecord, str]":
-    from app.cli.local import migrated_store  # noqa: PLC0415 - SQLAlchemy is slow to import
-    from app.store.keys import create_key  # noqa: PLC0415
-
-    async with migrated_store(exclusive=False) as database:
-        return await database.write(create_key, tenant, name, scopes)
-
-
-async def _list(tenant: str | None) -> "list[KeyRecord]":
-    from app.cli.local import existing_store  # noqa: PLC0415 - SQLAlchemy is slow to import
-    from app.store.keys import list_keys  # noqa: PLC0415
-
-    async with existing_store() as database:
-        return await database.read(list_keys, tenant)
+def _show_new(new: "NewKey", *, as_json: bool) -> None:
+    if as_json:
+        show_json(new)
+    else:
+        typer.echo(new.key)
+    made, replaced = new.made, new.replaced
+    until = f", until {_time(made.expires_at)}" if made.expires_at else ""
+    say(f"Key {made.id} of tenant {made.tenant}: {', '.join(made.scopes)}{until}. It is not shown again.")
+    if replaced is not None:
+        say(f"Key {replaced.id}, which it replaces, works until {_time(replaced.expires_at)}.")
 
 
-async def _revoke(key: str) -> bool:
-    from app.cli.local import existing_store  # noqa: PLC0415 - SQLAlchemy is slow to import
-    from app.store.keys import revoke_key  # noqa: PLC0415
-
-    async with existing_store() as database:
-        return await database.write(revoke_key, key)
-
-
-def _shown(record: "KeyRecord") -> dict[str, str | None]:
-    return {
-        "id": record.id,
-        "tenant": record.tenant,
-        "name": record.name,
-        "scopes": " ".join(sorted(record.scopes)),
-        "created_at": _time(record.created_at),
-        "revoked_at": None if record.revoked_at is None else _time(record.revoked_at),
-    }
+def _row(key: "KeyView") -> tuple[object, ...]:
+    return (
+        key.id,
+        key.tenant,
+        key.name,
+        " ".join(key.scopes),
+        key.state,
+        _time(key.created_at),
+        _time(key.expires_at),
+        _time(key.last_used_at),
+        key.replaced_by,
+    )
 
 
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+def _time(moment: "datetime | None") -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None

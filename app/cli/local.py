@@ -1,13 +1,16 @@
 """The store, opened by a command beside a service that may be running on it."""
 
+import os
+import pwd
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app.cli.exits import CommandError
 from app.config import PostgresqlServer, Settings, SqliteFile, get_settings
+from app.models.audit import Origin
 from app.store.database import Database
-from app.store.migrate import fits, revision
-from app.store.migrate import migrate as migrate_store
+from app.store.migrate import fits, migrate_and_record, revision
 from app.store.postgresql import PostgresDatabase
 from app.store.sqlite import SqliteDatabase
 
@@ -18,6 +21,15 @@ def database_of(settings: Settings, *, exclusive: bool) -> Database:
     if isinstance(where, PostgresqlServer):
         return PostgresDatabase(where.url.get_secret_value(), connections=2)
     return SqliteDatabase(where.path, exclusive=exclusive)
+
+
+def user_of_this_machine() -> Origin:
+    """Who runs a command, for the audit log: not what the environment says, but whom the process belongs to."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = str(os.getuid())
+    return Origin(f"cli:{name}", socket.gethostname())
 
 
 @asynccontextmanager
@@ -44,7 +56,7 @@ async def existing_store() -> AsyncIterator[Database]:
 async def migrated_store(*, exclusive: bool) -> AsyncIterator[Database]:
     """The store, made or brought up to date first."""
     async with _opened(database_of(get_settings(), exclusive=exclusive)) as database:
-        await database.write(migrate_store)
+        await database.write(migrate_and_record, user_of_this_machine())
         yield database
 
 

@@ -15,17 +15,19 @@ import msgspec
 from app.api.schemas import ReviewFetchRequest, ReviewFetchResponse, TokenReplacement
 from app.api.service import APIService
 from app.cli.backend import FeedLines
-from app.cli.exits import CommandError
-from app.cli.local import existing_store
+from app.cli.local import existing_store, user_of_this_machine
 from app.cli.requests import plain
+from app.cli.sealing import service_sealer
 from app.clock import Clock, SystemClock
-from app.config import PostgresqlServer, Settings, get_settings
-from app.credentials import TokenSealer
+from app.config import Settings, get_settings
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
 from app.limits.permits import Api
 from app.limits.rules import Limits
 from app.limits.views import BudgetView, views
+from app.models.audit import Action, AuditEntry
+from app.models.audit_views import AuditFilter, AuditPage
+from app.models.erasure import ErasureList, ErasureRequest, ErasureResult, ErasureView
 from app.models.job import JobStatus
 from app.models.locations import LocationFilter, Reconciliation
 from app.models.overview import AccountList, Overview
@@ -44,17 +46,20 @@ from app.models.views import (
 )
 from app.models.webhooks import WebhookList, WebhookView
 from app.pipeline.control import JobControl
+from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
+from app.results.erasures import Erasures
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.forecasts import Forecasts
 from app.results.overview import Overviews
 from app.results.progress import Progress
+from app.store.audit import audited
 from app.store.budgets import read_budgets
 from app.store.database import Database
 from app.store.webhooks import list_webhooks, resend
 from app.telemetry.logging import configure_logging
-from app.wiring.values import limits_of, sealing_keys
+from app.wiring.values import limits_of
 
 
 class LocalService:
@@ -64,12 +69,15 @@ class LocalService:
         self._database = database
         self._settings = settings
         self._tenant = tenant
+        self._user = user_of_this_machine()
         clock = SystemClock()
         limits = limits_of(settings)
         self._budgets = partial(_budgets, database, limits, clock)
         self._progress = Progress(database, Forecasts(database, limits[Api.REVIEWS], self._budgets, clock))
         self._events = JobEvents(self._progress, clock)
         self._export = Export(database)
+        self._audit = AuditLog(database, clock)
+        self._erasures = Erasures(database)
         self._letters = DeadLetters(database, _nobody, settings.dlq_max_redrives)
         self._overviews = Overviews(database, publishes=not settings.mock_kafka)
         self._control = JobControl(database, _nobody, token_wait=settings.token_wait_sec)
@@ -77,7 +85,9 @@ class LocalService:
     async def submit(self, request: ReviewFetchRequest, idempotency_key: str | None) -> ReviewFetchResponse:
         body = json.dumps(plain(request)).encode()
         async with self._taking_in() as api:
-            return await api.create_fetch_job(request, self._tenant, idempotency_key=idempotency_key, body=body)
+            return await api.create_fetch_job(
+                request, self._tenant, idempotency_key=idempotency_key, body=body, by=self._user
+            )
 
     async def jobs(self, status: JobStatus | None, limit: int, cursor: str | None) -> JobList:
         return await self._progress.jobs(self._tenant, status, limit, cursor)
@@ -101,22 +111,22 @@ class LocalService:
         return await self._progress.reconciliation(self._tenant, job_id)
 
     async def cancel(self, job_id: str) -> JobView:
-        return await self._control.cancel(self._tenant, job_id)
+        return await self._control.cancel(self._tenant, job_id, self._user)
 
     async def pause(self, job_id: str) -> JobView:
-        return await self._control.pause(self._tenant, job_id)
+        return await self._control.pause(self._tenant, job_id, self._user)
 
     async def resume(self, job_id: str) -> JobView:
-        return await self._control.resume(self._tenant, job_id)
+        return await self._control.resume(self._tenant, job_id, self._user)
 
     async def replace_token(self, job_id: str, replacement: TokenReplacement) -> JobView:
         async with self._taking_in() as api:
-            return await api.replace_token(replacement, self._tenant, job_id)
+            return await api.replace_token(replacement, self._tenant, job_id, self._user)
 
     async def reviews(self, job_id: str, form: str, wanted: ReviewFilter) -> AsyncGenerator[bytes]:
         export = self._export
         chunks = {"ndjson": export.ndjson, "csv": export.csv, "parquet": export.parquet}[form]
-        async for chunk in await chunks(self._tenant, job_id, wanted):
+        async for chunk in await chunks(self._tenant, job_id, wanted, self._user):
             yield chunk
 
     async def feed(self, after: str | None, limit: int) -> FeedLines:
@@ -134,13 +144,29 @@ class LocalService:
         return await self._letters.causes(self._tenant, job_id)
 
     async def redrive(self, request: RedriveRequest) -> RedriveResult:
-        return await self._letters.redrive(self._tenant, request)
+        return await self._letters.redrive(self._tenant, request, self._user)
 
     async def webhooks(self, job_id: str) -> WebhookList:
         return await self._database.read(list_webhooks, self._tenant, job_id)
 
     async def resend(self, job_id: str, webhook_id: int) -> WebhookView:
-        return await self._database.write(resend, self._tenant, job_id, webhook_id)
+        entry = AuditEntry(self._tenant, Action.WEBHOOK_RESEND, job_id, self._user, {"webhook": webhook_id})
+        return await self._database.write(audited(resend, entry), self._tenant, job_id, webhook_id)
+
+    async def audit(self, wanted: AuditFilter, limit: int, after: str | None) -> AuditPage:
+        return await self._audit.page(self._tenant or None, wanted, limit, after)
+
+    async def erase_job(self, job_id: str) -> ErasureResult:
+        return await self._erasures.of_job(self._tenant, job_id, self._user)
+
+    async def erase_reviewer(self, request: ErasureRequest) -> ErasureResult:
+        return await self._erasures.of_reviewer(self._tenant, request, self._user)
+
+    async def erasures(self, limit: int, cursor: str | None) -> ErasureList:
+        return await self._erasures.page(self._tenant, limit, cursor)
+
+    async def erasure(self, erasure_id: int) -> ErasureView:
+        return await self._erasures.one(self._tenant, erasure_id)
 
     async def overview(self) -> Overview:
         return await self._overviews.of(self._tenant)
@@ -153,7 +179,7 @@ class LocalService:
         """What a service does with a token, for one request. Google is not asked about it."""
         buffer: BoundedDequeBuffer[Arrival] = BoundedDequeBuffer(max_size=1)
         committer = Committer(buffer, self._database, committed=_nobody)
-        api = APIService(buffer, committer, _sealer(self._settings), self._control)
+        api = APIService(buffer, committer, service_sealer(self._settings), self._control)
         loop = asyncio.create_task(committer.run())
         try:
             yield api
@@ -174,23 +200,6 @@ async def local_service(tenant: str) -> AsyncIterator[LocalService]:
 async def _budgets(database: Database, limits: Mapping[str, Limits], clock: Clock) -> Sequence[BudgetView]:
     now, rows = await database.read(read_budgets)
     return views(rows, limits, now, clock.now())
-
-
-def _sealer(settings: Settings) -> TokenSealer:
-    """With the service's own keys: a token that was sealed under another could never be opened."""
-    key_file = settings.data_directory / "sealing.key"
-    if isinstance(settings.database, PostgresqlServer) and not (settings.sealing_keys or key_file.exists()):
-        raise CommandError(
-            "there is no sealing key here, and the token must be sealed with the service's own: set TOKEN_SEALING_KEYS "
-            "as the service has it, or ask the service itself by --server"
-        )
-    try:
-        return TokenSealer(sealing_keys(settings))
-    except OSError as error:
-        raise CommandError(
-            f"cannot read the service's sealing key {key_file} ({error.strerror}): run this as the service's user, or "
-            "ask the service itself by --server"
-        ) from error
 
 
 def _nobody() -> None:

@@ -78,7 +78,8 @@ def _parsed(option: str, url: str) -> "SqliteFile | PostgresqlServer":
 
 
 async def _copy(where: "SqliteFile", whereto: "PostgresqlServer") -> "Copied":
-    from app.store.copying import copy_store, snapshot  # noqa: PLC0415 - SQLAlchemy is slow to import
+    from app.cli.local import user_of_this_machine  # noqa: PLC0415 - SQLAlchemy is slow to import
+    from app.store.copying import copy_store, snapshot  # noqa: PLC0415
     from app.store.postgresql import PostgresDatabase  # noqa: PLC0415
     from app.store.sqlite import SqliteDatabase  # noqa: PLC0415
 
@@ -89,7 +90,7 @@ async def _copy(where: "SqliteFile", whereto: "PostgresqlServer") -> "Copied":
             await database.start()
             await _bring_to_this_version(database)
         with snapshot(old) as connection:
-            return await new.write(copy_store, connection, Progress())
+            return await new.write(copy_store, connection, Progress(), user_of_this_machine())
 
 
 async def _bring_to_this_version(database: "Database") -> None:

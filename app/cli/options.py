@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from app.cli.secret_options import told_in_public
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 Tenant = Annotated[str, typer.Option(help="Whose.")]
 LocalTenant = Annotated[str, typer.Option("--tenant", help="Whose, in the local store; a server knows by the API key.")]
@@ -14,7 +16,9 @@ Server = Annotated[
 ApiKey = Annotated[
     str | None,
     typer.Option(
-        envvar="REVIEW_FETCHER_API_KEY", help="API key for --server. Prefer the variable: others can read a command."
+        envvar="REVIEW_FETCHER_API_KEY",
+        callback=told_in_public,
+        help="API key for --server. Prefer the variable: others can read a command.",
     ),
 ]
 JobId = Annotated[str, typer.Argument(help="The job's id.")]

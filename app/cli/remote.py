@@ -16,7 +16,10 @@ from app.api.schemas import ReviewFetchRequest, ReviewFetchResponse, TokenReplac
 from app.cli.backend import FeedLines
 from app.cli.exits import AwayError, CommandError, UsageError
 from app.cli.requests import plain
+from app.models.audit_views import AuditFilter, AuditPage
+from app.models.erasure import ErasureList, ErasureRequest, ErasureResult, ErasureView
 from app.models.job import JobStatus
+from app.models.keys import KeyCreation, KeyList, KeyRotation, KeyView, NewKey
 from app.models.locations import LocationFilter, Reconciliation
 from app.models.overview import AccountList, Overview, SettingList
 from app.models.quota import QuotaReport
@@ -37,10 +40,13 @@ from app.telemetry.redaction import clean_text
 
 JOBS = "/api/v1/review-fetch"
 LETTERS = "/api/v1/dlq"
+ERASURES = "/api/v1/erasures"
 FEED = "/api/v1/reviews/feed"
 OVERVIEW = "/api/v1/overview"
 QUOTA = "/api/v1/quota"
+AUDIT = "/api/v1/audit"
 SETTINGS = "/api/v1/settings"
+KEYS = "/api/v1/keys"
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
 
 EVENTS = "text/event-stream"
@@ -151,8 +157,36 @@ class Service:
     async def resend(self, job_id: str, webhook_id: int) -> WebhookView:
         return await self._ask(WebhookView, "POST", f"{_job(job_id)}/webhooks/{webhook_id}/resend")
 
+    async def erase_job(self, job_id: str) -> ErasureResult:
+        return await self._ask(ErasureResult, "DELETE", _job(job_id))
+
+    async def erase_reviewer(self, request: ErasureRequest) -> ErasureResult:
+        return await self._ask(ErasureResult, "POST", ERASURES, json=request.model_dump(exclude_none=True))
+
+    async def erasures(self, limit: int, cursor: str | None) -> ErasureList:
+        return await self._ask(ErasureList, "GET", ERASURES, query={"limit": limit, "cursor": cursor})
+
+    async def erasure(self, erasure_id: int) -> ErasureView:
+        return await self._ask(ErasureView, "GET", f"{ERASURES}/{erasure_id}")
+
+    async def audit(self, wanted: AuditFilter, limit: int, after: str | None) -> AuditPage:
+        return await self._ask(AuditPage, "GET", AUDIT, query=wanted.parameters() | {"limit": limit, "after": after})
+
     async def overview(self) -> Overview:
         return await self._ask(Overview, "GET", OVERVIEW)
+
+    async def keys(self, limit: int, cursor: str | None) -> KeyList:
+        """Of the tenant of the API key, as all that follow."""
+        return await self._ask(KeyList, "GET", KEYS, query={"limit": limit, "cursor": cursor})
+
+    async def create_key(self, wanted: KeyCreation) -> NewKey:
+        return await self._ask(NewKey, "POST", KEYS, json=plain(wanted))
+
+    async def rotate_key(self, key_id: str, wanted: KeyRotation) -> NewKey:
+        return await self._ask(NewKey, "POST", f"{_key(key_id)}/rotate", json=plain(wanted))
+
+    async def revoke_key(self, key_id: str) -> KeyView:
+        return await self._ask(KeyView, "DELETE", _key(key_id))
 
     async def settings(self) -> SettingList:
         """Of the process that answers."""
@@ -207,6 +241,10 @@ _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 
 def _job(job_id: str) -> str:
     return f"{JOBS}/{quote(job_id, safe='')}"
+
+
+def _key(key_id: str) -> str:
+    return f"{KEYS}/{quote(key_id, safe='')}"
 
 
 async def _check(answer: aiohttp.ClientResponse) -> None:

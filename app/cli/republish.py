@@ -36,10 +36,9 @@ def republish(
 
 
 async def _republish(*, from_here: bool, everything: bool, yes: bool) -> None:
-    from app.cli.local import existing_store  # noqa: PLC0415 - SQLAlchemy is slow to import
+    from app.cli.local import existing_store, user_of_this_machine  # noqa: PLC0415 - SQLAlchemy is slow to import
     from app.config import get_settings  # noqa: PLC0415
-    from app.store.published import accept_any_topic  # noqa: PLC0415
-    from app.store.republish import announce_everything, published_so_far  # noqa: PLC0415
+    from app.store.republish import announce_everything, go_on_from_here, published_so_far  # noqa: PLC0415
 
     if get_settings().mock_kafka:
         raise CommandError("there is no Kafka here (KAFKA_BOOTSTRAP_SERVERS): reviews-raw is the feed of the API")
@@ -51,7 +50,8 @@ async def _republish(*, from_here: bool, everything: bool, yes: bool) -> None:
         if not yes:
             say(_plan(known, everything=everything))
             return
-        await (announce_everything(store) if everything else store.write(accept_any_topic))
+        decide = announce_everything if everything else go_on_from_here
+        await decide(store, user_of_this_machine())
     say("Done. The publisher goes on within seconds.")
 
 

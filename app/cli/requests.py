@@ -11,8 +11,7 @@ import typer
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from app.cli.exits import UsageError
-
-STDIN = "-"
+from app.cli.secret_options import STDIN, told_in_public
 
 NO_TOKEN = "no access token: set REVIEW_FETCHER_TOKEN, or give --token - and the token on stdin"  # noqa: S105 - a text
 
@@ -22,6 +21,7 @@ Token = Annotated[
         "--token",
         envvar="REVIEW_FETCHER_TOKEN",
         show_default=False,
+        callback=told_in_public,
         help="Google OAuth access token; - reads it from stdin. Others on this machine can read a command's options: "
         "prefer the variable or stdin.",
     ),

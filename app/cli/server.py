@@ -7,7 +7,8 @@ import uvicorn
 
 from app.cli.screen import say
 from app.config import Settings
-from app.main import GRACEFUL_SECONDS, create_app
+from app.edge.server import GRACEFUL_SECONDS
+from app.main import create_app
 from app.telemetry.logging import configure_logging
 
 
@@ -19,7 +20,7 @@ def run_server(settings: Settings, listening: socket.socket) -> bool:
         service=settings.service_name,
         version=settings.version,
     )
-    server = TellingServer(config_of(settings))
+    server = TellingServer(config_of(settings), described=settings.edge.docs_enabled)
     with suppress(KeyboardInterrupt, SystemExit):  # after an orderly stop; and uvicorn's own code for a failed start
         server.run(sockets=[listening])
     return server.started
@@ -28,11 +29,16 @@ def run_server(settings: Settings, listening: socket.socket) -> bool:
 class TellingServer(uvicorn.Server):
     """Says where it listens, once it does: uvicorn is silent about sockets that it was given."""
 
+    def __init__(self, config: uvicorn.Config, *, described: bool) -> None:
+        super().__init__(config)
+        self._described = described
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Called by `run`."""
         await super().startup(sockets)
         for listening in (sockets or []) if self.started else []:
-            say(f"Listening on {url_of(listening)} (its API is described at /docs). Ctrl-C stops it.")
+            described = " (its API is described at /docs)" if self._described else ""
+            say(f"Listening on {url_of(listening)}{described}. Ctrl-C stops it.")
 
 
 def config_of(settings: Settings) -> uvicorn.Config:
@@ -44,6 +50,8 @@ def config_of(settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
+        ws="none",
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
 

@@ -4,7 +4,7 @@
 """
 
 from app.config.environment import Variable, variables
-from app.config.fitness import check_fit_to_start
+from app.config.fitness import check_fit_to_start, check_sealing_keys, missing_keys
 from app.config.groups import DequeConfig, KafkaConfig, RateLimitConfig, RetryConfig, SimulatorConfig
 from app.config.load import ConfigurationError, get_settings, load_settings
 from app.config.settings import ROLES, Role, Settings
@@ -24,7 +24,9 @@ __all__ = [
     "SqliteFile",
     "Variable",
     "check_fit_to_start",
+    "check_sealing_keys",
     "get_settings",
     "load_settings",
+    "missing_keys",
     "variables",
 ]

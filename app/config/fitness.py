@@ -1,6 +1,6 @@
 """Whether a service may start with these settings: what this version can do, and what production demands."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from app.config.load import ConfigurationError
 from app.config.settings import ROLES, Settings
@@ -11,7 +11,7 @@ def check_fit_to_start(settings: Settings, *, stored_api_keys: bool) -> None:
     """Raise ConfigurationError with every reason why a service must not start.
 
     Apart from loading, because `doctor`, `keys` and `migrate` must work before everything is in place.
-    `stored_api_keys`: whether the store holds an API key that is not revoked.
+    `stored_api_keys`: whether the store holds an API key that is neither revoked nor expired.
     """
     problems: list[str] = []
     problems += _sharing_problems(settings)
@@ -19,6 +19,26 @@ def check_fit_to_start(settings: Settings, *, stored_api_keys: bool) -> None:
         problems += _production_problems(settings, stored_api_keys=stored_api_keys)
     if problems:
         raise ConfigurationError(problems)
+
+
+def check_sealing_keys(settings: Settings, have: Collection[str], needed: Collection[str]) -> None:
+    """Raise ConfigurationError when keys are `needed` (by what the store holds) that the service does not `have`: ids.
+
+    A process that only publishes opens nothing.
+    """
+    missing = sorted(set(needed) - set(have))
+    if missing and set(settings.roles) != {"publisher"}:
+        raise ConfigurationError([missing_keys(missing)])
+
+
+def missing_keys(missing: Collection[str]) -> str:
+    """What is wrong, and what to do."""
+    names = ", ".join(missing)
+    return (
+        f"TOKEN_SEALING_KEYS: access tokens, refresh tokens or callback URLs in the store are sealed with {names}: put "
+        "it back, at the end of the list (a `file-…` is in sealing.key beside the store). When it is lost, "
+        f"`review-fetcher keys forget {next(iter(missing))}` gives up what it sealed"
+    )
 
 
 def _sharing_problems(settings: Settings) -> Iterator[str]:

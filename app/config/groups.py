@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from app.config.values import Networks, Secret, Servers, TimeZone, Upper
+from app.config.values import Networks, Origins, Secret, Servers, TimeZone, Upper
 
 
 class Group(BaseModel):
@@ -162,3 +162,45 @@ class WebhookConfig(Group):
         default=(),
         description="Networks (`10.0.0.0/8`) that callbacks may lead to beside public addresses, also by plain http",
     )
+
+
+class EdgeConfig(Group):
+    """Who may connect, and what is shown to whom."""
+
+    PREFIX = ""
+
+    trusted_proxies: Networks = Field(
+        default=(),
+        description="Networks (`10.0.0.0/8`) of the proxies in front: what they say of the client's address and scheme "
+        "is believed, and of nobody else",
+    )
+    proxy_headers: Literal["x-forwarded", "forwarded"] = Field(
+        default="x-forwarded",
+        description="What they say it by: X-Forwarded-For and X-Forwarded-Proto, or Forwarded. The other is not read",
+    )
+    cors_allowed_origins: Origins = Field(
+        default=(),
+        description="Origins (`https://app.example.com`) whose pages may call the API with a key. Empty = none",
+    )
+    max_connections: int = Field(
+        default=6_000,
+        ge=10,
+        le=1_000_000,
+        description="Connections to one process, never more than its limit of open files less 128; beyond it, 503",
+    )
+    metrics: Literal["key", "open", "off"] = Field(
+        default="key", description="Who may read `/metrics`: a key with `admin`, anybody who can connect, nobody"
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="A port of its own for `/metrics`, at HOST; the other port has it no more. Unset: there",
+    )
+    docs_enabled: bool = Field(default=True, description="Serve `/docs` and `/openapi.json`, to any API key")
+
+    @model_validator(mode="after")
+    def _check_metrics(self) -> Self:
+        if self.metrics == "off" and self.metrics_port is not None:
+            raise ValueError("METRICS_PORT: there is nothing to show with METRICS=off: unset one of them")
+        return self

@@ -9,7 +9,15 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.config.environment import read_variables
-from app.config.groups import DequeConfig, KafkaConfig, RateLimitConfig, RetryConfig, SimulatorConfig, WebhookConfig
+from app.config.groups import (
+    DequeConfig,
+    EdgeConfig,
+    KafkaConfig,
+    RateLimitConfig,
+    RetryConfig,
+    SimulatorConfig,
+    WebhookConfig,
+)
 from app.config.values import (
     BaseUrl,
     CrashAt,
@@ -53,6 +61,7 @@ class Settings(BaseSettings):
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port that `review-fetcher serve` listens on. 0 = a free one"
     )
+    edge: EdgeConfig = EdgeConfig()
     database_url: DatabaseUrl = Field(
         default=SecretStr("sqlite:///data/review-fetcher.db"),
         description="The store: `sqlite:///path` (relative; four slashes for an absolute path) or `postgresql://…`",
@@ -61,6 +70,13 @@ class Settings(BaseSettings):
         default=(),
         description="API keys of the default tenant, beside those of `review-fetcher keys`: secrets of at least 20 "
         "characters, each may end in its scopes: `secret:submit+read`",
+    )
+    failed_attempts_per_minute: int = Field(
+        default=30,
+        ge=0,
+        le=1_000_000,
+        description="Wrong API keys from one address (IPv6: one /64), at once or within a minute, after which those "
+        "that did not work from there before get 429. 0 = no limit",
     )
     token_sealing_keys: SealingKeys = Field(
         default=(),
@@ -100,6 +116,13 @@ class Settings(BaseSettings):
         description="How long a job waits for a new access token before it fails, seconds; with a refresh token also "
         "how long it tries to get one before it asks for another",
     )
+    token_max_age_days: float = Field(
+        default=30,
+        gt=0,
+        le=3650,
+        description="Tokens and refresh tokens are wiped so long after they were given, also when their job has not "
+        "ended: it asks for a new one then, days",
+    )
     validate_token_on_submit: bool = Field(
         default=False,
         description="Ask Google about the token, or by the refresh token, before 202; a refused one gets 401",
@@ -116,6 +139,18 @@ class Settings(BaseSettings):
         le=1_000,
         description="Redrives of a dead letter after which it is parked: left alone until a redrive includes it",
     )
+    retention_days: int = Field(
+        default=0,
+        ge=0,
+        le=36_500,
+        description="Days that an ended job is kept, with all it has fetched, unless its tenant has days of its own. "
+        "0 = for ever",
+    )
+    drop_reviewers: bool = Field(
+        default=False,
+        description="Keep no reviewer's name or photo: neither in the store nor in messages; a tenant may have this "
+        "of its own",
+    )
     max_event_streams: int = Field(
         default=5_000,
         ge=1,
@@ -125,6 +160,12 @@ class Settings(BaseSettings):
     crash_at: CrashAt = Field(
         default="", description="Kill the process at a named point, `name:n`. For crash tests, never in production"
     )
+
+    @model_validator(mode="after")
+    def _check_ports(self) -> Self:
+        if self.edge.metrics_port == self.port:
+            raise ValueError("METRICS_PORT: is PORT already: choose another, or unset it")
+        return self
 
     @model_validator(mode="after")
     def _check_roles(self) -> Self:

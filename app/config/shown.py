@@ -55,6 +55,8 @@ def _value(settings: Settings, variable: Variable, value: Any) -> str:
 
 
 def _written(value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

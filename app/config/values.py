@@ -1,6 +1,7 @@
 """How the text of a variable becomes a value. Each check says what to write instead, and never shows a secret."""
 
 import base64
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -137,6 +138,22 @@ def _network(text: object) -> object:
         raise ValueError("must be networks like 10.0.0.0/8 or fd00::/8, several separated by commas") from error
 
 
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+
+
+def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    """As browsers write them: they are compared letter by letter."""
+    for origin in origins:
+        scheme = origin.partition(":")[0]
+        usual = f"{scheme}:{443 if scheme == 'https' else 80}"
+        if not _ORIGIN.fullmatch(origin) or f"{scheme}:{origin.rpartition(':')[2]}" == usual:
+            raise ValueError(
+                "must be exact origins like https://app.example.com, in small letters, without a path, a usual port "
+                "or *; several separated by commas"
+            )
+    return origins
+
+
 def _check_crash_at(setting: str) -> str:
     name, _, count = setting.partition(":")
     if setting and (name not in set(CrashPoint) or not count.isdecimal() or int(count) < 1):
@@ -152,6 +169,7 @@ DatabaseUrl = Annotated[SecretStr, BeforeValidator(_readable), AfterValidator(_c
 SealingKeys = Annotated[Secrets, AfterValidator(_check_sealing_keys)]
 Servers = Annotated[tuple[str, ...], Split, AfterValidator(_check_servers)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_read_networks), Split]
+Origins = Annotated[tuple[str, ...], Split, AfterValidator(_check_origins)]
 TimeZone = Annotated[str, AfterValidator(_check_zone)]
 BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
 CrashAt = Annotated[str, AfterValidator(_check_crash_at)]

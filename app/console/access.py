@@ -1,18 +1,22 @@
 """Session → API key → tenant → scopes. Every page but the sign-in depends on one of the visitors below."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
-import structlog
 from fastapi import Depends, Request
 
-from app.api.auth import Caller, is_on_this_machine
+from app.api.auth import Caller, is_on_this_machine, name_in_log, origin_of
+from app.api.authenticator import Authenticator
 from app.api.errors import ScopeMissingError, UnauthenticatedError
 from app.api.services import services_of
 from app.console.forms import read_form
 from app.console.services import sessions_of
-from app.console.sessions import Session
+from app.console.sessions import Session, Sessions
 from app.models.access import Scope
+from app.models.audit import NOBODY, Origin
+from app.store.database import StoreUnavailableError
 
 
 class SignInNeededError(Exception):
@@ -29,11 +33,14 @@ class ForgedFormError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who looks at a page. `open`: nobody had to sign in, because there are no keys."""
+    """Who looks at a page. `open`: nobody had to sign in, because there are no keys. `right`: whether that still holds,
+    to be asked by what answers for long."""
 
     caller: Caller
     session: Session
     open: bool
+    right: Callable[[], Awaitable[bool]]
+    origin: Origin
 
     @property
     def tenant(self) -> str:
@@ -53,6 +60,11 @@ class Visitor:
         return self.caller.may(Scope.ADMIN)
 
 
+def visitor_name(caller: Caller) -> str:
+    """The actor in the audit log who acts in a browser."""
+    return f"console:{caller.key_id or NOBODY}"
+
+
 class Visit:
     """Lets a browser in whose session's key has `scope`, and says who it is.
 
@@ -64,23 +76,31 @@ class Visit:
 
     async def __call__(self, request: Request) -> Visitor:
         sessions = sessions_of(request)
-        found = sessions.read(request)
+        found = await sessions.read(request)
         if found is None and is_from_elsewhere(request):
             raise CameFromElsewhereError
         session = found or sessions.begin(None)
+        authenticator, local = services_of(request).authenticator, is_on_this_machine(request)
         try:
-            caller = await services_of(request).authenticator.authenticate(
-                session.key, on_this_machine=is_on_this_machine(request)
-            )
+            caller = await authenticator.authenticate(session.key, on_this_machine=local)
         except UnauthenticatedError:
             raise SignInNeededError from None
-        if found is None:
-            request.state.new_session = session
-        request.state.visitor = visitor = Visitor(caller, session, open=session.key is None)
-        structlog.contextvars.bind_contextvars(tenant=caller.tenant)
+        request.state.new_session = session if found is None else sessions.renewed(found)
+        right = partial(_still, authenticator, sessions, session, on_this_machine=local)
+        origin = origin_of(request, visitor_name(caller))
+        visitor = Visitor(caller, session, open=session.key is None, right=right, origin=origin)
+        request.state.visitor = visitor
+        name_in_log(caller)
         if not caller.may(self._scope):
             raise ScopeMissingError(f"{ScopeMissingError.__doc__} Scope: {self._scope}")
         return visitor
+
+
+async def _still(authenticator: Authenticator, sessions: Sessions, session: Session, *, on_this_machine: bool) -> bool:
+    """Whether who was let in would be let in again."""
+    return await sessions.goes_on(session) and await authenticator.still_admits(
+        session.key, on_this_machine=on_this_machine
+    )
 
 
 class Act(Visit):
@@ -97,6 +117,15 @@ async def require_own_form(request: Request, session: Session | None) -> None:
     form = await read_form(request)
     if session is None or not session.allows(form.get("csrf")):
         raise ForgedFormError
+
+
+async def notice_openness(request: Request) -> None:
+    """For a page that is shown to whoever comes: it says too that nobody needs a key, if that is so."""
+    try:
+        is_open = is_on_this_machine(request) and await services_of(request).authenticator.is_open()
+    except StoreUnavailableError:
+        is_open = False
+    request.state.open = is_open
 
 
 def is_from_elsewhere(request: Request) -> bool:

@@ -10,12 +10,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.api.errors import ERRORS, explained
-from app.console.access import CameFromElsewhereError, ForgedFormError, SignInNeededError
+from app.console.access import CameFromElsewhereError, ForgedFormError, SignInNeededError, notice_openness
 from app.console.forms import NotUnderstoodError
 from app.console.rendering import forward, page
 from app.store.database import StoreUnavailableError
 
 SIGN_IN = "/console/sign-in"
+
+Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 _STORE_AWAY = (
     "The database does not answer, so there is nothing to show, and nothing was done. Work that was accepted goes on "
@@ -27,6 +29,16 @@ async def _known(request: Request, error: Exception) -> Response:
     kind, detail = explained(error)
     told = _STORE_AWAY if isinstance(error, StoreUnavailableError) else detail
     return error_page(request, kind.status, kind.title, told)
+
+
+def _knowing(handler: Handler) -> Handler:
+    """Pages for errors say too that nobody needs a key, if that is so."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        await notice_openness(request)
+        return await handler(request, error)
+
+    return handle
 
 
 def error_page(request: Request, status: int, title: str, detail: str) -> Response:
@@ -87,7 +99,7 @@ async def _unexpected(request: Request, _error: Exception) -> Response:
 
 def install(console: FastAPI) -> None:
     """Answer every error with a page."""
-    handlers: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = dict.fromkeys(ERRORS, _known)
+    handlers: dict[type[Exception], Handler] = dict.fromkeys(ERRORS, _known)
     handlers |= {
         SignInNeededError: _sign_in,
         CameFromElsewhereError: _from_elsewhere,
@@ -98,4 +110,4 @@ def install(console: FastAPI) -> None:
         Exception: _unexpected,
     }
     for error, handler in handlers.items():
-        console.add_exception_handler(error, handler)
+        console.add_exception_handler(error, _knowing(handler))

@@ -7,6 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from app.api.headers import PAGE_HEADERS
 from app.console.assets import address_of
 from app.console.formats import FILTERS, percent
 from app.console.services import sessions_of
@@ -18,7 +19,7 @@ POLICY = (
 )
 """Nothing of a page runs or loads but the files that come with it."""
 
-HEADERS = {"Content-Security-Policy": POLICY}
+HEADERS = {"Content-Security-Policy": POLICY, **PAGE_HEADERS}
 
 _environment = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates")),
@@ -34,7 +35,8 @@ _environment.globals.update(asset=address_of, percent=percent)
 def page(request: Request, template: str, *, status_code: int = 200, **shown: Any) -> Response:
     """A page, in the frame of who looks at it."""
     visitor = getattr(request.state, "visitor", None)
-    context = {"visitor": visitor, "path": request.url.path, "version": request.app.version, **shown}
+    is_open = visitor.open if visitor else getattr(request.state, "open", False)
+    context = {"visitor": visitor, "open": is_open, "path": request.url.path, "version": request.app.version, **shown}
     text = _environment.get_template(template).render(context)
     # Half a surrogate pair has no bytes in UTF-8; a page must not fail for what a review holds.
     response = Response(text.encode("utf-8", "replace"), status_code, HEADERS, "text/html; charset=utf-8")

@@ -2,6 +2,7 @@
 
 import asyncio
 import zlib
+from contextlib import AsyncExitStack
 
 from aiohttp import ClientError, ClientResponse
 
@@ -9,16 +10,21 @@ from app.google.errors import GoogleAPIError, broken_answer
 
 _GZIP = 16 + zlib.MAX_WBITS
 _LONGEST_ERROR = 64 * 1024
+LARGE_BODY = 2**20
+"""Pages of fifty long reviews are a tenth of it."""
 # An error is known by its status; its text is not worth the whole deadline of a call.
 _ERROR_SECONDS = 5.0
 
 
-async def read_page(response: ClientResponse, limit: int) -> bytes:
-    """The decoded body; a `GoogleAPIError` (transient) if it is over `limit` bytes, packed or unpacked, or damaged."""
+async def read_page(response: ClientResponse, limit: int, large: asyncio.Semaphore) -> bytes:
+    """The decoded body; a `GoogleAPIError` (transient) if it is over `limit` bytes, packed or unpacked, or damaged.
+
+    Beyond `LARGE_BODY` on the wire it is read only while `large` lets it: all others wait, within their own deadlines.
+    """
     encoding = _encoding(response)
     if encoding not in {"identity", "gzip"}:
         raise broken_answer("content_encoding", "packed in a way that was not asked for")
-    data = await _read(response, limit)
+    data = await _read(response, limit, large)
     return gunzip(data, limit) if encoding == "gzip" else data
 
 
@@ -53,16 +59,19 @@ def gunzip(data: bytes, limit: int) -> bytes:
     return page
 
 
-async def _read(response: ClientResponse, limit: int) -> bytes:
+async def _read(response: ClientResponse, limit: int, large: asyncio.Semaphore) -> bytes:
     if (response.content_length or 0) > limit:
         raise _too_large(limit)
     chunks: list[bytes] = []
     size = 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
+    async with AsyncExitStack() as alone:
+        async for chunk in response.content.iter_any():
+            if size <= LARGE_BODY < size + len(chunk):
+                await alone.enter_async_context(large)
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+            chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
@@ -40,6 +41,9 @@ _REVIEWS = _query(
 )
 # Visible ASCII: what an HTTP header can carry, and what every OAuth token consists of (RFC 6750).
 _TOKEN = re.compile(r"[!-~]+")
+_MOST_TOKEN_BYTES = 64 * 1024
+"""Of what tokeninfo and the token endpoint answer: some hundred bytes and two tokens."""
+_LARGE_AT_ONCE = 4
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -58,7 +62,8 @@ class GoogleAPIClient:
     also in the form it is asked by; a grant: in its form alone), to the host that was asked and to no other: redirects
     are not followed, and neither proxies nor `.netrc` of the environment are used. At most `connections` calls are on
     the wire at once: callers run fewer, so that nobody's deadline passes in a queue. Pages over `max_page_bytes`,
-    packed or unpacked, are refused while they are read.
+    packed or unpacked, are refused while they are read, and few large ones are read at the same time. `authorities`:
+    whose certificates are trusted; None: those that the system trusts.
     """
 
     def __init__(
@@ -67,20 +72,23 @@ class GoogleAPIClient:
         *,
         connections: int = 64,
         deadline: float = 30.0,
-        max_page_bytes: int = 32 * 2**20,
+        max_page_bytes: int = 8 * 2**20,
         clock: Clock | None = None,
+        authorities: ssl.SSLContext | None = None,
     ) -> None:
         self._endpoints = endpoints
         self._connections = connections
         self._deadline = deadline
         self._max_page_bytes = max_page_bytes
         self._clock = clock or SystemClock()
+        self._authorities = authorities
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
         self._session: ClientSession | None = None
 
     async def start(self) -> None:
         """Be ready to send; nothing is sent yet. Idempotent."""
         if self._session is None:
-            self._session = _new_session(self._connections)
+            self._session = _new_session(self._connections, self._authorities)
 
     async def close(self) -> None:
         """Close every connection. Idempotent; calls under way fail as lost connections."""
@@ -155,7 +163,8 @@ class GoogleAPIClient:
                 self._open().request(method, target, headers=headers, data=form, allow_redirects=False) as answer,
             ):
                 if answer.status == 200:
-                    return await read_page(answer, self._max_page_bytes)
+                    limit = self._max_page_bytes if form is None else _MOST_TOKEN_BYTES
+                    return await read_page(answer, limit, self._large)
                 waits = answer.headers.get("Retry-After")
                 refusal = Refusal(answer.status, await read_error(answer), waits, token, page_token, secrets)
                 failure = refusal_error(refusal, self._clock.now())
@@ -180,9 +189,9 @@ class GoogleAPIClient:
         return self._session
 
 
-def _new_session(connections: int) -> ClientSession:
+def _new_session(connections: int, authorities: ssl.SSLContext | None) -> ClientSession:
     return ClientSession(
-        connector=TCPConnector(limit=connections),
+        connector=TCPConnector(limit=connections, ssl=authorities or True),
         cookie_jar=DummyCookieJar(),
         headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": _user_agent()},
         timeout=ClientTimeout(total=None, sock_connect=None),

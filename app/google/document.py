@@ -15,11 +15,21 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _GAP = re.compile(r"[ \t\n\r,:]*")
 # Longer whole numbers are no count of anything, and Python refuses to read more than 4,300 digits.
 _MOST_DIGITS = 18
+_SMALL_BODY = 256 * 1024
+_MOST_VALUES = 200_000
+"""Of JSON in one body: each costs up to 300 bytes once it is read. Fifty reviews full of commas have fewer."""
+MOST_ITEMS = 1_000
+"""In one page. Google is asked for 100 at most; each becomes a row of one transaction."""
+_LONGEST_PAGE_TOKEN = 4_096
+"""Characters: it travels in a URL, and is kept with its task."""
+_LONGEST_TITLE = 500
+"""Characters: a title travels in each work message of its task, which Kafka bounds."""
 _SKIPPER = json.JSONDecoder(parse_int=float)
 
 
 def load_object(body: bytes) -> dict[str, Any]:
     """The JSON object in `body`; a `GoogleAPIError` (transient) when it holds anything else."""
+    refuse_swarm(body)
     try:
         document = json.loads(body.decode(), parse_int=_whole_number, parse_constant=_refuse_constant)
     except RecursionError:
@@ -39,8 +49,21 @@ def list_in(document: dict[str, Any], key: str) -> list[Any]:
     if value is None:
         return []
     if isinstance(value, list):
+        refuse_crowd(len(value))
         return value
     raise broken_answer("invalid_json", f"{key} is not a list")
+
+
+def refuse_swarm(body: bytes) -> None:
+    """A `GoogleAPIError` (transient) for a body of a huge number of tiny values, before one of them is made."""
+    if len(body) > _SMALL_BODY and sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+        raise broken_answer("too_many_values", f"made of more than {_MOST_VALUES:,} values")
+
+
+def refuse_crowd(items: int) -> None:
+    """A `GoogleAPIError` (transient) for a page of far more items than were asked for."""
+    if items > MOST_ITEMS:
+        raise broken_answer("too_many_items", f"a page of {items:,} items, far more than were asked for")
 
 
 def page_token_in(document: dict[str, Any]) -> str | None:
@@ -50,14 +73,24 @@ def page_token_in(document: dict[str, Any]) -> str | None:
     value = document.get("nextPageToken")
     if value is None or value == "":
         return None
-    if isinstance(value, str) and not _UNSTORABLE.search(value):
+    if isinstance(value, str) and is_short_page_token(value) and not _UNSTORABLE.search(value):
         return value
-    raise broken_answer("invalid_json", "nextPageToken is not a usable text")
+    raise broken_answer("invalid_json", "with a nextPageToken that cannot be sent back")
+
+
+def is_short_page_token(token: str | None) -> bool:
+    """Whether a URL can carry it."""
+    return token is None or len(token) <= _LONGEST_PAGE_TOKEN
 
 
 def text_or_none(value: object) -> str | None:
     """A text that a database column and UTF-8 can hold; None for anything but a text."""
     return _UNSTORABLE.sub("\ufffd", value) if isinstance(value, str) else None
+
+
+def title_in(document: dict[str, Any], key: str) -> str:
+    """A name for people under `key`, cut when it is absurdly long; empty when there is none."""
+    return (text_or_none(document.get(key)) or "")[:_LONGEST_TITLE]
 
 
 def raw_items(body: bytes, key: str) -> list[bytes]:

@@ -7,7 +7,7 @@ Field names from Google's discovery documents (Account Management v1, Business I
 import re
 from typing import Any
 
-from app.google.document import list_in, load_object, page_token_in, text_or_none
+from app.google.document import list_in, load_object, page_token_in, text_or_none, title_in
 from app.google.endpoints import is_account, is_location
 from app.google.errors import broken_answer
 from app.google.pages import AccountsPage, FreshToken, LocationsPage, TokenInfo
@@ -49,7 +49,9 @@ def decode_fresh_token(body: bytes) -> FreshToken:
     access_token = _token(document.get("access_token"))
     if access_token is None:
         raise broken_answer("no_access_token", "without an access token that can be used")
-    return FreshToken(access_token, _seconds(document.get("expires_in")), _token(document.get("refresh_token")))
+    # A token that would have no life at all is tried: one that is really dead is refused, and waited with.
+    lives = _seconds(document.get("expires_in")) or None
+    return FreshToken(access_token, lives, _token(document.get("refresh_token")))
 
 
 def _token(value: object) -> str | None:
@@ -59,7 +61,7 @@ def _token(value: object) -> str | None:
 def _account(item: object) -> Account | None:
     if not isinstance(item, dict) or not is_account(name := item.get("name")):
         return None
-    return Account(name=name, title=text_or_none(item.get("accountName")) or "")
+    return Account(name=name, title=title_in(item, "accountName"))
 
 
 def _location(item: object) -> Location | None:
@@ -68,9 +70,9 @@ def _location(item: object) -> Location | None:
     metadata = item.get("metadata")
     return Location(
         name=name,
-        title=text_or_none(item.get("title")) or "",
-        store_code=text_or_none(item.get("storeCode")),
-        place_id=text_or_none(metadata.get("placeId")) if isinstance(metadata, dict) else None,
+        title=title_in(item, "title"),
+        store_code=title_in(item, "storeCode") or None,
+        place_id=(title_in(metadata, "placeId") or None) if isinstance(metadata, dict) else None,
         verified=_verified(metadata),
     )
 

@@ -1,5 +1,7 @@
 """Failures below HTTP, translated by a table, and the one thing aiohttp does that the quota forbids."""
 
+import ssl
+
 import aiohttp
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
@@ -20,7 +22,7 @@ _TABLE: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
     (
         (aiohttp.ClientSSLError,),
         "tls",
-        "No trusted TLS connection to Google: check the clock, the CA certificates and proxies.",
+        "No trusted TLS connection to Google{why}: check the clock, the CA certificates and proxies.",
     ),
     ((aiohttp.ClientConnectorError,), "connection", "No connection to Google: check network and firewall."),
     ((aiohttp.ClientPayloadError,), "cut", "The connection ended in the middle of Google's answer."),
@@ -32,7 +34,18 @@ _TABLE: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
 def transport_error(failure: BaseException) -> GoogleAPIError:
     """The `GoogleAPIError` (transient) for one of `FAILURES`, in words of ours: aiohttp's may quote the request."""
     reason, message = next((word, text) for kinds, word, text in _TABLE if isinstance(failure, kinds))
-    return GoogleAPIError(ErrorKind.TRANSIENT, reason, message)
+    return GoogleAPIError(ErrorKind.TRANSIENT, reason, message.format(why=_tls_problem(failure)))
+
+
+def _tls_problem(failure: BaseException) -> str:
+    """OpenSSL's words for it, in brackets. They are its own, and of the other side's they hold nothing."""
+    if isinstance(failure, aiohttp.ClientConnectorCertificateError):
+        words = getattr(failure.certificate_error, "verify_message", "")
+    elif isinstance(failure, aiohttp.ClientConnectorSSLError) and isinstance(failure.os_error, ssl.SSLError):
+        words = (failure.os_error.reason or "").replace("_", " ").lower()
+    else:
+        words = ""
+    return f" ({words.rstrip('.')})" if words else ""
 
 
 async def send_once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:

@@ -10,7 +10,16 @@ from typing import Any
 from msgspec import MsgspecError, Raw, Struct
 from msgspec.json import Decoder
 
-from app.google.document import list_in, load_object, page_token_in, raw_items, text_or_none
+from app.google.document import (
+    is_short_page_token,
+    list_in,
+    load_object,
+    page_token_in,
+    raw_items,
+    refuse_crowd,
+    refuse_swarm,
+    text_or_none,
+)
 from app.google.pages import ReviewsPage
 from app.models.review import Review
 
@@ -61,6 +70,7 @@ def decode_reviews(body: bytes, *, first_page: bool) -> ReviewsPage:
     Only on the first page does a missing totalReviewCount mean that there are no reviews: a later page may be empty
     because reviews were deleted while the list was read.
     """
+    refuse_swarm(body)
     page = _quick(body) or _careful(body)
     if first_page and page.total is None and not page.reviews and page.next_page_token is None:
         return page._replace(total=0)
@@ -77,8 +87,9 @@ def _quick(body: bytes) -> ReviewsPage | None:
         body.decode()
     except (MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    if b"\\" in body and b"\\u0000" in body:
+    if (b"\\" in body and b"\\u0000" in body) or not is_short_page_token(page.next_page_token):
         return None
+    refuse_crowd(len(items or ()))
     if items and max([len(item.review_id or item.name or "") for item in items]) > _LONGEST_ID:
         return None
     reviews = [_review(raw, item) for raw, item in zip(page.reviews or (), items or (), strict=True)]

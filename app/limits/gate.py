@@ -1,14 +1,13 @@
 """One budget as one process knows it: plain synchronous decisions, no I/O. Times are monotonic seconds."""
 
-import asyncio
 import math
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.limits.cooldown import PROVEN, Cooldown
 from app.limits.permits import Permit, Wait
 from app.limits.rules import Limits
+from app.limits.waiters import Waiter, Waiters
 
 FULLY_OPEN = 64
 """Calls at once from which a re-opening is complete."""
@@ -50,15 +49,6 @@ class Hold:
 
 
 @dataclass(slots=True, eq=False)
-class Waiter:
-    """Someone in the queue until `deadline`, who came when `round` shares had been asked for."""
-
-    deadline: float
-    round: int
-    answer: "asyncio.Future[Permit | Wait]"
-
-
-@dataclass(slots=True, eq=False)
 class Gate:
     """The share in hand, the queue before it, what closes it, and how far it has re-opened.
 
@@ -75,7 +65,7 @@ class Gate:
     wall: Callable[[float], float]
     known: bool = False
     share: LocalShare | None = None
-    waiters: deque[Waiter] = field(default_factory=deque)
+    waiters: Waiters = field(default_factory=Waiters)
     hold: Hold | None = None
     rounds: int = 0
     used_of_last_share: int = 0
@@ -178,10 +168,11 @@ class Gate:
         return wanted if self.allowed is None else min(wanted, self.allowed - self.outstanding)
 
     def serve(self, now: float) -> None:
-        """Answer the queue in order: permits while there are any, Wait to those who would wait too long."""
+        """Answer the queue in turn: permits while there are any, Wait to those who would wait too long."""
         while self.waiters and self.can_give(now):
-            waiter = self.waiters.popleft()
+            waiter = self.waiters.pop_next()
             if not waiter.answer.done():
+                self.waiters.note_call(waiter.tenant)
                 waiter.answer.set_result(self.give(now))
         blocking = self.blocking(now)
         for waiter in [waiter for waiter in self.waiters if self._gives_up(waiter, blocking, now)]:

@@ -10,10 +10,11 @@ import structlog
 from app.clock import Clock
 from app.limits import windows
 from app.limits.cooldown import Cooldown, after_429
-from app.limits.gate import SHORTEST_PAUSE, VALID_SECONDS, Gate, Hold, LocalShare, Waiter
+from app.limits.gate import SHORTEST_PAUSE, VALID_SECONDS, Gate, Hold, LocalShare
 from app.limits.permits import BudgetStore, Permit, Wait
 from app.limits.rules import Limits
 from app.limits.views import BudgetView, views
+from app.limits.waiters import Tenant, Waiter
 from app.limits.windows import Grant, Refusal
 from app.telemetry.events import Event
 
@@ -25,6 +26,9 @@ LONGEST_HOLD_SECONDS = 30.0
 """A refusal is asked again after this, however long it is: others may have given back what they held."""
 
 MOST_GATES = 1000
+
+NOBODY = Tenant("", 1)
+"""Asks for no tenant in particular."""
 
 log = structlog.get_logger(__name__)
 
@@ -61,8 +65,9 @@ class SharedQuota:
         self._refreshing: asyncio.Task[None] | None = None
         self._closing = False
 
-    async def acquire(self, project: str, api: str, *, max_wait: float) -> Permit | Wait:
-        """Leave for one call, first come first served; Wait once known to take more than `max_wait` seconds.
+    async def acquire(self, project: str, api: str, *, max_wait: float, tenant: Tenant = NOBODY) -> Permit | Wait:
+        """Leave for one call; Wait once known to take more than `max_wait` seconds. Tenants that wait are served by
+        their weights, and each one's own in the order in which they came.
 
         Ask as the last step before the send. Every permit is answered by exactly one of `succeeded`, `throttled`
         or `released`. The store being away is a Wait too.
@@ -73,7 +78,7 @@ class SharedQuota:
             if now >= self._refresh_at and not gate.limited:
                 self._refresh_soon(now)
             return gate.give(now)
-        return await self._queued(gate, now, max_wait)
+        return await self._queued(gate, now, max_wait, tenant)
 
     def still_valid(self, permit: Permit) -> bool:
         """Whether the call may still be sent: not when the permit is old (a stopped process) or closed since."""
@@ -138,13 +143,13 @@ class SharedQuota:
 
     # --- the queue
 
-    async def _queued(self, gate: Gate, now: float, max_wait: float) -> Permit | Wait:
+    async def _queued(self, gate: Gate, now: float, max_wait: float, tenant: Tenant) -> Permit | Wait:
         blocking = gate.blocking(now)
         if blocking is not None and (blocking.at_once or now + max_wait < blocking.until):
             return blocking.answer
         if self._closing:
             return Wait(self._wall(now) + STORE_RETRY_SECONDS, "the service is shutting down")
-        waiter = Waiter(now + max_wait, gate.rounds, asyncio.get_running_loop().create_future())
+        waiter = Waiter(now + max_wait, gate.rounds, tenant, asyncio.get_running_loop().create_future())
         gate.waiters.append(waiter)
         self._wake(gate)
         try:

@@ -24,6 +24,35 @@ class WebhookNotFoundError(LookupError):
         super().__init__(WebhookNotFoundError.__doc__)
 
 
+class ErasureNotFoundError(LookupError):
+    """There is no erasure with this id. Check the id; it is seen only by the tenant that ordered it."""
+
+    def __init__(self) -> None:
+        super().__init__(ErasureNotFoundError.__doc__)
+
+
+class JobNotEndedError(Exception):
+    """The job has not ended, so it cannot be erased. Cancel it first."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"The job is {status}: cancel it first, then erase it.")
+
+
+class KeyNotFoundError(LookupError):
+    """There is no API key with this id. An id is the part of a key between its underscores; a key is seen only by its
+    tenant."""
+
+    def __init__(self) -> None:
+        super().__init__(" ".join((KeyNotFoundError.__doc__ or "").split()))
+
+
+class KeyEndedError(Exception):
+    """The API key has ended, or was rotated before. Use the key that replaced it, or make a new one."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"This API key {why}. Use the key that replaced it, or make a new one.")
+
+
 class BadCursorError(ValueError):
     """This cursor is not one of this listing. Start without a cursor, and pass `next_cursor` on unchanged."""
 

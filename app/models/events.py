@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.models.access import MOST_WEIGHT
 from app.models.job import Stage
 
 
@@ -26,7 +27,8 @@ TOPIC_OF = {
 
 
 class _WorkEvent(BaseModel):
-    """What every work event says: whose task, which one, and the version that makes old copies worthless."""
+    """What every work event says: whose task, which one, the version that makes old copies worthless, and the share
+    of workers and quota that the tenant has beside others."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -34,6 +36,7 @@ class _WorkEvent(BaseModel):
     tenant: str = "default"
     task_id: int = Field(ge=1, le=2**63 - 1)
     version: int = Field(ge=0, le=2**63 - 1)
+    weight: int = Field(default=1, ge=1, le=MOST_WEIGHT)
     created_at: str
 
 

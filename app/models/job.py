@@ -62,7 +62,10 @@ DEFAULT_PROJECT = "default"
 
 
 class Work(NamedTuple):
-    """The right to ask for a claim: what a work message says about its task. `version` makes old copies worthless."""
+    """The right to ask for a claim: what a work message says about its task. `version` makes old copies worthless.
+
+    `weight` is the tenant's share of workers and quota beside other tenants, as of the release.
+    """
 
     task_id: int
     version: int
@@ -72,6 +75,7 @@ class Work(NamedTuple):
     resource: str
     account: str
     title: str
+    weight: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +92,13 @@ class HeldTask:
     """A claimed task: one worker's for as long as its lease is extended. The holder updates it after each settle.
 
     `cursor` is the page token to send (None: the first page), `walk` which pass over a location's pages this is
-    (`app.pipeline.reviews.Walk`), `pages` the pages settled in this walk, `restarts` how often Google refused the page
-    token, `missing` the 404s in a row, `attempt` the failed attempts at this page in a row, `crashes` the claims since
-    the last settle. The `location_*` fields belong to the reviews stage: its row, the rows kept so far, Google's
-    newest count, and whether Google calls it verified. The `token_*` fields tell whether the job's access token can be
-    renewed, and when it expires and was renewed (seconds since 1970, None: not known, and never).
+    (`app.pipeline.reviews.Walk`), of other lists how many pages in a row brought nothing new, `pages` the pages settled
+    in this walk, `restarts` how often Google refused the page token, `missing` the 404s in a row, `attempt` the failed
+    attempts at this page in a row, `crashes` the claims since the last settle. The `location_*` fields belong to the
+    reviews stage: its row, the rows kept so far, Google's newest count, and whether Google calls it verified. The
+    `token_*` fields tell whether the job's access token can be renewed, and when it expires and was renewed (seconds
+    since 1970, None: not known, and never). `weight` is the tenant's share of quota beside others, as its work message
+    told. `drop_reviewers` is the tenant's own setting (None: it has none).
     """
 
     task_id: int
@@ -121,3 +127,5 @@ class HeldTask:
     token_refreshable: bool = False
     token_expires_at: float | None = None
     token_refreshed_at: float | None = None
+    drop_reviewers: bool | None = None
+    weight: int = 1

@@ -23,7 +23,8 @@ def _possible_location(text: str) -> str:
     return text
 
 
-def _possible_moment(text: str) -> str:
+def possible_moment(text: str) -> str:
+    """Raises ValueError unless it is a date or a time."""
     if begin_of(text) is None:
         raise ValueError(
             "a date or a time of RFC 3339, e.g. 2026-01-31 or 2026-01-31T09:30:00Z (in a URL, + is written %2B)"
@@ -38,7 +39,7 @@ LocationName = Annotated[
 ]
 Moment = Annotated[
     str,
-    AfterValidator(_possible_moment),
+    AfterValidator(possible_moment),
     Field(json_schema_extra={"anyOf": [{"format": "date"}, {"format": "date-time"}]}),
 ]
 

@@ -44,8 +44,9 @@ class GivenUp(NamedTuple):
 class Settlement:
     """What to write for a held task.
 
-    `page`: an answer of Google's is settled (not only an attempt). `again` is asked, after the reviews are in, how
-    many of them were new: only the transaction knows whether a location's rows match Google's total.
+    `page`: an answer of Google's is settled (not only an attempt). `again` is told, after the page's items are
+    in, how many of them were new, and answers where the task goes: only the transaction knows whether a location's rows
+    match Google's total, and whether a list still brings anything.
     `try_other_account`: this account may not read the location; if another lists it, that one is asked. `waiting` is
     what people are told: the reason and for how many seconds. `unless_token_replaced`: all this is about
     the token in hand; where the task goes when the job has another by now.

@@ -29,7 +29,7 @@ TRANSITIONS: Mapping[JobAction, Mapping[JobStatus, tuple[JobStatus, ...]]] = {
         JobStatus.PROCESSING: (JobStatus.PAUSED,),
     },
     JobAction.RESUME: {
-        JobStatus.PAUSED: (JobStatus.PENDING, JobStatus.PROCESSING),
+        JobStatus.PAUSED: (JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.NEEDS_TOKEN),
     },
     JobAction.REPLACE_TOKEN: {
         JobStatus.PENDING: (JobStatus.PENDING,),
@@ -46,8 +46,8 @@ TRANSITIONS: Mapping[JobAction, Mapping[JobStatus, tuple[JobStatus, ...]]] = {
         JobStatus.DLQ: (JobStatus.PROCESSING, JobStatus.NEEDS_TOKEN),
     },
 }
-"""Action → state it is possible in → the states it may lead to. Two: `resume` leads back to `pending` when nothing was
-called yet, `redrive` of a `dlq` job to `needs_token` when its token was wiped meanwhile."""
+"""Action → state it is possible in → the states it may lead to. Several: `resume` leads back to `pending` when nothing
+was called yet, and as `redrive` of a `dlq` job does, to `needs_token` when the token was wiped meanwhile."""
 
 
 def possible(status: JobStatus) -> tuple[JobAction, ...]:

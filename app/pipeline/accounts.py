@@ -4,7 +4,7 @@ from app.google.errors import GoogleAPIError
 from app.google.pages import AccountsPage
 from app.limits.permits import Api
 from app.models.job import HeldTask, Stage
-from app.pipeline.lists import after_page, nameless
+from app.pipeline.lists import after_page, nameless, unless_barren
 from app.pipeline.outcome import Advance, DeadLetter, Outcome
 from app.pipeline.refusals import problem_of
 from app.pipeline.worker import Worker
@@ -23,7 +23,8 @@ class AccountWorker(Worker[AccountsPage]):
         move = after_page(task, page.next_page_token)
         if isinstance(move, DeadLetter):
             return move
-        return Advance(move, accounts=page.accounts, given_up=nameless(task, page.odd))
+        again = unless_barren(task, move)
+        return Advance(move, accounts=page.accounts, given_up=nameless(task, page.odd), again=again)
 
     def refused(self, task: HeldTask, error: GoogleAPIError) -> Outcome:
         """Without accounts there is nothing to fetch."""

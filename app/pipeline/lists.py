@@ -1,5 +1,8 @@
 """What lists have in common: the next page, tokens that loop, and answers worth a second look."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from app.google.errors import GoogleAPIError
 from app.models.job import HeldTask, Problem, TaskStatus
 from app.models.settlement import GivenUp, Move
@@ -11,16 +14,37 @@ from app.retry.policy import ExponentialBackoffPolicy
 MOST_PAGES = 10_000
 """Of accounts, or of one account's locations: a million locations. More is Google's page tokens going in circles."""
 
+MOST_BARREN_PAGES = 100
+"""In a row that held nothing which the job did not know: empty ones, or the same again under other page tokens."""
+
+_LOOP = Problem(
+    "page_token_loop",
+    "Google's page tokens go in circles, or to page after page without news: the list cannot be read to its end.",
+)
+
 
 def after_page(task: HeldTask, next_token: str | None) -> Move | DeadLetter:
     """On to the next page, or done; a list that loops must not pass for complete."""
     if next_token is None:
         return Move(TaskStatus.DONE, pages=task.pages + 1)
     if next_token == task.cursor or task.pages >= MOST_PAGES:
-        return DeadLetter(
-            Problem("page_token_loop", "Google's page tokens go in circles: the list cannot be read to its end.")
-        )
-    return Move(TaskStatus.HELD, next_token, pages=task.pages + 1, restarts=task.restarts)
+        return DeadLetter(_LOOP)
+    return Move(TaskStatus.HELD, next_token, walk=task.walk, pages=task.pages + 1, restarts=task.restarts)
+
+
+def unless_barren(task: HeldTask, move: Move) -> Callable[[int], tuple[Move, None]]:
+    """The same, once it is known how many of the page's items the job did not know. `HeldTask.walk` counts for it."""
+
+    def decide(new: int) -> tuple[Move, None]:
+        if move.status is not TaskStatus.HELD:
+            return move, None
+        if new:
+            return replace(move, walk=min(task.walk, 0)), None
+        if task.walk >= MOST_BARREN_PAGES:
+            return stay(task, TaskStatus.DEAD, attempt=task.attempt + 1, error=_LOOP), None
+        return replace(move, walk=task.walk + 1), None
+
+    return decide
 
 
 def nameless(task: HeldTask, odd: int) -> list[GivenUp]:

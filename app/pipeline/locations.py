@@ -4,7 +4,7 @@ from app.google.errors import GoogleAPIError
 from app.google.pages import LocationsPage
 from app.limits.permits import Api
 from app.models.job import HeldTask, Stage
-from app.pipeline.lists import after_page, look_again, nameless
+from app.pipeline.lists import after_page, look_again, nameless, unless_barren
 from app.pipeline.outcome import Advance, DeadLetter, Outcome
 from app.pipeline.refusals import problem_of
 from app.pipeline.worker import Worker
@@ -23,7 +23,8 @@ class LocationWorker(Worker[LocationsPage]):
         move = after_page(task, page.next_page_token)
         if isinstance(move, DeadLetter):
             return move
-        return Advance(move, locations=page.locations, given_up=nameless(task, page.odd))
+        again = unless_barren(task, move)
+        return Advance(move, locations=page.locations, given_up=nameless(task, page.odd), again=again)
 
     def refused(self, task: HeldTask, error: GoogleAPIError) -> Outcome:
         """A 404 is seen at random: looked at twice. The rest of the job goes on without this account."""

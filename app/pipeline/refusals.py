@@ -1,7 +1,7 @@
 """What a worker makes of a `GoogleAPIError`, for the cases that all stages share (DESIGN "Errors of Google")."""
 
 from app.google.errors import GoogleAPIError
-from app.models.job import HeldTask, Problem, TaskStatus
+from app.models.job import HeldTask, Problem, Stage, TaskStatus
 from app.models.settlement import Move
 from app.pipeline.outcome import Advance, DeadLetter, Outcome, Snooze
 
@@ -21,7 +21,11 @@ def token_refused(task: HeldTask, error: GoogleAPIError, now: float) -> Outcome:
 
 
 def start_again(task: HeldTask, error: GoogleAPIError) -> Outcome | None:
-    """The list starts again, once: what is known already is recognised. The second time: None, the stage decides."""
+    """The list starts again, once: what is known already is recognised. The second time: None, the stage decides.
+
+    That a list of accounts or locations brings nothing new for as many pages as before is no circle.
+    """
     if task.restarts:
         return None
-    return Advance(Move(TaskStatus.HELD, restarts=1, walk=task.walk, error=problem_of(error)), page=False)
+    walk = task.walk if task.stage is Stage.REVIEWS else -task.pages
+    return Advance(Move(TaskStatus.HELD, restarts=1, walk=walk, error=problem_of(error)), page=False)

@@ -10,6 +10,7 @@ from enum import IntEnum
 
 from app.google.errors import GoogleAPIError
 from app.google.pages import ReviewsPage
+from app.google.unnamed import without_reviewer
 from app.limits.permits import Api
 from app.models.job import HeldTask, LocationState, Stage, TaskStatus
 from app.models.review import Review
@@ -22,6 +23,9 @@ from app.pipeline.worker import Worker
 PAGE_SIZE = 50
 SPARE_PAGES = 100
 """How many pages more than the total needs are read before the page tokens are held to go in circles."""
+
+MOST_PAGES = 100_000
+"""Of one location, whatever its total: five million reviews, more than any place on Earth has."""
 
 UNVERIFIED = "not_verified"
 
@@ -53,7 +57,7 @@ class ReviewWorker(Worker[ReviewsPage]):
         return await self.google.list_reviews(token, task.account, task.resource, task.cursor)
 
     def advance(self, task: HeldTask, page: ReviewsPage) -> Outcome:
-        kept, given_up = self._split(task, page.reviews)
+        kept, given_up = self._split(task, self._allowed(task, page.reviews))
         total = task.location_total if page.total is None else page.total
         move, end = _next(task, page, total)
         ends = move.status is TaskStatus.DONE and end == LocationEnd(LocationState.DONE)
@@ -78,6 +82,11 @@ class ReviewWorker(Worker[ReviewsPage]):
     def page_token_refused_again(self, task: HeldTask, error: GoogleAPIError) -> Outcome:
         """Read as far as Google allows; the gap is recorded with the location."""
         return Advance(DONE, page=False, location_end=LocationEnd(LocationState.DONE, error.reason))
+
+    def _allowed(self, task: HeldTask, reviews: list[Review]) -> list[Review]:
+        """With their reviewers, unless the tenant or the service keeps none."""
+        drops = self.options.drop_reviewers if task.drop_reviewers is None else task.drop_reviewers
+        return [without_reviewer(review) for review in reviews] if drops else reviews
 
     def _split(self, task: HeldTask, reviews: list[Review]) -> tuple[list[Review], list[GivenUp]]:
         limit = self.options.max_review_bytes
@@ -105,9 +114,14 @@ def _next(task: HeldTask, page: ReviewsPage, total: int | None) -> tuple[Move, L
         if total == 0 and task.cursor is None and task.location_verified is False:
             return DONE, LocationEnd(LocationState.UNAVAILABLE, UNVERIFIED)
         return DONE, LocationEnd(LocationState.DONE)
-    if token == task.cursor or task.pages > 2 * ((total or 0) // PAGE_SIZE) + SPARE_PAGES:
+    if token == task.cursor or task.pages > _most_pages(task, total or 0):
         return DONE, LocationEnd(LocationState.DONE, "page_token_loop")
     return Move(TaskStatus.HELD, token, _walk_after(task, total), task.pages + 1, task.restarts), None
+
+
+def _most_pages(task: HeldTask, total: int) -> int:
+    """Twice what the total needs. A total that is made up does not help: each page brings a new review on average."""
+    return min(2 * (total // PAGE_SIZE) + SPARE_PAGES, task.location_fetched + SPARE_PAGES, MOST_PAGES)
 
 
 def _walk_after(task: HeldTask, total: int | None) -> Walk:

@@ -21,6 +21,7 @@ from app.google.errors import ErrorKind, GoogleAPIError
 from app.limits.permits import LONGEST_WAIT_SECONDS, Api, Permit, Wait
 from app.limits.quota import SharedQuota
 from app.limits.spent import SpentBudgets
+from app.limits.waiters import Tenant
 from app.models.job import DEFAULT_PROJECT, HeldTask, Problem, Stage, TaskStatus, Work
 from app.models.settlement import Settled, Settlement, SettleOptions
 from app.pipeline import refusals
@@ -77,11 +78,13 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """`concurrency`: tasks at once per stage. `max_review_bytes`: a larger review is dead-lettered."""
+    """`concurrency`: tasks at once per stage. `max_review_bytes`: a larger review is dead-lettered. `drop_reviewers`:
+    who wrote is not kept, unless the tenant says otherwise."""
 
     concurrency: int
     max_review_bytes: int
     settle: SettleOptions
+    drop_reviewers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +183,7 @@ class Worker(ABC, Generic[Page]):
         for delivery in deliveries:
             task = held.pop(delivery.work.task_id, None)
             if task is not None and self._is_meant(task, delivery.work):
+                task.weight = delivery.work.weight
                 self._begin(task, delivery)
                 continue
             if task is not None:
@@ -290,9 +294,9 @@ class Worker(ABC, Generic[Page]):
 
     async def _permit(self, task: HeldTask) -> Permit | Wait:
         """Leave for one call, checked once more as the last thing before it is used."""
-        project = task.project or DEFAULT_PROJECT
+        project, tenant = task.project or DEFAULT_PROJECT, Tenant(task.tenant, task.weight)
         while True:
-            permit = await self.tools.quota.acquire(project, self.api, max_wait=LONGEST_WAIT_SECONDS)
+            permit = await self.tools.quota.acquire(project, self.api, max_wait=LONGEST_WAIT_SECONDS, tenant=tenant)
             if isinstance(permit, Wait) or self.tools.quota.still_valid(permit):
                 return permit
             self.tools.quota.released(permit)

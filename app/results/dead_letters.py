@@ -1,9 +1,11 @@
 """Work that was given up: seen, and tried again."""
 
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
+from app.models.audit import SYSTEM, Action, AuditEntry, Origin
 from app.models.views import (
     CauseList,
     DeadLetterFilter,
@@ -12,6 +14,7 @@ from app.models.views import (
     RedriveRequest,
     RedriveResult,
 )
+from app.store.audit import audited
 from app.store.database import Database
 from app.store.letters import count_causes, list_dead_letters, read_dead_letter
 from app.store.redrive import MAX_REDRIVES, count_matches, match_dead_letters, redrive
@@ -62,10 +65,11 @@ class DeadLetters:
         """How many there are of each cause, of the tenant or of one of its jobs."""
         return await self._database.read(count_causes, tenant, job_id, self._max_redrives)
 
-    async def redrive(self, tenant: str, request: RedriveRequest) -> RedriveResult:
+    async def redrive(self, tenant: str, request: RedriveRequest, by: Origin = SYSTEM) -> RedriveResult:
         """Try again what the request names. A `dlq` job goes on; one whose token was wiped asks for a new one.
 
-        Letters that are written meanwhile are not included: a task that dies at once again does not keep this going.
+        Each of its transactions writes down what it did for `by`. Letters that are written meanwhile are not included:
+        a task that dies at once again does not keep this going.
         """
         if request.dry_run:
             return await self._would_redrive(tenant, request)
@@ -80,7 +84,8 @@ class DeadLetters:
             parked += len(found) - len(wanted)
             if wanted:
                 interval = 1 / request.rate if request.rate else 0.0
-                redriven += await self._database.write(redrive, tenant, wanted, interval, redriven)
+                entry = partial(_entry, tenant, request, by)
+                redriven += await self._database.write(audited(redrive, entry), tenant, wanted, interval, redriven)
         if redriven:
             log.info(Event.DEAD_LETTERS_REDRIVEN, count=redriven)
             self._wake()
@@ -89,3 +94,13 @@ class DeadLetters:
     async def _would_redrive(self, tenant: str, request: RedriveRequest) -> RedriveResult:
         matched, parked = await self._database.read(count_matches, tenant, request, self._max_redrives)
         return RedriveResult(matched=matched, redriven=0, parked=0 if request.include_parked else parked)
+
+
+def _entry(tenant: str, request: RedriveRequest, by: Origin, redriven: int) -> AuditEntry | None:
+    """What one transaction of a redrive has done; about one job or one letter it is named."""
+    if not redriven:
+        return None
+    job_id = request.filter.job_id if request.filter else None
+    letter = str(request.ids[0]) if request.ids and len(request.ids) == 1 else ""
+    detail: dict[str, object] = {"redriven": redriven, "include_parked": request.include_parked}
+    return AuditEntry(tenant, Action.DEAD_LETTERS_REDRIVE, job_id or letter, by, detail)

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
 import structlog
@@ -27,6 +27,9 @@ from app.telemetry.events import Event
 LOOK_SECONDS = 0.5
 """Between two looks at the jobs that are watched."""
 
+GUARD_SECONDS = 3.0
+"""Between two looks at whether those who follow may still do so: a revoked key is seen within 5 seconds besides."""
+
 LOOK_REST = 4.0
 """How many times as long as a look takes the next one waits at least."""
 
@@ -37,7 +40,7 @@ RETRY_MILLISECONDS = 2_000
 """How long a client whose connection broke waits before it comes back."""
 
 LONGEST_SECONDS = 900.0
-"""Then a client comes back, as after a break: by then its API key may have been revoked."""
+"""Then a client comes back, as after a break: perhaps to a replica that has less to do."""
 
 MOST_STREAMS = 5_000
 MOST_RENDERED = 64
@@ -150,6 +153,7 @@ class _Watched:
     def __init__(self, job: JobView) -> None:
         self.snapshot = Snapshot(job)
         self.clients = 0
+        self.gone = False
         self._mark = _mark(job)
         self._waiting: set[asyncio.Future[None]] = set()
 
@@ -161,6 +165,11 @@ class _Watched:
         self.snapshot = Snapshot(job)
         if self.snapshot.now != before.now:
             self.wake()
+
+    def vanish(self) -> None:
+        """The job is erased: its clients end, and are told so when they come back."""
+        self.gone = True
+        self.wake()
 
     async def woken(self) -> None:
         """Until there may be something to send. Each client has a future of its own: cancelling one ends no other."""
@@ -186,6 +195,23 @@ def _mark(job: JobView) -> object:
 _Key = tuple[str, str]
 """Tenant and job id."""
 
+Right = Callable[[], Awaitable[bool]]
+"""Whether somebody may still follow."""
+
+
+class _Client:
+    """One stream. `over`: it has lost the right to it."""
+
+    def __init__(self, watched: _Watched, right: Right | None) -> None:
+        self.watched = watched
+        self.right = right
+        self.over = False
+
+    async def look(self) -> None:
+        if self.right is not None and not await self.right():
+            self.over = True
+            self.watched.wake()
+
 
 class JobEvents:
     """Streams of events, fed by two loops that run while anybody watches: one looks, one keeps connections alive."""
@@ -195,26 +221,29 @@ class JobEvents:
         self._clock = clock
         self._most_streams = most_streams
         self._watched: dict[_Key, _Watched] = {}
-        self._streams = 0
+        self._clients: set[_Client] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._closed = False
 
     @property
     def streams(self) -> int:
         """How many clients are served now."""
-        return self._streams
+        return len(self._clients)
 
     @property
     def watched(self) -> int:
         """How many jobs are looked at."""
         return len(self._watched)
 
-    async def follow(self, tenant: str, job_id: str, last_event_id: str | None) -> AsyncIterator[bytes] | None:
+    async def follow(
+        self, tenant: str, job_id: str, last_event_id: str | None, right: Right | None = None
+    ) -> AsyncIterator[bytes] | None:
         """The job's events behind the one with this id, until it has ended. None: the client has seen the end.
 
+        `right`: asked every few seconds; when it says no, the stream ends.
         Raises JobNotFoundError, StoreUnavailableError and TooManyStreamsError, before anything is sent.
         """
-        if self._closed or self._streams >= self._most_streams:
+        if self._closed or self.streams >= self._most_streams:
             raise TooManyStreamsError
         key = (tenant, job_id)
         watched = self._watched.get(key)
@@ -223,7 +252,7 @@ class JobEvents:
         told = Told.parse(last_event_id)
         if told.end and watched.snapshot.ended and told.seen == watched.snapshot.now:
             return None
-        return self._stream(key, watched, told.seen)
+        return self._stream(key, watched, told.seen, right)
 
     def close(self) -> None:
         """End every stream at once; its clients come back to another replica, or later. Idempotent."""
@@ -231,13 +260,14 @@ class JobEvents:
         for watched in self._watched.values():
             watched.wake()
 
-    async def _stream(self, key: _Key, watched: _Watched, seen: Seen) -> AsyncIterator[bytes]:
-        watched = self._enter(key, watched)
+    async def _stream(self, key: _Key, watched: _Watched, seen: Seen, right: Right | None) -> AsyncIterator[bytes]:
+        client = self._enter(key, watched, right)
+        watched = client.watched
         until = self._clock.monotonic() + LONGEST_SECONDS
         try:
             yield GREETING
             woken = False
-            while not self._closed and self._clock.monotonic() < until:
+            while not (self._closed or watched.gone or client.over) and self._clock.monotonic() < until:
                 snapshot = watched.snapshot
                 if news := snapshot.since(seen):
                     seen = snapshot.now
@@ -246,24 +276,25 @@ class JobEvents:
                     yield HEARTBEAT
                 if snapshot.ended:
                     return
-                woken = watched.snapshot is snapshot and not self._closed
+                woken = watched.snapshot is snapshot and not (self._closed or client.over)
                 if woken:
                     await watched.woken()
         finally:
-            self._leave(key, watched)
+            self._leave(key, client)
 
-    def _enter(self, key: _Key, watched: _Watched) -> _Watched:
-        watched = self._watched.setdefault(key, watched)
-        watched.clients += 1
-        self._streams += 1
+    def _enter(self, key: _Key, watched: _Watched, right: Right | None) -> _Client:
+        client = _Client(self._watched.setdefault(key, watched), right)
+        client.watched.clients += 1
+        self._clients.add(client)
         if not self._loops:
-            self._loops = [asyncio.create_task(loop(), name="job_events") for loop in (self._look, self._beat)]
-        return watched
+            bodies = (self._look, self._beat, self._guard)
+            self._loops = [asyncio.create_task(body(), name="job_events") for body in bodies]
+        return client
 
-    def _leave(self, key: _Key, watched: _Watched) -> None:
-        watched.clients -= 1
-        self._streams -= 1
-        if not watched.clients:
+    def _leave(self, key: _Key, client: _Client) -> None:
+        client.watched.clients -= 1
+        self._clients.discard(client)
+        if not client.watched.clients:
             del self._watched[key]
         if not self._watched:
             for loop in self._loops:
@@ -276,8 +307,9 @@ class JobEvents:
         while True:
             await self._clock.sleep(max(LOOK_SECONDS, LOOK_REST * took))
             began = self._clock.monotonic()
+            looked_at = dict(self._watched)
             try:
-                found = await self._progress.many(list(self._watched))
+                found = await self._progress.many(list(looked_at))
             except StoreUnavailableError as error:
                 if not away:
                     log.warning(Event.EVENTS_STORE_AWAY, cause=str(error))
@@ -287,9 +319,11 @@ class JobEvents:
                 log.exception(Event.EVENTS_LOOK_FAILED)  # its clients would wait for ever without the next look
                 continue
             away, took = False, self._clock.monotonic() - began
-            for key, job in found.items():
-                if watched := self._watched.get(key):
-                    watched.become(job)
+            for key, watched in looked_at.items():
+                if key in found:
+                    watched.become(found[key])
+                else:
+                    watched.vanish()
 
     async def _beat(self) -> None:
         """Apart from the looks, which may wait long for the store. Who is woken without news sends a heartbeat."""
@@ -297,3 +331,13 @@ class JobEvents:
             await self._clock.sleep(HEARTBEAT_SECONDS)
             for watched in self._watched.values():
                 watched.wake()
+
+    async def _guard(self) -> None:
+        """Who has lost the right to follow is let go, however quiet its job is."""
+        while True:
+            await self._clock.sleep(GUARD_SECONDS)
+            for client in tuple(self._clients):
+                try:
+                    await client.look()
+                except Exception:
+                    log.exception(Event.EVENTS_LOOK_FAILED)  # the others are looked at all the same

@@ -7,6 +7,7 @@ import structlog
 from app.clock import Clock
 from app.store.database import Database, StoreUnavailableError
 from app.store.tidy import QueuePosition, tidy
+from app.store.wiping import wipe_aged
 from app.telemetry.events import Event
 
 TIDY_SECONDS = 5.0
@@ -20,14 +21,22 @@ log = structlog.get_logger(__name__)
 
 
 class Housekeeping:
-    """`token_wait`: how many seconds a job waits for a new token. `leading`: whether it is this process's turn."""
+    """`token_wait`: how many seconds a job waits for a new token. `token_max_age`: after how many seconds one is wiped
+    whatever its job does. `leading`: whether it is this process's turn."""
 
     def __init__(
-        self, database: Database, clock: Clock, token_wait: float, leading: Callable[[], bool] = lambda: True
+        self,
+        database: Database,
+        clock: Clock,
+        token_wait: float,
+        leading: Callable[[], bool] = lambda: True,
+        *,
+        token_max_age: float,
     ) -> None:
         self._database = database
         self._clock = clock
         self._token_wait = token_wait
+        self._token_max_age = token_max_age
         self._leading = leading
         self._sweep_from: QueuePosition | None = None
 
@@ -41,8 +50,11 @@ class Housekeeping:
         """Whether there is more to do than one commit does."""
         try:
             done = await self._database.write(tidy, self._token_wait, ROWS_A_COMMIT, self._sweep_from)
+            aged = await self._database.write(wipe_aged, self._token_max_age, ROWS_A_COMMIT)
         except StoreUnavailableError as error:
             log.warning(Event.HOUSEKEEPING_STORE_AWAY, cause=str(error))
             return False
         self._sweep_from = done.sweep_on
-        return done.is_full(ROWS_A_COMMIT)
+        if aged:
+            log.warning(Event.TOKENS_TOO_OLD, tokens=aged)
+        return done.is_full(ROWS_A_COMMIT) or aged == ROWS_A_COMMIT

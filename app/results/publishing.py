@@ -16,8 +16,9 @@ from app.clock import Clock, until_set
 from app.crash import CrashPoint, crash_point
 from app.results.portion import Portion
 from app.results.records import records
+from app.store.clearing import note_published
 from app.store.database import Database, StoreUnavailableError
-from app.store.outbox import ROWS_A_READ, Batch, note_published, read_batch, stamp
+from app.store.outbox import ROWS_A_READ, Batch, read_batch, stamp
 from app.store.published import end_decision, go_on_after
 from app.telemetry.events import Event
 

@@ -1,11 +1,14 @@
-"""Reviews and dead letters as records of their topics: the one place where these messages are put together.
+"""Reviews, tombstones and dead letters as records of their topics: the one place where these messages are put together.
 
 The `Struct`s here are the schema too: docs/asyncapi.json is made from them. Everything in a message comes from the
 store, so that a record that is sent again is the same, byte for byte.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -14,9 +17,10 @@ from msgspec import Raw, Struct
 from app.broker.transactions import Headers, OutRecord
 from app.models.access import DEFAULT_TENANT
 from app.models.events import Topic
-from app.store.outbox import Batch, Letter, Page
+from app.store.outbox import Batch, Letter, Page, Tombstone
 
 JSON = b"application/json"
+TOMBSTONE_TYPE = b"tombstone"
 
 
 class ReviewMessage(Struct, tag_field="type", tag="review", gc=False):
@@ -76,14 +80,37 @@ _encode = msgspec.json.Encoder().encode
 
 def records(batch: Batch, topic_prefix: str) -> Iterator[OutRecord]:
     """The batch's records one by one, in order; made as they are asked for."""
-    yield from _reviews(batch, topic_prefix + Topic.REVIEWS_RAW)
+    topic = topic_prefix + Topic.REVIEWS_RAW
+    if batch.tombstones:
+        yield from _in_order(batch, topic)
+    else:
+        yield from _reviews(batch, batch.reviews, topic)
     for letter in batch.letters:
         yield _dead_letter(letter, topic_prefix + Topic.DEAD_LETTERS)
 
 
-def _reviews(batch: Batch, topic: str) -> Iterator[OutRecord]:
+def _in_order(batch: Batch, topic: str) -> Iterator[OutRecord]:
+    """A review that was fetched again after its tombstone comes after it."""
+    left = deque(batch.tombstones)
+    for position, page in groupby(batch.reviews, key=itemgetter(0)):
+        while left and left[0].position < position:
+            yield _tombstone(left.popleft(), topic)
+        yield from _reviews(batch, page, topic)
+    for tombstone in left:
+        yield _tombstone(tombstone, topic)
+
+
+def _tombstone(tombstone: Tombstone, topic: str) -> OutRecord:
+    """Nothing of the review but its key."""
+    key = f"{_tenant_prefix(tombstone.tenant)}{tombstone.location}/reviews/{tombstone.review_id}"
+    message_id = f"tombstone_{_moment(tombstone.created_at)}_{key}"
+    headers: Headers = [("message_id", message_id.encode()), ("type", TOMBSTONE_TYPE)]
+    return OutRecord(topic, key.encode(), None, headers)
+
+
+def _reviews(batch: Batch, rows: Iterable[Sequence[Any]], topic: str) -> Iterator[OutRecord]:
     position = -1
-    for row in batch.reviews:
+    for row in rows:
         if row[0] != position:
             position = row[0]
             page = batch.pages[position]
@@ -116,8 +143,11 @@ def _review(topic: str, page: Page, prefix: str, timestamp: str, row: Sequence[A
 
 def _key_prefix(page: Page) -> str:
     """Reviews of a location have their place in the topic by their own name, and tenants do not share it."""
-    whose = "" if page.tenant == DEFAULT_TENANT else f"{page.tenant}/"
-    return f"{whose}{page.location}/reviews/"
+    return f"{_tenant_prefix(page.tenant)}{page.location}/reviews/"
+
+
+def _tenant_prefix(tenant: str) -> str:
+    return "" if tenant == DEFAULT_TENANT else f"{tenant}/"
 
 
 def _dead_letter(letter: Letter, topic: str) -> OutRecord:

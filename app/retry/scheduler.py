@@ -5,7 +5,6 @@ Due times live in the store, so they survive a restart; what a lost message or a
 
 import asyncio
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import structlog
 
@@ -16,8 +15,9 @@ from app.limits.spent import SpentBudgets
 from app.models.job import Stage, Work
 from app.store.budgets import read_budgets
 from app.store.database import Database, StoreUnavailableError, Transaction
-from app.store.release import QuotaWait, Released, Window, next_due, release, unrelease
+from app.store.release import START, QuotaWait, Released, Window, next_due, release, unrelease
 from app.store.tasks import reclaim_all, reclaim_expired, reclaim_released
+from app.store.turns import Place
 from app.telemetry.events import Event
 
 IDLE_SECONDS = 1.0
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 
 class RetryScheduler:
-    """Releases what is due, job by job in turn; `window` bounds what is out and not yet claimed, for each stage.
+    """Releases what is due, by tenant and job in turn; `window` bounds what is out and not yet claimed, for each stage.
 
     `idle`: seconds until the store is asked although nobody woke us. `pause`: between two passes at least; where a pass
     costs several round trips, what many settles make due is released together.
@@ -63,8 +63,7 @@ class RetryScheduler:
         self._idle = idle
         self._reach = Reach(clock)
         self._in_doubt = False
-        self._after = dict.fromkeys(Stage, "")
-        self._began = dict.fromkeys(Stage, "")
+        self._places = dict.fromkeys(Stage, START)
         self._news = False
         self._woken = asyncio.Event()
         self._reclaim_at = 0.0
@@ -113,18 +112,14 @@ class RetryScheduler:
         """
         self._woken.clear()
         if self._news:
-            self._news, self._began = False, dict(self._after)
+            self._news, self._places = False, {stage: place.anew() for stage, place in self._places.items()}
         await self._reclaim()
         await self._settle_doubt()
         await self._look_at_budgets()
         closed = {stage: self._closed(stage) for stage in Stage}
-        places = {stage: _Place(self._after[stage], self._began[stage]) for stage in Stage}
         self._in_doubt = True  # until the broker has what this writes: also while the answer to the commit is lost
-        released, due_in = await self._database.write(_release_all, self._window, places, closed)
-        for stage, of in released.items():
-            self._after[stage] = of.last_job
-            if of.complete:
-                self._began[stage] = of.last_job
+        released, due_in = await self._database.write(_release_all, self._window, self._places, closed)
+        self._places = {stage: of.place for stage, of in released.items()}
         if works := [work for of in released.values() for work in of.works]:
             await self._publish(works)
         self._in_doubt = False
@@ -175,22 +170,12 @@ class RetryScheduler:
         await until_set(self._clock, self._woken, seconds)
 
 
-class _Place(NamedTuple):
-    """Where a pass goes on in a stage: behind the job `after`, in a round that began behind `began`."""
-
-    after: str
-    began: str
-
-
 def _release_all(
     transaction: Transaction,
     window: Window,
-    places: Mapping[Stage, _Place],
+    places: Mapping[Stage, Place],
     closed: Mapping[Stage, Mapping[str, QuotaWait]],
 ) -> tuple[dict[Stage, Released], float | None]:
-    released = {
-        stage: release(transaction, stage, window, place.after, closed[stage], began=place.began)
-        for stage, place in places.items()
-    }
+    released = {stage: release(transaction, stage, window, place, closed[stage]) for stage, place in places.items()}
     due = next_due(transaction)
     return released, None if due is None else due - transaction.now

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column, Connection, Table, func, insert, select, text, union
 
 from app.credentials import key_id_of
+from app.models.audit import ALL_TENANTS, SYSTEM, Action, AuditEntry, Origin
+from app.store.audit import record
 from app.store.database import StoreBusyError, Transaction, takes_long
 from app.store.schema import callbacks, credentials, known_topics, leaders, metadata, schema_compatibility
 from app.store.sqlite import SqliteDatabase
@@ -55,17 +57,19 @@ def snapshot(database: SqliteDatabase) -> Iterator[Connection]:
 
 
 @takes_long
-def copy_store(target: Transaction, source: Connection, tell: Tell) -> Copied:
+def copy_store(target: Transaction, source: Connection, tell: Tell, by: Origin = SYSTEM) -> Copied:
     """Copy every table into the empty tables of a PostgreSQL, keys and raw bytes as they are. Holds one batch.
 
     Raises StoreBusyError, TargetNotEmptyError or CopyDiffersError. Tasks that were released or held wait again under a
-    new version, for nobody holds them there.
+    new version, for nobody holds them there. That `by` did it is the copy's first own entry in the audit log.
     """
     _take_for_us(target)
     tables = {table.name: _copy(target, source, table, tell) for table in COPIED}
     waiting_again = reclaim_all(target)
     _compare(target.connection, source)
     key_ids = _key_ids(target.connection)
+    detail = {"rows": sum(tables.values())}
+    record(target, AuditEntry(ALL_TENANTS, Action.STORE_COPY, "", by, detail))
     target.connection.exec_driver_sql("ANALYZE")  # or plans are made for empty tables until the server comes to it
     return Copied(tables, waiting_again, key_ids)
 

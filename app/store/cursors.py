@@ -73,10 +73,32 @@ class DeadLettersCursor(Cursor, frozen=True, array_like=True, tag="d"):
     before: Position
 
 
-class FeedCursor(Cursor, frozen=True, array_like=True, tag="f"):
-    """Behind the row `after`. Rows up to `settled` are final; those up to `drawn` are once every transaction before
-    `horizon` has ended (see `app/store/feed.py`)."""
+class ErasuresCursor(Cursor, frozen=True, array_like=True, tag="e"):
+    """Behind this order to erase."""
 
+    before: Position
+
+
+class KeysCursor(Cursor, frozen=True, array_like=True, tag="k"):
+    """Behind this API key."""
+
+    created_at: float
+    key_id: str
+
+
+class FeedCursor(Cursor, frozen=True, array_like=True, tag="f"):
+    """Behind the row `after`; the others are those of `finality.Final`."""
+
+    after: Position = 0
+    settled: Position = 0
+    drawn: Position = 0
+    horizon: Position = 0
+
+
+class AuditCursor(Cursor, frozen=True, array_like=True, tag="u"):
+    """Behind the entry `after` of what this tenant sees of the audit log, None: of all of it; the others as above."""
+
+    tenant: str | None
     after: Position = 0
     settled: Position = 0
     drawn: Position = 0

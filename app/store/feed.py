@@ -1,21 +1,18 @@
 """The reviews of all jobs in the order of `seq`, for readers that come back for what is new.
 
-A row may be handed out only when no row with a smaller `seq` can still appear. SQLite has one writer: what is
-committed is complete. PostgreSQL draws `seq` before the commit, and a transaction that drew a smaller one may commit
-later. So a page first notes how far `seq` was drawn and then which transactions were begun by then (`horizon`): a
-settle updates its task before it inserts reviews, so whoever drew a number had begun. Once all of these have ended,
-everything up to the noted number is final. The cursor carries both, so each visit makes final what the last one noted;
-a transaction that stays open delays the feed, and never costs a row.
+Which rows are final says `finality`: a settle updates its task before it inserts reviews, so it has written something
+before it draws their numbers.
 """
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import Row, select
 
 from app.store.cursors import FeedCursor
 from app.store.database import Transaction
+from app.store.finality import Final, look
 from app.store.review_pages import PAGE_BYTES, REVIEW_COLUMNS, ROWS_A_QUERY, ReviewRow
 from app.store.schema import locations, reviews
 
@@ -61,22 +58,5 @@ def _between(transaction: Transaction, tenant: str, after: int, upto: int, limit
 
 def _bounds(transaction: Transaction, position: FeedCursor) -> FeedCursor:
     """The position with what is final by now, and what will be."""
-    if transaction.connection.dialect.name != "postgresql":
-        newest = transaction.connection.execute(select(func.max(reviews.c.seq))).scalar()
-        return FeedCursor(position.after, newest or 0)
-    drawn = transaction.connection.execute(_drawn).scalar_one()
-    oldest, next_begun = transaction.connection.execute(_transactions).one()
-    if oldest == next_begun:
-        return FeedCursor(position.after, max(drawn, position.settled), drawn, next_begun)
-    if oldest >= position.horizon:
-        return FeedCursor(position.after, max(position.drawn, position.settled), drawn, next_begun)
-    return position
-
-
-_drawn = text("SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('reviews', 'seq')::regclass), 0)")
-
-_transactions = text(
-    "SELECT pg_snapshot_xmin(now_open)::text::bigint, pg_snapshot_xmax(now_open)::text::bigint"
-    " FROM pg_current_snapshot() AS now_open"
-)
-"""The oldest transaction that is still open, and the next to begin; the same when none is open."""
+    final = look(transaction, reviews.c.seq, Final(position.settled, position.drawn, position.horizon))
+    return FeedCursor(position.after, *final)

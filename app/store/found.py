@@ -33,8 +33,8 @@ class _LocationRow(NamedTuple):
     state: str
 
 
-def insert_accounts(transaction: Transaction, task: HeldTask, found: Sequence[Account], add: Counters) -> None:
-    """One task a new account, to list its locations."""
+def insert_accounts(transaction: Transaction, task: HeldTask, found: Sequence[Account], add: Counters) -> int:
+    """One task a new account, to list its locations. Returns how many were new."""
     rows = [
         (task.tenant, task.job_id, Stage.LOCATIONS.value, account.name, account.name, account.title, None)
         + (TaskStatus.WAITING.value, transaction.now)
@@ -44,12 +44,14 @@ def insert_accounts(transaction: Transaction, task: HeldTask, found: Sequence[Ac
     crash_point(CrashPoint.FAN_OUT)
     add.accounts_found += new
     add.tasks_open += new
+    return new
 
 
-def insert_locations(transaction: Transaction, task: HeldTask, found: Sequence[Location], add: Counters) -> None:
+def insert_locations(transaction: Transaction, task: HeldTask, found: Sequence[Location], add: Counters) -> int:
     """One row and one task a new location. A location that another account listed first is remembered for this one.
 
-    Under the lock of the job: accounts list the same locations, each in an order of its own.
+    Returns how many were new to this account. Under the lock of the job: accounts list the same locations, each in an
+    order of its own.
     """
     rows = [
         (task.tenant, task.job_id, item.name, task.resource, item.title, item.store_code)
@@ -74,13 +76,14 @@ def insert_locations(transaction: Transaction, task: HeldTask, found: Sequence[L
         .order_by(locations.c.no)
     )
     mine = transaction.connection.execute(known.where(locations.c.account == task.resource))
-    _insert_review_tasks(transaction, task, [_LocationRow(*row) for row in mine], add)
+    new = _insert_review_tasks(transaction, task, [_LocationRow(*row) for row in mine], add)
     crash_point(CrashPoint.FAN_OUT)
     for row in transaction.connection.execute(known.where(locations.c.account != task.resource)):
-        _remember_account(transaction, task, _LocationRow(*row), add)
+        new += _remember_account(transaction, task, _LocationRow(*row), add)
+    return new
 
 
-def _insert_review_tasks(transaction: Transaction, task: HeldTask, mine: Sequence[_LocationRow], add: Counters) -> None:
+def _insert_review_tasks(transaction: Transaction, task: HeldTask, mine: Sequence[_LocationRow], add: Counters) -> int:
     rows = [
         (task.tenant, task.job_id, Stage.REVIEWS.value, row.location, row.account, row.title, row.no)
         + (TaskStatus.WAITING.value, transaction.now)
@@ -88,18 +91,20 @@ def _insert_review_tasks(transaction: Transaction, task: HeldTask, mine: Sequenc
     ]
     new = transaction.insert_tuples(tasks, _TASK_COLUMNS, rows)
     add.tasks_open += new
+    return new
 
 
-def _remember_account(transaction: Transaction, task: HeldTask, row: _LocationRow, add: Counters) -> None:
+def _remember_account(transaction: Transaction, task: HeldTask, row: _LocationRow, add: Counters) -> int:
     """Keep this account for the location; if the location was given up already, try it again through this account.
 
-    Under the lock of the job: whoever gives it up sees this account, or is seen here to have given it up.
+    Returns 0 if it was known. Under the lock of the job: whoever gives it up sees this account, or is seen here to have
+    given it up.
     """
     new = transaction.insert_ignore(
         other_accounts, [{"location_no": row.no, "account": task.resource, "tenant": task.tenant}]
     )
     if not new or row.state not in (LocationState.UNAVAILABLE, LocationState.DEAD):
-        return
+        return new
     _reopen(transaction, task.job_id, row, task.resource)
     add.tasks_open += 1
     if row.state == LocationState.DEAD:
@@ -108,6 +113,7 @@ def _remember_account(transaction: Transaction, task: HeldTask, row: _LocationRo
     else:
         add.tasks_done -= 1
         add.locations_unavailable -= 1
+    return new
 
 
 def _reopen(transaction: Transaction, job_id: str, row: _LocationRow, account: str) -> None:

@@ -88,7 +88,7 @@ _UNAVAILABLE = {
 
 _CUT = {
     "page_token_refused": "Google refused the page token, and refused it again after a new start. Submit again.",
-    "page_token_loop": "Google's page tokens went in a circle, so the rest of the list could not be read.",
+    "page_token_loop": "Google's page tokens went in a circle or had no end: the rest of the list could not be read.",
 }
 
 _FEWER = (

@@ -8,6 +8,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import delete, insert, inspect, select, text
 
+from app.models.audit import ALL_TENANTS, Action, AuditEntry, Origin
+from app.store.audit import record
 from app.store.database import Transaction, takes_long
 from app.store.schema import schema_compatibility
 
@@ -40,6 +42,16 @@ def migrate(transaction: Transaction) -> str:
     if found is None:
         raise LookupError("the migrations left no revision")
     return found
+
+
+@takes_long
+def migrate_and_record(transaction: Transaction, by: Origin) -> str:
+    """The same, and written down by whom when tables that were there before have been changed."""
+    before = revision(transaction)
+    after = migrate(transaction)
+    if before not in (None, after):
+        record(transaction, AuditEntry(ALL_TENANTS, Action.STORE_MIGRATE, after, by, {"from": before}))
+    return after
 
 
 def fits(transaction: Transaction) -> bool:

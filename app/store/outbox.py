@@ -3,14 +3,26 @@
 Positions are stamped under the lock of one head row, so they follow the order in which rows became visible; ids do not.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, func, literal_column, null, select, union_all, update
+from sqlalchemy import bindparam, func, literal_column, null, select, union_all, update
 
 from app.models.events import Topic
 from app.store.database import HotStatement, Transaction
-from app.store.schema import DEAD_LETTER, dead_letters, locations, outbox, publisher_head, reviews
+from app.store.schema import (
+    DEAD_LETTER,
+    PAGE_OF_REVIEWS,
+    TOMBSTONE,
+    dead_letters,
+    kind_is,
+    locations,
+    outbox,
+    publisher_head,
+    reviews,
+    tombstones,
+)
 
 HEAD = Topic.REVIEWS_RAW.value
 """The key of the one head row: positions number the whole outbox, whatever the topic is called on its cluster."""
@@ -62,8 +74,18 @@ class Letter(NamedTuple):
     created_at: float
 
 
+class Tombstone(NamedTuple):
+    """A review that was erased, `created_at` seconds since 1970."""
+
+    position: int
+    tenant: str
+    location: str
+    review_id: str
+    created_at: float
+
+
 class Batch(NamedTuple):
-    """The outbox rows up to `position`, and whether more are stamped already.
+    """The outbox rows up to `position`, and whether more are stamped already. Each list is in the order of positions.
 
     A row of `reviews`: its page's position, then the fields of `Review` but for the name.
     """
@@ -73,6 +95,7 @@ class Batch(NamedTuple):
     reviews: Sequence[Sequence[Any]]
     letters: list[Letter]
     more: bool
+    tombstones: Sequence[Tombstone] = ()
 
 
 class Stamped(NamedTuple):
@@ -169,7 +192,7 @@ _their_reviews = HotStatement(
         & (_location_of_review >= outbox.c.location_no)
         & (_location_of_review <= outbox.c.location_no),
     )
-    .where(*_within, outbox.c.kind != DEAD_LETTER)
+    .where(*_within, kind_is(PAGE_OF_REVIEWS))
     .order_by(outbox.c.position, reviews.c.seq)
 )
 
@@ -192,44 +215,44 @@ _their_letters = HotStatement(
     .order_by(outbox.c.position)
 )
 
+_their_tombstones = HotStatement(
+    select(
+        outbox.c.position,
+        tombstones.c.tenant,
+        tombstones.c.location,
+        tombstones.c.review_id,
+        tombstones.c.created_at,
+    )
+    .join_from(outbox, tombstones, (tombstones.c.id >= outbox.c.first_seq) & (tombstones.c.id <= outbox.c.last_seq))
+    .where(*_within, kind_is(TOMBSTONE))
+    .order_by(outbox.c.position, tombstones.c.id)
+)
+
 
 def read_batch(transaction: Transaction, after: int, most_reviews: int, most_bytes: int) -> Batch | None:
     """The outbox rows that follow a position, at least one: as many as hold so much. None when there are none."""
     rows = _next_rows.execute(transaction, {"after": after}).all()
     count = size = 0
     pages: dict[int, Page] = {}
-    upto = letters = 0
+    upto = 0
+    kinds = Counter[str]()
     for row in rows:
         count += row.review_count
         size += row.review_bytes
         if upto and (count > most_reviews or size > most_bytes):
             break
         upto = row.position
-        if row.kind == DEAD_LETTER:
-            letters += 1
-        else:
+        kinds[row.kind] += 1
+        if row.kind == PAGE_OF_REVIEWS:
             pages[upto] = Page(*row[:6])
     if not upto:
         return None
     span = {"after": after, "upto": upto}
     found = _their_reviews.fetch(transaction, span) if pages else []
-    buried = _their_letters.execute(transaction, span).all() if letters else []
+    buried = _their_letters.execute(transaction, span).all() if kinds[DEAD_LETTER] else []
+    erased = _their_tombstones.execute(transaction, span).all() if kinds[TOMBSTONE] else []
     more = len(rows) == ROWS_A_READ or upto < rows[-1].position
-    return Batch(upto, pages, found, [Letter(*row) for row in buried], more)
-
-
-def note_published(transaction: Transaction, position: int, most: int) -> int:
-    """Keep how far the topic has come, and clear away at most so many rows that are in it; how many these were.
-
-    A copy of what Kafka keeps itself: it may lag, and never goes back.
-    """
-    transaction.connection.execute(
-        update(publisher_head)
-        .where(publisher_head.c.topic == HEAD, publisher_head.c.published < position)
-        .values(published=position, updated_at=transaction.now)
-    )
-    which = select(outbox.c.id).where(outbox.c.position <= position).order_by(outbox.c.position).limit(most)
-    return transaction.connection.execute(delete(outbox).where(outbox.c.id.in_(which))).rowcount
+    return Batch(upto, pages, found, [Letter(*row) for row in buried], more, [Tombstone(*row) for row in erased])
 
 
 def set_head(transaction: Transaction, head: Head) -> None:

@@ -59,8 +59,9 @@ def oldest_waiting_of(transaction: Transaction, tenant: str) -> Waits | None:
     oldest = transaction.connection.execute(_oldest, {"tenant": tenant, "now": transaction.now}).one_or_none()
     if oldest is None:
         return None
-    of_job = (tasks.c.stage == oldest.stage, tasks.c.job_id == oldest.id, tasks.c.due_at == oldest.since)
-    which = select(tasks.c.resource).where(status_is(tasks.c.status, TaskStatus.WAITING), *of_job)
+    of_job = (tasks.c.stage == oldest.stage, tasks.c.tenant == tenant, tasks.c.job_id == oldest.id)
+    waits = status_is(tasks.c.status, TaskStatus.WAITING)
+    which = select(tasks.c.resource).where(waits, *of_job, tasks.c.due_at == oldest.since)
     resource = transaction.connection.execute(which.order_by(tasks.c.id).limit(1)).scalar_one()
     return Waits(oldest.id, oldest.stage, resource, oldest.since)
 
@@ -86,6 +87,7 @@ def _due_longest() -> CTE:
         .where(
             tasks.c.stage == literal(stage.value),
             status_is(tasks.c.status, TaskStatus.WAITING),
+            tasks.c.tenant == bindparam("tenant"),
             tasks.c.job_id == running.c.id,
         )
         .scalar_subquery()

@@ -73,21 +73,34 @@ def redrive(transaction: Transaction, tenant: str, ids: Sequence[int], interval:
     letters = transaction.connection.execute(statement).mappings().all()
     done = 0
     for job_id, of_job in groupby(letters, key=lambda letter: str(letter["job_id"])):
-        done += _redrive_job(transaction, job_id, list(of_job), interval, nth + done)
+        if (status := _locked(transaction, tenant, job_id)) is not None:
+            done += _redrive_job(transaction, job_id, status, list(of_job), _Pace(interval, nth + done))
     return done
 
 
+class _Pace(NamedTuple):
+    """Tasks become due `interval` seconds after each other, the first as the `nth` one."""
+
+    interval: float
+    nth: int
+
+
+def _locked(transaction: Transaction, tenant: str, job_id: str) -> JobStatus | None:
+    """The job's state, which stays so until the commit. None: it is being erased, and not the tenant's any more."""
+    locked = select(jobs.c.status).where(jobs.c.id == job_id, jobs.c.tenant == tenant).with_for_update()
+    status = transaction.connection.execute(locked).scalar_one_or_none()
+    return None if status is None else JobStatus(status)
+
+
 def _redrive_job(
-    transaction: Transaction, job_id: str, letters: Sequence[RowMapping], interval: float, nth: int
+    transaction: Transaction, job_id: str, status: JobStatus, letters: Sequence[RowMapping], pace: _Pace
 ) -> int:
-    locked = select(jobs.c.status).where(jobs.c.id == job_id).with_for_update()
-    status = JobStatus(transaction.connection.execute(locked).scalar_one())
     if status not in TRANSITIONS[JobAction.REDRIVE]:
         return 0
     dead = _dead_tasks(transaction, [letter["task_id"] for letter in letters])
     if not dead:
         return 0
-    _wait_again(transaction, [task["id"] for task in dead], interval, nth)
+    _wait_again(transaction, [task["id"] for task in dead], pace)
     _reopen_locations(transaction, [task["location_no"] for task in dead if task["location_no"] is not None])
     revived = {task["id"] for task in dead}
     _mark(transaction, [letter["id"] for letter in letters if letter["task_id"] in revived])
@@ -107,10 +120,11 @@ def _dead_tasks(transaction: Transaction, ids: Sequence[int]) -> Sequence[RowMap
     return transaction.connection.execute(statement).mappings().all()
 
 
-def _wait_again(transaction: Transaction, ids: Sequence[int], interval: float, nth: int) -> None:
+def _wait_again(transaction: Transaction, ids: Sequence[int], pace: _Pace) -> None:
     """With all attempts and restarts again, one after another."""
     due = [
-        {"dead_id": task_id, "due": transaction.now + (nth + number) * interval} for number, task_id in enumerate(ids)
+        {"dead_id": task_id, "due": transaction.now + (pace.nth + number) * pace.interval}
+        for number, task_id in enumerate(ids)
     ]
     transaction.connection.execute(_revive, due)
 

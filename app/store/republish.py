@@ -8,10 +8,16 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, func, insert, literal, select
 
+from app.models.audit import ALL_TENANTS, SYSTEM, Action, AuditEntry, Origin
+from app.store.audit import audited
 from app.store.database import Database, Transaction
 from app.store.outbox import Lag, lag, read_head
+from app.store.owners import HIDDEN
 from app.store.published import accept_any_topic
-from app.store.schema import DEAD_LETTER, jobs, locations, outbox, reviews
+from app.store.schema import PAGE_OF_REVIEWS, jobs, kind_is, locations, outbox, reviews
+
+TOPIC = "reviews-raw"
+"""As people know it, whatever prefix it has."""
 
 NUMBERS_A_BLOCK = 10_000
 NUMBERS_A_ROW = 500
@@ -36,9 +42,16 @@ class Extent(NamedTuple):
     last_row: int
 
 
-async def announce_everything(store: Database) -> None:
-    """Announce every stored review, once, and accept the topic as it is."""
-    extent = await store.write(measure_extent)
+async def go_on_from_here(store: Database, by: Origin = SYSTEM) -> None:
+    """Accept the topic as it is: what was not sent yet goes to it."""
+    entry = AuditEntry(ALL_TENANTS, Action.REPUBLISH, TOPIC, by, {"everything": False})
+    await store.write(audited(accept_any_topic, entry))
+
+
+async def announce_everything(store: Database, by: Origin = SYSTEM) -> None:
+    """Announce every stored review, once, and accept the topic as it is. Who wants that is written down first."""
+    entry = AuditEntry(ALL_TENANTS, Action.REPUBLISH, TOPIC, by, {"everything": True})
+    extent = await store.write(audited(measure_extent, entry))
     after = 0
     while after < extent.last_seq:
         after = await store.write(announce_block, extent, after)
@@ -65,7 +78,10 @@ def measure_extent(transaction: Transaction) -> Extent:
 
 
 def announce_block(transaction: Transaction, extent: Extent, after: int) -> int:
-    """Announce the block of reviews behind a number; the last number it looked at."""
+    """Announce the block of reviews behind a number; the last number it looked at.
+
+    Not those of a job that is being swept: these leave with what was announced of them before its fence.
+    """
     upto = min(after + NUMBERS_A_BLOCK, extent.last_seq)
     first, last = func.min(reviews.c.seq), func.max(reviews.c.seq)
     rows = (
@@ -80,7 +96,8 @@ def announce_block(transaction: Transaction, extent: Extent, after: int) -> int:
             func.sum(func.length(reviews.c.raw)),
         )
         .join_from(reviews, locations, locations.c.no == reviews.c.location_no)
-        .where(reviews.c.seq > after, reviews.c.seq <= upto)
+        .join(jobs, jobs.c.id == locations.c.job_id)
+        .where(reviews.c.seq > after, reviews.c.seq <= upto, jobs.c.tenant.not_in(HIDDEN))
         .group_by(reviews.c.tenant, locations.c.job_id, reviews.c.location_no, reviews.c.seq // NUMBERS_A_ROW)
         .order_by(first)
     )
@@ -91,6 +108,7 @@ def announce_block(transaction: Transaction, extent: Extent, after: int) -> int:
 
 def drop_old_rows(transaction: Transaction, extent: Extent) -> bool:
     """Clear away some of the outbox rows that are announced anew; whether there may be more."""
-    old = outbox.c.id <= extent.last_row, outbox.c.kind != DEAD_LETTER
+    hidden = select(jobs.c.id).where(jobs.c.tenant.in_(HIDDEN))
+    old = outbox.c.id <= extent.last_row, kind_is(PAGE_OF_REVIEWS), outbox.c.job_id.not_in(hidden)
     which = select(outbox.c.id).where(*old).order_by(outbox.c.id).limit(ROWS_A_DELETE)
     return transaction.connection.execute(delete(outbox).where(outbox.c.id.in_(which))).rowcount == ROWS_A_DELETE

@@ -114,10 +114,13 @@ credentials = Table(
     Column("refreshing_until", Double),
     Column("refreshed_at", Double),
     Index("ix_credentials_wipe_after", "wipe_after"),
+    Index("ix_credentials_key_id_job_id", "key_id", "job_id"),
+    Index("ix_credentials_created_at", "created_at"),
 )
-"""A job's access token, and with it what new ones are asked for by. `sealed` is empty until the first one came, and
-`refreshed_at` is when Google gave it for the grant (NULL: the caller gave it). One replica asks for a new one at a
-time, and has until `refreshing_until` for it; after a failure nobody asks before."""
+"""A job's access token, and with it what new ones are asked for by, both sealed with the key `key_id`; `created_at` is
+when the caller gave them. `sealed` is empty until the first one came, and `refreshed_at` is when Google gave it for the
+grant (NULL: the caller gave it). One replica asks for a new one at a time, and has until `refreshing_until` for it;
+after a failure nobody asks before."""
 
 idempotency_keys = Table(
     "idempotency_keys",
@@ -169,9 +172,18 @@ def _partial_index(name: str, *columns: Column[Any], where: ColumnElement[bool])
 
 _waits = status_is(tasks.c.status, TaskStatus.WAITING)
 _partial_index("ix_jobs_finished", jobs.c.tenant, jobs.c.finished_at, where=jobs.c.finished_at.is_not(None))
-_partial_index("ix_tasks_waiting", tasks.c.stage, tasks.c.job_id, tasks.c.due_at, tasks.c.id, where=_waits)
+_partial_index(
+    "ix_tasks_waiting", tasks.c.stage, tasks.c.tenant, tasks.c.job_id, tasks.c.due_at, tasks.c.id, where=_waits
+)
 _partial_index("ix_tasks_due", tasks.c.due_at, where=_waits)
-_partial_index("ix_tasks_out", tasks.c.stage, tasks.c.status, tasks.c.job_id, where=status_in(tasks.c.status, OUT))
+_partial_index(
+    "ix_tasks_out",
+    tasks.c.stage,
+    tasks.c.status,
+    tasks.c.tenant,
+    tasks.c.job_id,
+    where=status_in(tasks.c.status, OUT),
+)
 _partial_index("ix_tasks_lease", tasks.c.lease_until, where=tasks.c.lease_until.is_not(None))
 
 locations = Table(
@@ -194,6 +206,7 @@ locations = Table(
     _count("duplicates"),
     Column("gap", Number),
     UniqueConstraint("job_id", "location"),
+    Index("ix_locations_tenant_location", "tenant", "location"),
 )
 
 other_accounts = Table(
@@ -243,12 +256,25 @@ outbox = Table(
 `reviews`: one row for a settled page with new reviews, sent as the rows of `reviews` from first_seq to last_seq of that
 location; `review_count` is how many these are, and Google's objects in them have `review_bytes` at most.
 `dead_letter`: one row for a dead letter, whose id is first_seq and last_seq; location_no is 0.
+`tombstone`: the tombstones whose ids are from first_seq to last_seq; location_no is 0.
+`fence`: nothing to send. It stands behind all rows of a job: once it is published, so are they.
 """
 
+PAGE_OF_REVIEWS = "reviews"
 DEAD_LETTER = "dead_letter"
-"""The kind of an outbox row that is no page of reviews."""
+TOMBSTONE = "tombstone"
+FENCE = "fence"
+"""The kinds of an outbox row."""
+
+
+def kind_is(kind: str) -> ColumnElement[bool]:
+    """With the kind as a literal, as a partial index has it."""
+    return outbox.c.kind == literal_column(f"'{kind}'")
+
 
 _partial_index("ix_outbox_unstamped", outbox.c.id, where=outbox.c.position.is_(None))
+_partial_index("ix_outbox_tombstones", outbox.c.position, where=kind_is(TOMBSTONE))
+_partial_index("ix_outbox_fences", outbox.c.job_id, where=kind_is(FENCE))
 
 dead_letters = Table(
     "dead_letters",
@@ -302,8 +328,10 @@ callbacks = Table(
     Column("key_id", Text, nullable=False),
     Column("sealed_url", LargeBinary, nullable=False),
     Column("shown_url", Text, nullable=False),
+    Index("ix_callbacks_key_id_job_id", "key_id", "job_id"),
 )
-"""Where a job's end is told. A URL may hold a secret: it is sealed, and shown without its query."""
+"""Where a job's end is told. A URL may hold a secret: it is sealed, and shown without its query. Both empty: its key
+was lost."""
 
 webhooks = Table(
     "webhooks",
@@ -358,6 +386,14 @@ api_keys = Table(
 )
 """Who may call. One that was rotated names the key that replaces it, and expires when the overlap is over."""
 
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("expires_at", Double, nullable=False),
+)
+"""Sessions of the console that somebody has signed out of, until they would have expired by themselves."""
+
 tenants = Table(
     "tenants",
     metadata,
@@ -393,9 +429,9 @@ audit_log = Table(
     Column("request_id", Text, nullable=False, server_default=text("''")),
     Column("detail", Text, nullable=False, server_default=text("'{}'")),
     Index("ix_audit_log_tenant_id", "tenant", "id"),
-    Index("ix_audit_log_subject_id", "subject", "id"),
 )
-"""Who did what to which job, key or tenant, when, and from where. Rows are only added: triggers refuse the rest."""
+"""Who did what to which job, key or tenant, when, and from where. Rows are only added: triggers refuse the rest.
+Without an index by subject: ids of jobs are random, and to keep one would cost each submission more than its row."""
 
 erasures = Table(
     "erasures",
@@ -409,9 +445,17 @@ erasures = Table(
     Column("finished_at", Double),
     _count("jobs_erased"),
     _count("reviews_erased"),
+    _count("reached"),
+    _count("upto"),
     Index("ix_erasures_tenant_id", "tenant", "id"),
 )
-"""Orders to erase a tenant, a job or a reviewer, carried out in small batches until nothing is left."""
+"""Orders to erase a tenant, a job or a reviewer, carried out in small batches until nothing is left.
+
+A reviewer is looked for by name in all reviews: `reached` is the last number looked at, `upto` the last to look at.
+`subject` names whom until then; whoever was erased is not kept in it.
+"""
+
+_partial_index("ix_erasures_open", erasures.c.id, where=erasures.c.finished_at.is_(None))
 
 tombstones = Table(
     "tombstones",

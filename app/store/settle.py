@@ -112,18 +112,18 @@ def _lock_job(transaction: Transaction, task: HeldTask) -> int:
 
 def _write(transaction: Transaction, settlement: Settlement, add: Counters, options: SettleOptions) -> Move:
     """What the page held, and where the task goes from there."""
-    task, move, end = settlement.task, settlement.move, settlement.location_end
+    task, move, end, new = settlement.task, settlement.move, settlement.location_end, 0
     if settlement.accounts:
-        insert_accounts(transaction, task, settlement.accounts, add)
+        new = insert_accounts(transaction, task, settlement.accounts, add)
     if settlement.locations:
         _lock_job(transaction, task)
-        insert_locations(transaction, task, settlement.locations, add)
+        new = insert_locations(transaction, task, settlement.locations, add)
     if settlement.reviews:
         insert_reviews(transaction, task, settlement.reviews, add, announce=options.announce)
     if settlement.given_up:
         bury_items(transaction, settlement, announce=options.announce)
     if settlement.again is not None:
-        move, end = settlement.again(add.reviews_fetched)
+        move, end = settlement.again(new + add.reviews_fetched)
     if settlement.try_other_account or (end is not None and end.state is not LocationState.DONE):
         _lock_job(transaction, task)
     if settlement.try_other_account:

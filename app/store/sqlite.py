@@ -9,6 +9,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
 from app.clock import Clock, SystemClock
 from app.store.database import StoreBusyError, StoreUnavailableError, Transaction, is_away
+from app.store.sqlite_engine import sqlite_engine, truncate_log
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,15 +33,14 @@ UNITS_A_COMMIT = 128
 READERS = 3
 """Enough to keep an export and the API's reads apart; each holds a connection with a small cache."""
 
+TRUNCATE_SECONDS = 60.0
+"""After a commit the log is made empty within this, so that what was wiped is gone from it."""
+
+RETRY_SECONDS = 1.0
+"""When a reader was in the way of that."""
+
 BUSY_TIMEOUT_MS = 2000
 """How long a commit waits for a command beside the service: longer than such a command needs, short of a time-out."""
-
-_PRAGMAS = (
-    "PRAGMA page_size=8192",  # rows of about 1 kB: a sixth less CPU per review than with 4096
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=FULL",
-    "PRAGMA temp_store=MEMORY",
-)
 
 
 class _Unit:
@@ -80,12 +80,15 @@ class SqliteDatabase:
         clock: Clock | None = None,
         committed: Callable[[int], None] | None = None,
         busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+        truncate_seconds: float = TRUNCATE_SECONDS,
     ) -> None:
         self._path = path
         self._exclusive = exclusive
         self._clock = clock or SystemClock()
         self._committed = committed
         self._busy_timeout_ms = busy_timeout_ms
+        self._truncate_seconds = truncate_seconds
+        self._truncate_at: float | None = None
         self._engine: Engine | None = None
         self._lock_file: IO[str] | None = None
         self._waiting: deque[_Unit] = deque()
@@ -110,8 +113,9 @@ class SqliteDatabase:
             self._lock()
         except OSError as error:
             raise StoreUnavailableError(f"SQLite: {self._path} cannot be used: {error.strerror or error}") from error
-        self._engine = _engine(self._path, self._busy_timeout_ms, checkpoints=self._exclusive)
+        self._engine = sqlite_engine(self._path, self._busy_timeout_ms, checkpoints=self._exclusive)
         self._closing = False
+        self._truncate_at = time.monotonic() + self._truncate_seconds if self._exclusive else None
         self._loop = asyncio.get_running_loop()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._writer = threading.Thread(target=self._write_loop, name="sqlite-writer", daemon=True)
@@ -188,23 +192,44 @@ class SqliteDatabase:
 
     def _write_loop(self) -> None:
         connection: Connection | None = None
-        while group := self._next_group():
+        while (group := self._next_group()) is not None:
             try:
                 connection = connection or self.engine.connect()
-                self._commit(connection, group)
+                if group:
+                    self._commit(connection, group)
             except DBAPIError as error:
                 for unit in group:
                     unit.error = unit.error or _told(error)
             self._loop.call_soon_threadsafe(_resolve, group)
+            if connection is not None:
+                self._keep_log_short(connection, written=bool(group))
         if connection is not None:
             connection.close()
 
-    def _next_group(self) -> list[_Unit]:
+    def _next_group(self) -> list[_Unit] | None:
+        """What waits; nothing when the log is to be made empty first, None at the end."""
         with self._wake:
             while not self._waiting and not self._closing:
-                self._wake.wait()
+                if not self._wake.wait(self._until_truncation()):
+                    return []
+            if not self._waiting:
+                return None
             count = min(len(self._waiting), UNITS_A_COMMIT)
             return [self._waiting.popleft() for _ in range(count)]
+
+    def _until_truncation(self) -> float | None:
+        return None if self._truncate_at is None else max(0.0, self._truncate_at - time.monotonic())
+
+    def _keep_log_short(self, connection: Connection, *, written: bool) -> None:
+        """While there is something in it, once in `truncate_seconds`."""
+        if not self._exclusive:
+            return
+        now = time.monotonic()
+        if self._truncate_at is None and written:
+            self._truncate_at = now + self._truncate_seconds
+        elif self._truncate_at is not None and now >= self._truncate_at:
+            done = truncate_log(connection, self._busy_timeout_ms)
+            self._truncate_at = None if done else now + RETRY_SECONDS
 
     def _commit(self, connection: Connection, group: list[_Unit]) -> None:
         """All in one transaction; if that fails, each in its own, unless each would only wait for the lock again."""
@@ -267,23 +292,3 @@ def _do(unit: _Unit, transaction: Transaction) -> None:
         if connection.total_changes != written:  # type: ignore[union-attr] # sqlite3's own
             raise
         unit.error = error
-
-
-def _engine(path: Path, busy_timeout_ms: int, *, checkpoints: bool) -> Engine:
-    """AUTOCOMMIT leaves BEGIN to us: a transaction that turns from read to write fails at once with BUSY."""
-    engine = create_engine(
-        f"sqlite:///{path}",
-        poolclass=NullPool,
-        isolation_level="AUTOCOMMIT",
-        hide_parameters=True,
-        connect_args={"check_same_thread": False, "cached_statements": 512},
-    )
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-        connection.execute(f"PRAGMA busy_timeout={busy_timeout_ms}")
-        for pragma in _PRAGMAS:
-            connection.execute(pragma)
-        connection.execute(f"PRAGMA wal_autocheckpoint={1000 if checkpoints else 0}")
-
-    return engine

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, select
 
+from app.models.audit import SYSTEM, Action, AuditEntry, Origin
 from app.models.job import JobStatus, Stage, TaskStatus
+from app.store.audit import record
 from app.store.database import Transaction
 from app.store.schema import callbacks, credentials, idempotency_keys, jobs, tasks
 
@@ -24,7 +26,7 @@ class Callback(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """A job to accept. `sealed` holds its access token, empty when `sealed_grant` holds what one is asked for by;
-    `body_hash` is the keyed hash of the request's body.
+    `body_hash` is the keyed hash of the request's body, `earlier_hashes` are those by the older sealing keys.
     """
 
     id: str
@@ -35,6 +37,8 @@ class NewJob:
     body_hash: str = ""
     sealed_grant: bytes | None = None
     callback: Callback | None = None
+    by: Origin = SYSTEM
+    earlier_hashes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,8 @@ def _replay(transaction: Transaction, job: NewJob) -> Submitted | None:
     first = transaction.connection.execute(
         select(idempotency_keys.c.job_id, idempotency_keys.c.body_hash).where(this_key)
     ).one()
-    return Submitted(first.job_id, replayed=True, conflict=first.body_hash != job.body_hash)
+    same = first.body_hash in (job.body_hash, *job.earlier_hashes)
+    return Submitted(first.job_id, replayed=True, conflict=not same)
 
 
 def _insert(transaction: Transaction, accepted: list[NewJob]) -> None:
@@ -104,3 +109,4 @@ def _insert(transaction: Transaction, accepted: list[NewJob]) -> None:
         ("job_id", "tenant", *Callback._fields),
         [(job.id, job.tenant, *job.callback) for job in accepted if job.callback],
     )
+    record(transaction, *(AuditEntry(job.tenant, Action.JOB_SUBMIT, job.id, job.by) for job in accepted))

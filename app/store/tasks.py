@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select
 
 from app.models.job import RUNNING, HeldTask, JobStatus, Stage, TaskStatus
 from app.store.database import HotStatement, Transaction
-from app.store.schema import OUT, credentials, jobs, locations, status_in, status_is, tasks
+from app.store.schema import OUT, credentials, jobs, locations, status_in, status_is, tasks, tenants
 
 _job_runs = exists(select(jobs.c.id).where(jobs.c.id == tasks.c.job_id, status_in(jobs.c.status, RUNNING)))
 
@@ -91,6 +91,7 @@ _HELD_COLUMNS = (
     func.coalesce(locations.c.fetched, 0).label("location_fetched"),
     locations.c.total.label("location_total"),
     locations.c.verified.label("location_verified"),
+    tenants.c.drop_reviewers,
     jobs.c.status.label("job_status"),
 )
 
@@ -102,6 +103,7 @@ def _look(count: int) -> HotStatement:
         .join(jobs, jobs.c.id == tasks.c.job_id)
         .outerjoin(credentials, credentials.c.job_id == tasks.c.job_id)
         .outerjoin(locations, locations.c.no == tasks.c.location_no)
+        .outerjoin(tenants, tenants.c.tenant == tasks.c.tenant)
         .where(tasks.c.id.in_([bindparam(f"task{number}") for number in range(count)]))
         .order_by(tasks.c.id)
     )
@@ -119,10 +121,11 @@ def _held(transaction: Transaction, ids: list[int]) -> list[HeldTask]:
 
 
 def _held_task(row: dict[str, Any]) -> HeldTask:
-    verified = row["location_verified"]  # a number in SQLite
+    verified, drops = row["location_verified"], row["drop_reviewers"]  # numbers in SQLite
     row |= {
         "stage": Stage(row["stage"]),
         "location_verified": None if verified is None else bool(verified),
+        "drop_reviewers": None if drops is None else bool(drops),
         "token_refreshable": bool(row["token_refreshable"]),
     }
     return HeldTask(**row)

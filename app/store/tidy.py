@@ -1,24 +1,26 @@
 """Housekeeping: what is over by time. Each call is a short transaction of at most `limit` rows of a kind."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy import Row, delete, select, tuple_, update
 
 from app.models.job import JobStatus, Problem, Stage, TaskStatus
 from app.store.activity import purge_activity
 from app.store.database import Transaction
 from app.store.ends import fail_job
-from app.store.release import waiting_jobs
 from app.store.schema import credentials, idempotency_keys, jobs, status_is, tasks
 from app.store.submit import IDEMPOTENCY_SECONDS
+from app.store.turns import tenants_behind, waiting_jobs
 
 FIRST_STAGE = next(iter(Stage))
 
 
 class QueuePosition(NamedTuple):
-    """A place in the order in which waiting tasks are looked through: after this job, in this stage."""
+    """A place in the order in which waiting tasks are looked through: after this job of a tenant's, in this stage."""
 
     stage: str
+    tenant: str
     job_id: str
 
 
@@ -104,26 +106,41 @@ _LEFT_OVER = (JobStatus.CANCELLED, JobStatus.FAILED)
 
 def _sweep(transaction: Transaction, limit: int, start: QueuePosition | None) -> tuple[int, QueuePosition | None]:
     """Look at `limit` jobs that have waiting tasks and close those of ended jobs; their counters stay as they are."""
-    stage, after = (Stage(start.stage), start.job_id) if start else (FIRST_STAGE, "")
+    place = start or QueuePosition(FIRST_STAGE, "", "")
+    closed = looked = 0
+    while looked < limit:
+        rows = _waiting(transaction, place, limit - looked)
+        for row in rows:
+            if row.status in _LEFT_OVER:
+                closed += _close(transaction, place, row.id, limit - closed)
+            if closed >= limit:
+                return closed, place
+            place = place._replace(job_id=row.id)
+        looked += len(rows)
+        if looked < limit:
+            following = tenants_behind(transaction, Stage(place.stage), place.tenant, 1)
+            if not following:
+                return closed, _next_stage(place)
+            place = QueuePosition(place.stage, following[0][0], "")
+    return closed, place
+
+
+def _waiting(transaction: Transaction, place: QueuePosition, most: int) -> Sequence[Row[str, str]]:
     walk = waiting_jobs()
     statement = select(jobs.c.id, jobs.c.status).select_from(walk.join(jobs, jobs.c.id == walk.c.job_id))
-    rows = transaction.connection.execute(statement, {"stage": stage.value, "after": after, "most": limit}).all()
-    closed = 0
-    for row in rows:
-        if row.status in _LEFT_OVER:
-            closed += _close(transaction, stage, row.id, limit - closed)
-        if closed >= limit:
-            return closed, QueuePosition(stage, after)
-        after = row.id
-    if len(rows) == limit:
-        return closed, QueuePosition(stage, after)
-    following = list(Stage)[list(Stage).index(stage) + 1 :]
-    return closed, QueuePosition(following[0], "") if following else None
+    values = {"stage": place.stage, "tenant0": place.tenant, "after0": place.job_id, "most": most}
+    return transaction.connection.execute(statement, values).all()
 
 
-def _close(transaction: Transaction, stage: Stage, job_id: str, limit: int) -> int:
+def _next_stage(place: QueuePosition) -> QueuePosition | None:
+    following = list(Stage)[list(Stage).index(Stage(place.stage)) + 1 :]
+    return QueuePosition(following[0], "", "") if following else None
+
+
+def _close(transaction: Transaction, place: QueuePosition, job_id: str, limit: int) -> int:
     waits = status_is(tasks.c.status, TaskStatus.WAITING)
-    which = select(tasks.c.id).where(tasks.c.stage == stage.value, waits, tasks.c.job_id == job_id)
+    of_job = (tasks.c.stage == place.stage, tasks.c.tenant == place.tenant, tasks.c.job_id == job_id)
+    which = select(tasks.c.id).where(waits, *of_job)
     return transaction.connection.execute(
         update(tasks)
         .where(tasks.c.id.in_(which.order_by(tasks.c.due_at, tasks.c.id).limit(limit)), waits)

@@ -11,8 +11,15 @@ class Event(StrEnum):
     SERVICE_CUT_OFF = "service.cut_off"
     STORE_OPENED = "store.opened"
     SIMULATOR_STARTED = "simulator.started"
+    SERVICE_OPEN = "service.open"
     LOOP_DIED = "loop.died"
+    REQUEST_ANSWERED = "request.answered"
     REQUEST_FAILED = "request.failed"
+    AUTHENTICATION_FAILED = "authentication.failed"
+    REQUEST_REFUSED = "request.refused"
+    CONNECTIONS_ENDED = "connections.ended"
+    CONNECTIONS_UNBOUNDED = "connections.unbounded"
+    METRICS_LISTENING = "metrics.listening"
     METRICS_WITHOUT_STORE = "metrics.without_store"
 
     JOBS_ACCEPTED = "jobs.accepted"
@@ -24,6 +31,7 @@ class Event(StrEnum):
     JOB_GOT_TOKEN = "job.got_token"  # noqa: S105 - an event
     TOKEN_RENEWED = "token.renewed"  # noqa: S105 - an event
     TOKEN_NOT_RENEWED = "token.not_renewed"  # noqa: S105 - an event
+    TOKENS_TOO_OLD = "tokens.too_old"
 
     WEBHOOK_DELIVERED = "webhook.delivered"
     WEBHOOK_RETRIED = "webhook.retried"
@@ -58,6 +66,9 @@ class Event(StrEnum):
     LEASES_NOT_EXTENDED = "leases.not_extended"
     SCHEDULER_AWAY = "scheduler.away"
     HOUSEKEEPING_STORE_AWAY = "housekeeping.store_away"
+    ERASING_STORE_AWAY = "erasing.store_away"
+    ERASURE_DONE = "erasure.done"
+    KEY_USES_STORE_AWAY = "key_uses.store_away"
     ACTIVITY_STORE_AWAY = "activity.store_away"
     SIGNALS_AWAY = "signals.away"
 

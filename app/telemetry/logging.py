@@ -2,19 +2,23 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from app.telemetry.redaction import clean, clean_field, escape, redact
+from app.telemetry.redaction import Harmless, clean_field, clean_name, clean_text, escape, redact
 
 _QUIET = {"alembic": logging.WARNING, "sqlalchemy": logging.WARNING, "asyncio": logging.WARNING}
 """Libraries that say at INFO what only their authors want to know."""
 
 _FIRST = ("timestamp", "level", "event")
+
+_MADE_HERE = frozenset({"timestamp", "level", "logger"})
+"""Fields that the processors before have set, whatever was passed under their names."""
 
 LONGEST_TRACEBACK = 20_000
 """Characters; of a longer one the end is kept, where the error stands."""
@@ -43,7 +47,8 @@ def configure_logging(
 
     Libraries log from INFO up whatever `level` says: at DEBUG some write headers and bodies, tokens and all.
     """
-    shared = _shared_processors({"service": service, "version": version} if json else {})
+    constant = {"service": clean_text(service), "version": clean_text(version)} if json else {}
+    shared = _shared_processors({name: Harmless(text) for name, text in constant.items()})
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -66,7 +71,7 @@ def job_context(job_id: str, **fields: Any) -> Iterator[None]:
         yield
 
 
-def _shared_processors(constant: dict[str, str]) -> list[Processor]:
+def _shared_processors(constant: Mapping[str, str]) -> list[Processor]:
     def add_constant(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         return {**event, **constant}
 
@@ -91,7 +96,7 @@ def redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
         elif name in ("exception", "stack"):
             cleaned[name] = escape(redact(str(value)[-LONGEST_TRACEBACK:]), keep_newlines=True)
         else:
-            cleaned[str(clean(name))] = clean_field(name, value)
+            cleaned[clean_name(name)] = value if name in _MADE_HERE else clean_field(name, value)
     return cleaned
 
 
@@ -101,10 +106,19 @@ def _formatter(shared: list[Processor], *, json: bool, colors: bool) -> logging.
         if json
         else structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
     )
+    readable: list[Processor] = [] if json else [indent_traceback]
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *readable, renderer],
     )
+
+
+def indent_traceback(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The text of an error may be a stranger's: no line of it begins where the lines of events begin."""
+    for name in ("exception", "stack"):
+        if name in event:
+            event[name] = textwrap.indent(event[name], "    ", lambda _: True)
+    return event
 
 
 def _take_over(handler: logging.Handler, level: int) -> None:
@@ -120,4 +134,4 @@ def _take_over(handler: logging.Handler, level: int) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
-        logger.propagate = name != "uvicorn.access" or level <= logging.DEBUG
+        logger.propagate = name != "uvicorn.access"  # ours has a line for each request, without its query

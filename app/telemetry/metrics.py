@@ -95,6 +95,7 @@ class Metrics:
         self._loop_restarts = self._counter(names.LOOP_RESTARTS)
         self._webhook_attempts = self._counter(names.WEBHOOK_ATTEMPTS)
         self._webhooks = self._counter(names.WEBHOOKS)
+        self._failed_authentications = self._counter(names.FAILED_AUTHENTICATIONS)
         self._commits = self._counter(names.COMMITS)
         self._commit_units = self._histogram(names.COMMIT_UNITS)
         self._scraped = _Scraped()
@@ -140,6 +141,10 @@ class Metrics:
     def webhook_ended(self, status: str) -> None:
         """A message was delivered, or given up as failed."""
         self._webhooks.labels(status).inc()
+
+    def authentication_failed(self, reason: str) -> None:
+        """A request was not let in: `reason` is missing, wrong or limited."""
+        self._failed_authentications.labels(reason).inc()
 
     def committed(self, units: int) -> None:
         """The store committed so many units of work in one transaction."""

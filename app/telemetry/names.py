@@ -40,6 +40,12 @@ WEBHOOK_ATTEMPTS = Declared(
 WEBHOOKS = Declared(
     "review_fetcher_webhooks", "counter", "Messages to callbacks that were delivered, or given up.", ("status",)
 )
+FAILED_AUTHENTICATIONS = Declared(
+    "review_fetcher_failed_authentications",
+    "counter",
+    "Requests that were not let in: without a key (missing), with a wrong one, or refused unread (limited).",
+    ("reason",),
+)
 COMMITS = Declared("review_fetcher_store_commits", "counter", "Transactions that the store committed.")
 COMMIT_UNITS = Declared(
     "review_fetcher_store_commit_units", "histogram", "Units of work in one commit (settles, claims, jobs).", (), _UNITS

@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from app.telemetry.events import Event
 
 REDACTED = "[redacted]"
 
@@ -25,8 +28,9 @@ _SECRET_TEXTS = (
     (re.compile(r"(?<![\w\-])(?=[\w\-]*[a-z])(?=[\w\-]*[A-Z])(?=[\w\-]*\d)[\w\-]{40,}"), REDACTED),
 )  # fmt: skip
 
-# C0 and C1 controls, line and paragraph separators, and the marks that turn the direction of text.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# C0 and C1 controls, line and paragraph separators, the marks that turn the direction of text, and half surrogate
+# pairs, which no stream can write.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _CONTROL_BUT_NEWLINE = re.compile(_CONTROL.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
 
 _DEEPEST = 6
@@ -34,6 +38,13 @@ LONGEST = 4_000
 """Characters of one value: a stranger's text must not fill the disk with one line."""
 
 
+class Harmless(str):
+    """A text made here, or checked by who logs it: it is written as it is. For lines that every request costs."""
+
+    __slots__ = ()
+
+
+@lru_cache(maxsize=1_000)
 def is_secret_field(name: str) -> bool:
     """Whether a field of this name holds a secret, however it is spelled (`X-Api-Key`, `accessToken`)."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
@@ -58,7 +69,7 @@ def clean(value: object, depth: int = 0) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
-        return clean_text(value)
+        return str(value) if isinstance(value, Harmless | Event) else clean_text(value)
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
     if depth < _DEEPEST and isinstance(value, Mapping):
@@ -72,6 +83,12 @@ def clean_text(text: str) -> str:
     """A text for a log line: cut to `LONGEST`, redacted, escaped."""
     cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
     return escape(redact(cut))
+
+
+@lru_cache(maxsize=1_000)
+def clean_name(name: str) -> str:
+    """The name of a field, which mostly is one of the code's own."""
+    return clean_text(name)
 
 
 def clean_field(name: str, value: object, depth: int = 0) -> object:

@@ -2,7 +2,9 @@
 
 import structlog
 
+from app.models.audit import SYSTEM, Action, AuditEntry, Origin
 from app.models.webhooks import WebhookList, WebhookSecrets, WebhookView
+from app.store.audit import audited, note
 from app.store.database import Database
 from app.store.webhooks import list_webhooks, resend
 from app.telemetry.events import Event
@@ -12,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 
 class Webhooks:
-    """The tenant's messages and secrets."""
+    """The tenant's messages and secrets. `by` did it: that is written down in the same transaction."""
 
     def __init__(self, database: Database, signer: WebhookSigner) -> None:
         self._database = database
@@ -22,12 +24,14 @@ class Webhooks:
         """The newest first. Raises JobNotFoundError."""
         return await self._database.read(list_webhooks, tenant, job_id)
 
-    async def resend(self, tenant: str, job_id: str, webhook_id: int) -> WebhookView:
+    async def resend(self, tenant: str, job_id: str, webhook_id: int, by: Origin = SYSTEM) -> WebhookView:
         """Send the message once more, delivered or not. Raises JobNotFoundError, WebhookNotFoundError."""
-        webhook = await self._database.write(resend, tenant, job_id, webhook_id)
+        entry = AuditEntry(tenant, Action.WEBHOOK_RESEND, job_id, by, {"webhook": webhook_id})
+        webhook = await self._database.write(audited(resend, entry), tenant, job_id, webhook_id)
         log.info(Event.WEBHOOK_RESENT, job_id=job_id, message_id=webhook.message_id)
         return webhook
 
-    def secrets(self, tenant: str) -> WebhookSecrets:
-        """What the tenant's receivers verify by."""
+    async def secrets(self, tenant: str, by: Origin = SYSTEM) -> WebhookSecrets:
+        """What the tenant's receivers verify by. Nobody learns it unnoticed."""
+        await self._database.write(note, AuditEntry(tenant, Action.WEBHOOK_SECRETS, "", by))
         return WebhookSecrets(secrets=self._signer.secrets(tenant))

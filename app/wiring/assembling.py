@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import TypedDict
 
+from app.api.key_desk import KeyDesk
 from app.api.service import APIService, GrantCheck, TokenCheck
 from app.api.services import ApiServices
 from app.broker.transactions import FencedError
@@ -34,11 +35,15 @@ from app.pipeline.reviews import ReviewWorker
 from app.pipeline.tokens import SealedTokens
 from app.pipeline.worker import Tools
 from app.results.activity import ActivityLog
+from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
+from app.results.erasing import Erasing
+from app.results.erasures import Erasures
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.forecasts import Forecasts
 from app.results.housekeeping import Housekeeping
+from app.results.key_uses import KeyUses
 from app.results.overview import Overviews
 from app.results.progress import Progress
 from app.results.publisher import ReviewPublisher
@@ -47,6 +52,7 @@ from app.retry.scheduler import IDLE_SECONDS, RetryScheduler
 from app.state import AppState, Leaders
 from app.store.budgets import StoredBudgets
 from app.store.signals import Signals
+from app.store.wiping import DAY_SECONDS
 from app.webhooks.client import CallbackClient
 from app.webhooks.desk import Webhooks
 from app.webhooks.sender import WebhookSender
@@ -114,8 +120,16 @@ def assemble(opened: Opened) -> AppState:
     job_control = JobControl(database, wake, token_wait=settings.token_wait_sec)
     api_service = APIService(buffer, committer, sealer, job_control, **_token_checks(opened))
     readiness = ReadinessCheck(database, opened.broker, loops, clock, lambda: _problems(keeper, publisher))
+    key_uses = KeyUses(database, clock)
     services = _services(
-        opened, api_service, job_control=job_control, signer=signer, quota=quota, wake=wake, readiness=readiness
+        opened,
+        api_service,
+        key_uses,
+        job_control=job_control,
+        signer=signer,
+        quota=quota,
+        wake=wake,
+        readiness=readiness,
     )
     return AppState(
         **opened._asdict(),
@@ -123,6 +137,7 @@ def assemble(opened: Opened) -> AppState:
         refresher=tools.refresher,
         leases=tools.leases,
         activity=activity,
+        key_uses=key_uses,
         leaders=leaders,
         retry_scheduler=scheduler,
         topic_keeper=keeper,
@@ -132,10 +147,24 @@ def assemble(opened: Opened) -> AppState:
         review_worker=ReviewWorker(tools),
         deque_buffer=buffer,
         committer=committer,
-        housekeeping=Housekeeping(database, clock, settings.token_wait_sec, leaders.leads_scheduler),
+        housekeeping=Housekeeping(
+            database,
+            clock,
+            settings.token_wait_sec,
+            leaders.leads_scheduler,
+            token_max_age=settings.token_max_age_days * DAY_SECONDS,
+        ),
+        erasing=Erasing(
+            database,
+            clock,
+            settings.retention_days,
+            publishes=not settings.mock_kafka,
+            announce=announce,
+            leading=leaders.leads_scheduler,
+        ),
         webhook_sender=_webhook_sender(opened, sealer, signer, leaders),
         services=services,
-        sessions=Sessions(sealer, clock),
+        sessions=Sessions(sealer, clock, database),
         loops=loops,
     )
 
@@ -151,6 +180,7 @@ def _refresher(opened: Opened, sealer: TokenSealer, wake: Callable[[], None]) ->
 def _services(
     opened: Opened,
     api_service: APIService,
+    key_uses: KeyUses,
     *,
     job_control: JobControl,
     signer: WebhookSigner,
@@ -164,7 +194,14 @@ def _services(
     progress = Progress(database, forecasts)
     return ApiServices(
         api_service=api_service,
-        authenticator=authenticator(opened.settings, database, opened.clock),
+        authenticator=authenticator(
+            opened.settings,
+            database,
+            opened.clock,
+            used=key_uses.used,
+            refused=opened.metrics.authentication_failed,
+        ),
+        keys=KeyDesk(database),
         progress=progress,
         events=JobEvents(progress, opened.clock, most_streams=opened.settings.max_event_streams),
         overviews=Overviews(
@@ -172,8 +209,10 @@ def _services(
         ),
         export=Export(database),
         dead_letters=DeadLetters(database, wake, opened.settings.dlq_max_redrives),
+        erasures=Erasures(database),
         job_control=job_control,
         webhooks=Webhooks(database, signer),
+        audit=AuditLog(database, opened.clock),
         quota=quota.snapshot,
         settings=shown(opened.settings),
         readiness=readiness,

@@ -11,20 +11,28 @@ from app.broker.base import Broker
 from app.broker.in_process import InProcessBroker
 from app.broker.kafka import KafkaBroker
 from app.clock import Clock
-from app.config import ConfigurationError, PostgresqlServer, Settings, check_fit_to_start
+from app.config import ConfigurationError, PostgresqlServer, Settings, check_fit_to_start, check_sealing_keys
 from app.google.client import GoogleAPIClient
 from app.google.endpoints import Endpoints
+from app.models.audit import SYSTEM
 from app.models.job import Stage
 from app.simulator import Catalogue, Faults, Simulator
 from app.store.database import Database
-from app.store.keys import count_keys
-from app.store.migrate import migrate
+from app.store.keys import count_valid_keys
+from app.store.migrate import migrate_and_record
 from app.store.postgresql import PostgresDatabase
+from app.store.sealing import keys_in_use
 from app.store.signals import Signals
 from app.store.sqlite import SqliteDatabase
 from app.telemetry.events import Event
 from app.telemetry.metrics import Metrics
-from app.wiring.values import SHARED_WINDOW_PER_SLOT, consumer_group, kafka_connection, topic_layout
+from app.wiring.values import (
+    SHARED_WINDOW_PER_SLOT,
+    consumer_group,
+    kafka_connection,
+    sealing_key_ids,
+    topic_layout,
+)
 
 MOCK_PAGE_CACHE_BYTES = 8 * 2**20
 MOCK_LEDGER_CALLS = 100_000
@@ -53,7 +61,8 @@ async def open_components(settings: Settings, clock: Clock, undo: AsyncExitStack
     """Open everything; `undo` learns how to close what was opened so far."""
     metrics = Metrics(clock)
     database = await _open_database(settings, metrics, undo)
-    check_fit_to_start(settings, stored_api_keys=await database.read(count_keys) > 0)
+    check_fit_to_start(settings, stored_api_keys=await database.read(count_valid_keys) > 0)
+    check_sealing_keys(settings, sealing_key_ids(settings), await database.read(keys_in_use))
     signals = await _open_signals(settings, clock, undo)
     broker = await _open_broker(settings, clock, undo)
     simulator = await _open_simulator(settings, undo)
@@ -66,7 +75,7 @@ async def _open_database(settings: Settings, metrics: Metrics, undo: AsyncExitSt
     database = database_of(settings, exclusive=settings.mock_kafka, committed=metrics.committed)
     undo.push_async_callback(database.close)
     await database.start()
-    revision = await database.write(migrate)
+    revision = await database.write(migrate_and_record, SYSTEM)
     log.info(Event.STORE_OPENED, store=await database.version(), revision=revision)
     return database
 

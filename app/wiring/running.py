@@ -25,6 +25,11 @@ clients may take 3 s before: an orderly stop ends within 25 s."""
 CUT_OFF_SECONDS = 1.0
 """For what is cut off to end."""
 
+OPEN_REASON = (
+    "there are no API keys: programs of this machine may do everything, others get 401. `review-fetcher keys create` "
+    "makes one, and closes it"
+)
+
 Body = Callable[[], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
@@ -43,6 +48,8 @@ async def start_background_tasks(state: AppState) -> None:
         loop = Loop(name, body, state.clock, restarted=state.metrics.loop_restarted)
         state.loops.append(loop)
         loop.start()
+    if await state.services.authenticator.is_open():
+        log.warning(Event.SERVICE_OPEN, reason=OPEN_REASON)
     log.info(Event.SERVICE_STARTED, google=state.google_base_url or "Google", roles=",".join(state.settings.roles))
 
 
@@ -53,12 +60,14 @@ def _bodies(state: AppState) -> Iterator[tuple[str, Body]]:
         "locations": ("location_worker", state.location_worker.run),
         "reviews": ("review_worker", state.review_worker.run),
     }
+    yield "key_uses", state.key_uses.run
     if "api" in roles:
         yield "producer_loop", state.committer.run
     if "scheduler" in roles:
         scheduler = state.retry_scheduler
         yield "retry_loop", _led(state.leaders.scheduler, scheduler.run, lambda: scheduler.cut_off)
         yield "housekeeping", state.housekeeping.run
+        yield "erasing", state.erasing.run
         yield "webhooks", state.webhook_sender.run
     yield from (loop for role, loop in workers.items() if role in roles)
     if set(workers) & set(roles):
@@ -96,12 +105,13 @@ async def shutdown_background_tasks(state: AppState) -> None:
 
 async def _stop_everything(state: AppState) -> None:
     await state.committer.stop()
-    await _stop_loops(state, "retry_loop", "housekeeping", "topics")
+    await _stop_loops(state, "retry_loop", "housekeeping", "erasing", "topics")
     workers = (state.account_worker, state.location_worker, state.review_worker)
     await asyncio.gather(*(worker.stop(DRAIN_SECONDS) for worker in workers))
     await state.refresher.close(RENEW_SECONDS)
     await _stop_loops(state, *(loop.name for loop in state.loops))
     await state.activity.close()
+    await state.key_uses.close()
     await close_components(state)
 
 

@@ -1,6 +1,12 @@
 """Settings translated into the values that rooms take."""
 
-from app.api.auth import Authenticator, parse_api_keys
+import resource
+from collections.abc import Callable
+from pathlib import Path
+
+from app.api.attempts import FailedAttempts
+from app.api.authenticator import Authenticator, parse_api_keys
+from app.api.surface import Surface
 from app.broker.connection import KafkaConnection, TopicLayout
 from app.clock import Clock
 from app.config import KafkaConfig, Settings
@@ -67,7 +73,20 @@ def topic_layout(settings: Settings) -> TopicLayout:
 def sealing_keys(settings: Settings) -> list[SealingKey]:
     """TOKEN_SEALING_KEYS, or the key in the service's own folder, made when it is missing."""
     configured = [SealingKey(key_id, secret) for key_id, secret in settings.sealing_keys]
-    return configured or [load_or_create_key(settings.data_directory / "sealing.key")]
+    return configured or [load_or_create_key(key_file(settings))]
+
+
+def sealing_key_ids(settings: Settings) -> list[str]:
+    """The ids of `sealing_keys`, newest first; none where the key would only be made now."""
+    path = key_file(settings)
+    if not settings.sealing_keys and not path.exists():
+        return []
+    return [key.id for key in sealing_keys(settings)]
+
+
+def key_file(settings: Settings) -> Path:
+    """Where the key is while TOKEN_SEALING_KEYS is not set."""
+    return settings.data_directory / "sealing.key"
 
 
 def limits_of(settings: Settings) -> dict[str, Limits]:
@@ -95,15 +114,44 @@ def policy_of(settings: Settings) -> ExponentialBackoffPolicy:
 def worker_options(settings: Settings) -> WorkerOptions:
     """Without Kafka nobody publishes: the store's feed and export are the topic then (docs/architecture.md)."""
     options = SettleOptions(announce=not settings.mock_kafka, token_wait=settings.token_wait_sec)
-    return WorkerOptions(settings.worker_concurrency, settings.max_review_bytes, options)
+    return WorkerOptions(settings.worker_concurrency, settings.max_review_bytes, options, settings.drop_reviewers)
 
 
-def authenticator(settings: Settings, database: Database, clock: Clock) -> Authenticator:
-    """API keys of the settings and of the store."""
+SPARE_FILES = 128
+"""For the store, the broker, Google, the log, and connections that are told that there are too many."""
+
+
+def surface_of(settings: Settings) -> Surface:
+    """What of the API this process shows, to whom."""
+    edge = settings.edge
+    return Surface(
+        jobs="api" in settings.roles,
+        documentation=edge.docs_enabled,
+        metrics=edge.metrics,
+        metrics_port=edge.metrics_port,
+        trusted_proxies=edge.trusted_proxies,
+        proxy_headers=edge.proxy_headers,
+        allowed_origins=edge.cors_allowed_origins,
+    )
+
+
+def most_connections(settings: Settings) -> int:
+    """Each is an open file."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = settings.edge.max_connections
+    return most if files == resource.RLIM_INFINITY else max(1, min(most, files - SPARE_FILES))
+
+
+def authenticator(
+    settings: Settings, database: Database, clock: Clock, *, used: Callable[[str], None], refused: Callable[[str], None]
+) -> Authenticator:
+    """API keys of the settings and of the store. `refused` is told why somebody was not let in."""
     keys = parse_api_keys(key.get_secret_value() for key in settings.api_keys)
     return Authenticator(
         database,
         static_keys=keys,
         open_on_loopback=settings.environment == "development",
         clock=clock,
+        attempts=FailedAttempts(clock, settings.failed_attempts_per_minute, refused),
+        used=used,
     )

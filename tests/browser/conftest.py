@@ -12,6 +12,7 @@ from playwright.sync_api import Browser
 from tests.browser.chromium import running_browser
 from tests.browser.planting import hostile_job, plant
 from tests.browser.window import Window, window
+from tests.support.canary_fixture import swept
 from tests.support.service import Service, Site, site
 from tests.support.simulator import control, simulator_process
 
@@ -34,6 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/browser/" in item.path.as_posix():
             item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def no_secret_is_left() -> Iterator[None]:
+    """After all of these tests, which share their services: as after every flow."""
+    with swept():
+        yield
 
 
 @pytest.fixture(scope="package")

@@ -26,6 +26,7 @@ PAGES = (
     "/console/dead-letters/1",
     "/console/dead-letters",
     "/console/quota",
+    "/console/audit",
     "/console/settings",
     "/console/sign-in",
     "/console/jobs/no-such-job",

@@ -11,12 +11,21 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import World
 from tests.browser.window import Window, window
+from tests.support.canaries import CANARIES
 from tests.support.service import ROOT, Site, site
 
 
 @pytest.fixture(scope="module")
 def guarded_site(tmp_path_factory: pytest.TempPathFactory, shared_world: World) -> Iterator[Site]:
     with site(tmp_path_factory.mktemp("guarded"), shared_world.google) as place:
+        place.start()
+        yield place
+
+
+@pytest.fixture(scope="module")
+def open_site(tmp_path_factory: pytest.TempPathFactory, shared_world: World) -> Iterator[Site]:
+    """Where nobody has made a key."""
+    with site(tmp_path_factory.mktemp("open"), shared_world.google) as place:
         place.start()
         yield place
 
@@ -33,7 +42,9 @@ def _keys(place: Site, *arguments: str) -> str:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **place.settings}
     command = [sys.executable, "-m", "app.cli", "keys", *arguments]
     done = subprocess.run(command, cwd=place.directory, env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    key = done.stdout.strip()
+    CANARIES.learn(key)
+    return key
 
 
 def _sign_in(opened: Window, key: str) -> None:
@@ -66,6 +77,49 @@ def test_a_revoked_key_ends_the_session_on_the_open_page(guarded: Window, guarde
     expect(guarded.page.get_by_role("heading", name="Overview")).to_be_visible()
     _keys(guarded_site, "revoke", key.split("_")[1])
     guarded.page.wait_for_url("**/console/sign-in?next=/console/", timeout=20_000)
+
+
+def test_an_expired_key_ends_the_session_on_the_open_page(guarded: Window, guarded_site: Site) -> None:
+    key = _keys(guarded_site, "create", "to be rotated", "--scope", "read")
+    guarded.go("/console/")
+    _sign_in(guarded, key)
+    expect(guarded.page.get_by_role("heading", name="Overview")).to_be_visible()
+    new = _keys(guarded_site, "rotate", key.split("_")[1], "--overlap", "1s")
+    guarded.page.wait_for_url("**/console/sign-in?next=/console/", timeout=20_000)
+    _sign_in(guarded, key)
+    expect(guarded.page.get_by_role("alert")).to_contain_text("expired")
+    _sign_in(guarded, new)
+    expect(guarded.page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def test_a_cookie_that_was_copied_opens_nothing_after_the_sign_out(guarded: Window, guarded_site: Site) -> None:
+    """ASVS 5.0 V7."""
+    guarded.go("/console/")
+    _sign_in(guarded, _keys(guarded_site, "create", "leaver", "--scope", "read"))
+    page = guarded.page
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    (cookie,) = page.context.cookies()
+
+    def come_with_the_copy() -> None:
+        page.context.clear_cookies()
+        page.context.add_cookies(
+            [{"name": cookie["name"], "value": cookie["value"], "domain": cookie["domain"], "path": cookie["path"]}]
+        )
+        guarded.go("/console/jobs")
+
+    come_with_the_copy()
+    expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/console/sign-in")
+    come_with_the_copy()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["/console/", "/console/sign-in", "/console/jobs", "/console/settings", "/docs"])
+def test_while_there_are_no_keys_every_page_says_so(browser: Browser, open_site: Site, path: str) -> None:
+    with window(browser, open_site.services[0].url) as opened:
+        opened.go(path)
+        expect(opened.page.get_by_text("Open to this machine.")).to_be_visible()
 
 
 def test_a_reader_sees_no_actions_and_a_page_that_says_what_is_missing(guarded: Window, guarded_site: Site) -> None:

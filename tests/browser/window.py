@@ -7,6 +7,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Error, Page, Request, Route
 
+from tests.support.canaries import CANARIES
+
 PATIENCE_MS = 20_000
 """For what the service does in the background."""
 
@@ -72,6 +74,8 @@ def window(browser: Browser, url: str, **options: Any) -> Iterator[Window]:
     try:
         opened = Window(context.new_page(), url)
         yield opened
+        CANARIES.learn(*(cookie.get("value", "") for cookie in context.cookies()))
+        CANARIES.search("a page", [opened.page.content().encode()])
         opened.assert_clean()
     finally:
         context.close()

@@ -21,6 +21,8 @@ from app.cli.local_service import LocalService
 from app.cli.remote import Service
 from app.config import load_settings
 from app.credentials import KEY_BYTES
+from app.models.audit import Action
+from app.models.audit_views import ALL_ENTRIES, AuditFilter
 from app.models.errors import BadCursorError, DeadLetterNotFoundError, JobNotFoundError, WebhookNotFoundError
 from app.models.job import JobStatus, LocationState
 from app.models.locations import ALL_LOCATIONS, LocationFilter
@@ -295,6 +297,22 @@ async def test_accounts_tell_what_their_locations_come_to(asked: Asked) -> None:
     job_id = await finished(asked.database, {"locations/1": ["a"], "locations/2": ["b", "c"]})
     (account,) = (await asked.backend.accounts(job_id, 10, None)).accounts
     assert (account.account, account.locations.found, account.reviews.fetched) == ("accounts/1", 2, 3)
+
+
+async def test_what_was_done_is_told_and_read_on(asked: Asked) -> None:
+    job_id = (await asked.backend.submit(REQUEST, None)).job_id
+    await asked.backend.pause(job_id)
+    told, cursor = list[str](), None
+    while len(told) < 2:  # PostgreSQL may have to wait for somebody else's transaction
+        page = await asked.backend.audit(AuditFilter(subject=job_id, since="2020-01-01"), 1, cursor)
+        told, cursor = told + [entry.action for entry in page.entries], page.next_cursor
+    assert told == ["job.submit", "job.pause"]
+    await asked.backend.resume(job_id)
+    while len(told) < 3:
+        page = await asked.backend.audit(AuditFilter(action=Action.JOB_RESUME), 10, cursor)
+        told, cursor = told + [entry.subject for entry in page.entries], page.next_cursor
+    assert told[-1] == job_id
+    assert str(BadCursorError()) in await refusal(asked.backend.audit(ALL_ENTRIES, 10, "x"))
 
 
 async def test_the_overview_counts_jobs_by_state(asked: Asked) -> None:

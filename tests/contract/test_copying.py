@@ -1,5 +1,6 @@
 """A SQLite store in PostgreSQL: everything there, byte for byte, or nothing."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from app.store.schema import (
     activity,
     audit_log,
     callbacks,
+    ended_sessions,
     erasures,
     other_accounts,
     outbox,
@@ -96,6 +98,7 @@ def fill_the_rest(transaction: Transaction) -> None:
             "due_at": 1.0,
             "created_at": 1.0,
         },
+        ended_sessions: {"id": "session", "expires_at": 1.0},
         tenants: {"tenant": "acme", "weight": 3, "drop_reviewers": True, "updated_at": 1.0},
         submit_rates: {"tenant": "acme", "arrival_at": 1.0},
         audit_log: {"at": 1.0, "tenant": "acme", "actor": "key", "action": "jobs.cancel", "subject": "job-1"},
@@ -146,7 +149,10 @@ async def test_every_row_of_every_table_arrives_as_it_was(
     out = [task["id"] for task in before["tasks"] if is_out(task)]
     for rows in (before, after):
         rows["tasks"] = [task for task in rows["tasks"] if task["id"] not in out]
+    told = after["audit_log"].pop()
     assert after == before
+    assert (told["action"], told["actor"], told["tenant"]) == ("store.copy", "system", "")
+    assert json.loads(told["detail"]) == {"rows": sum(done.tables.values())}
     assert {table for table, count in done.tables.items() if count == 0} == set()
     assert done.key_ids == ["key-0", "key-1", "key-2"], "a grant may be older than its job's token"
     assert any(row["raw"] == HOSTILE.raw and row["comment"] == HOSTILE.comment for row in after["reviews"])

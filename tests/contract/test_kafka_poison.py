@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from itertools import count
+from random import Random
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from app.broker.base import Delivery
 from app.broker.connection import KafkaConnection, TopicLayout
 from app.broker.envelope import envelope_of
 from app.broker.kafka import KafkaBroker
+from app.broker.kafka_consumer import Position
 from app.broker.poison import CAUSE_LENGTH, VALUE_BYTES
 from app.clock import SystemClock
 from app.models.events import Topic
@@ -25,6 +27,7 @@ from app.store.release import Window, release
 from app.store.schema import tasks
 from app.store.tasks import claim
 from tests.support.kafka import own_topics, read, send
+from tests.support.malformed import malformed
 from tests.support.store import new_job
 
 pytestmark = pytest.mark.kafka
@@ -122,6 +125,32 @@ async def test_every_kind_of_poison_is_buried_once_and_good_work_goes_on(
     for letter, (kind, (_, cause)) in zip(letters, POISON.items(), strict=True):
         assert cause in _headers(letter)["cause"], kind
         assert len(_headers(letter)["cause"]) <= CAUSE_LENGTH + 1, kind
+
+
+async def test_hundreds_of_malformed_messages_leave_the_good_ones_alone(
+    installation: Installation, broker: KafkaBroker
+) -> None:
+    """Ten thousand more without a Kafka: `tests/unit/broker/test_malformed.py`."""
+    random = Random(6)
+    bodies = [envelope_of(_work()._replace(stage=stage), 0.0).model_dump_json().encode() for stage in Stage]
+    bad = [malformed(random, bodies) for _ in range(400)]
+    good = [_work()._replace(job_id="good") for _ in range(40)]
+    for number, work in enumerate(good):
+        await installation.send(*bad[10 * number : 10 * number + 10])
+        await broker.publish([work])
+    received: list[Delivery] = []
+    async with asyncio.timeout(SECONDS):
+        while sum(delivery.work.job_id == "good" for delivery in received) < len(good):
+            received += await broker.consumer(Stage.REVIEWS).receive(100)
+    assert [delivery.work for delivery in received if delivery.work.job_id == "good"] == good
+    for delivery in received:
+        broker.consumer(Stage.REVIEWS).acknowledge(delivery)
+    await broker.close()
+    buried = [int(_headers(letter)["source_offset"]) for letter in await installation.letters()]
+    taken = [delivery.position.offset for delivery in received if isinstance(delivery.position, Position)]
+    assert sorted(buried + taken) == list(range(len(bad) + len(good))), "each ended in one place, once"
+    assert len(buried) > 300
+    assert await _comes_next(installation) == "marker", "neither good nor bad comes again"
 
 
 async def test_poison_is_buried_where_it_can_be_found_again(installation: Installation, broker: KafkaBroker) -> None:

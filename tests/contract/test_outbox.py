@@ -12,9 +12,10 @@ from sqlalchemy import select
 
 from app.models.job import Problem, TaskStatus
 from app.models.settlement import GivenUp, Move, Settlement, SettleOptions
+from app.store.clearing import note_published
 from app.store.database import Database, Transaction
 from app.store.migrate import migrate
-from app.store.outbox import Batch, Lag, lag, note_published, read_batch, read_head, stamp
+from app.store.outbox import Batch, Lag, lag, read_batch, read_head, stamp
 from app.store.postgresql import PostgresDatabase
 from app.store.published import RepublishNeededError, accept_any_topic, end_decision, go_on_after
 from app.store.schema import outbox

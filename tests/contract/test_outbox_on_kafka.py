@@ -139,7 +139,7 @@ class Replica:
 
 
 @asynccontextmanager
-async def _replica(
+async def publisher_process(
     site: Site, database: str, crash_at: str | None = None, *, stands_by: bool = True
 ) -> AsyncIterator[Replica]:
     replica = await Replica.start(site, database, crash_at, stands_by=stands_by)
@@ -154,7 +154,7 @@ async def test_each_review_is_published_once_however_the_publisher_dies(site: Si
     tasks = await held_locations(site.store, LOCATIONS)
     for death, point in zip(range(2 * len(CRASHES)), cycle(CRASHES), strict=False):
         walking = [settle_page(site.store, task, [review(f"{death}-{n}") for n in range(10)]) for task in tasks]
-        async with _replica(site, postgresql_database, f"{point}:1", stands_by=False) as replica:
+        async with publisher_process(site, postgresql_database, f"{point}:1", stands_by=False) as replica:
             await asyncio.gather(*walking)
             await replica.died()
     await send_all(site)
@@ -167,7 +167,9 @@ async def test_what_a_killed_publisher_had_sent_is_cleared_away_though_nothing_n
     site: Site, postgresql_database: str
 ) -> None:
     await _settle(site, "a")
-    async with _replica(site, postgresql_database, f"{CrashPoint.BATCH_COMMITTED}:1", stands_by=False) as replica:
+    async with publisher_process(
+        site, postgresql_database, f"{CrashPoint.BATCH_COMMITTED}:1", stands_by=False
+    ) as replica:
         await replica.died()
     assert not await _is_clear(site)
     async with running(site.publisher()) as publishing:
@@ -227,9 +229,9 @@ def _open_transaction(producer: TransactionalProducer, site: Site) -> None:
 
 async def test_a_standby_never_disturbs_the_leader(site: Site, postgresql_database: str) -> None:
     """Had the second replica touched the transactional id, the first would have been fenced, and led anew."""
-    async with _replica(site, postgresql_database) as first:
+    async with publisher_process(site, postgresql_database) as first:
         await first.says("leads")
-        async with _replica(site, postgresql_database) as second:
+        async with publisher_process(site, postgresql_database) as second:
             for page in range(4):
                 await _settle(site, f"{page}")
                 await until(site.all_sent)
@@ -240,9 +242,9 @@ async def test_a_standby_never_disturbs_the_leader(site: Site, postgresql_databa
 
 async def test_readers_do_not_wait_long_for_a_publisher_that_was_killed(site: Site, postgresql_database: str) -> None:
     """Killed within a transaction; the lease has to run out before the standby ends it."""
-    async with _replica(site, postgresql_database, f"{CrashPoint.BATCH_UNCOMMITTED}:1") as leader:
+    async with publisher_process(site, postgresql_database, f"{CrashPoint.BATCH_UNCOMMITTED}:1") as leader:
         await leader.says("leads")
-        async with _replica(site, postgresql_database) as standby:
+        async with publisher_process(site, postgresql_database) as standby:
             await standby.says("stands by")
             await _settle(site, "a")
             await leader.died()

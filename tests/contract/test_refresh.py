@@ -210,7 +210,7 @@ async def test_ten_thousand_open_tasks_cost_a_renewal_no_more_statements(databas
         assert end_refresh(transaction, job_id, 2, FRESH) is not None
 
     def and_release(transaction: Transaction) -> None:
-        assert len(release(transaction, Stage.REVIEWS, Window(100, 100)).works) == 100
+        assert len(release(transaction, Stage.REVIEWS, Window(200, 100)).works) == 100
 
     assert len(await database.write(plans, renew)) <= 8 + 3 * 4
     await database.write(and_release)

@@ -5,10 +5,12 @@ from collections import Counter
 import pytest
 
 from app.models.job import Stage
-from app.store.database import Database
+from app.store.database import Database, Transaction
 from app.store.postgresql import PostgresDatabase
-from app.store.release import Window, release
+from app.store.release import START, Window, release
+from app.store.schema import jobs, tasks
 from app.store.tasks import claim, reclaim_expired, reclaim_released
+from app.store.tenants import change_tenant
 from tests.support.locks import held_rows
 from tests.support.store import job_with_tasks, new_job, plans
 
@@ -39,10 +41,17 @@ async def test_what_was_released_before_counts_towards_the_window(database: Data
 
 
 async def test_all_jobs_together_have_four_times_what_the_replicas_hold(database: Database) -> None:
+    for number in range(45):
+        await job_with_tasks(database, tenant=f"tenant-{number}", waiting=100)
+    await job_with_tasks(database, held=10)
+    assert sum((await _released(database)).values()) == 40
+
+
+async def test_the_jobs_of_one_tenant_leave_half_of_it_to_whoever_comes(database: Database) -> None:
     for _ in range(6):
         await job_with_tasks(database, waiting=100)
     await job_with_tasks(database, held=10)
-    assert sum((await _released(database)).values()) == 40
+    assert sum((await _released(database)).values()) == 20
 
 
 async def test_a_small_job_is_released_beside_a_huge_one_that_keeps_all_replicas_busy(database: Database) -> None:
@@ -52,12 +61,91 @@ async def test_a_small_job_is_released_beside_a_huge_one_that_keeps_all_replicas
     assert await _released(database) == {small: 1}
 
 
+async def test_a_flood_of_one_tenants_jobs_does_not_hold_up_another_tenant(database: Database) -> None:
+    """Also when it has more jobs than a pass looks at."""
+    for _ in range(250):
+        await job_with_tasks(database, tenant="flood", waiting=1)
+    assert len(await _released(database)) == 4
+    small = await job_with_tasks(database, tenant="small", waiting=1)
+    assert await _released(database) == {small: 1}
+
+
+async def test_tenants_share_what_is_out_by_their_weights(database: Database) -> None:
+    """What workers hold counts as well as what is released."""
+    await database.write(change_tenant, "large", {"weight": 3})
+    for tenant in ("large", "small"):
+        for _ in range(10):
+            await job_with_tasks(database, tenant=tenant, waiting=5)
+    released = await database.write(release, Stage.REVIEWS, Window(80, 16))
+    assert Counter(work.tenant for work in released.works) == {"large": 41, "small": 13}
+    assert {(work.tenant, work.weight) for work in released.works} == {("large", 3), ("small", 1)}
+    wanted = [(work.task_id, work.version) for work in released.works]
+    await database.write(claim, wanted, "worker-1", 15.0)
+    late = await job_with_tasks(database, tenant="late", waiting=100)
+    assert (await _released(database))[late] >= 2
+
+
+async def test_what_a_tenant_does_not_need_is_the_others(database: Database) -> None:
+    for number in range(10):
+        await job_with_tasks(database, tenant=f"tenant-{number}", waiting=1)
+    for _ in range(20):
+        await job_with_tasks(database, tenant="flood", waiting=10)
+    released = await database.write(release, Stage.REVIEWS, Window(100, 100))
+    counts = Counter(work.tenant for work in released.works)
+    assert counts.pop("flood") >= 40
+    assert counts == {f"tenant-{number}": 1 for number in range(10)}
+
+
+async def test_more_tenants_than_a_pass_looks_at_all_have_their_turn(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.store.turns.MOST_TENANTS", 3)
+    jobs = {await job_with_tasks(database, tenant=f"tenant-{number}", waiting=2) for number in range(10)}
+    place, seen = START, Counter[str]()
+    for _ in range(10):
+        released = await database.write(release, Stage.REVIEWS, Window(4, 1), place)
+        place = released.place
+        seen.update(work.job_id for work in released.works)
+        await database.write(claim, [(work.task_id, work.version) for work in released.works], "worker-1", 15.0)
+        if set(seen) == jobs:
+            return
+    raise AssertionError(seen)
+
+
+async def test_a_pass_costs_no_more_with_a_hundred_thousand_jobs_and_a_thousand_tenants(database: Database) -> None:
+    """Counted in what the database does: statements, and for each the way it takes."""
+
+    def many(transaction: Transaction) -> None:
+        row = {"stage": "reviews", "resource": "locations/1", "status": "waiting", "due_at": 1.0}
+        flood = [row | {"tenant": "flood", "job_id": f"flood-{number:06}"} for number in range(100_000)]
+        others = [row | {"tenant": f"tenant-{number:04}", "job_id": f"job-{number:04}"} for number in range(1000)]
+        columns = ("tenant", "job_id", "stage", "resource", "status", "due_at")
+        transaction.insert_tuples(tasks, columns, [tuple(one[name] for name in columns) for one in flood + others])
+        known = ("id", "tenant", "status", "created_at", "updated_at")
+        transaction.insert_tuples(
+            jobs, known, [(one["job_id"], one["tenant"], "processing", 1.0, 1.0) for one in flood + others]
+        )
+
+    await database.write(many)
+    found = await database.write(plans, lambda transaction: release(transaction, Stage.REVIEWS, WINDOW))
+    assert len(found) <= 5 + WINDOW.total
+    walks = [plan for plan in found if "waiting_" in plan]
+    assert walks
+    for plan in found:
+        assert "Seq Scan on tasks" not in plan
+        assert "SCAN tasks" not in plan.replace("SCAN tasks USING", "")
+    for plan in walks:
+        assert "ix_tasks_waiting" in plan
+    released = Counter(work.tenant for work in (await database.write(release, Stage.REVIEWS, WINDOW)).works)
+    assert released["flood"] <= 1
+
+
 async def test_what_replicas_hold_of_another_stage_widens_nothing(database: Database) -> None:
     await job_with_tasks(database, held=40)
     for _ in range(20):
         await new_job(database)
     released = await database.write(release, Stage.ACCOUNTS, WINDOW)
-    assert len(released.works) == 8
+    assert len(released.works) == 4
 
 
 async def test_what_is_out_is_counted_by_its_index_alone(database: Database) -> None:
@@ -75,6 +163,17 @@ async def test_what_was_released_waits_again_and_its_old_copies_are_worthless(da
     assert await database.write(claim, [(work.task_id, work.version) for work in works], "worker-1", 15.0) == []
     again = (await database.write(release, Stage.REVIEWS, WINDOW)).works
     assert {work.version for work in again} == {3}
+
+
+@pytest.mark.postgresql
+async def test_no_more_is_released_than_the_window_holds_while_another_settles(
+    store: PostgresDatabase, postgresql_database: str
+) -> None:
+    """A row that is locked and changed meanwhile makes PostgreSQL look again: the choice must not be made twice."""
+    await job_with_tasks(store, waiting=100)
+    async with held_rows(postgresql_database, "tasks"):
+        assert await _released(store) == {}
+    assert (await _released(store)).total() == 2
 
 
 @pytest.mark.postgresql

@@ -7,8 +7,9 @@ import pytest
 
 from app.models.settlement import GivenUp
 from app.store import republish
+from app.store.clearing import note_published
 from app.store.database import Database
-from app.store.outbox import note_published, read_batch, read_head, stamp
+from app.store.outbox import read_batch, read_head, stamp
 from app.store.published import go_on_after
 from app.store.republish import announce_everything, published_so_far
 from tests.support.announcing import held_locations, settle_page, stored_reviews, walk, walk_all

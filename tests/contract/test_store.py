@@ -10,9 +10,9 @@ from app.models.review import Account, Location
 from app.models.settlement import GivenUp, LocationEnd, Move, Settled, Settlement, SettleOptions
 from app.store.database import Database, StoreUnavailableError, Transaction
 from app.store.postgresql import PostgresDatabase
-from app.store.release import waiting_jobs
 from app.store.schema import DEAD_LETTER, credentials, dead_letters, jobs, locations, outbox, reviews
 from app.store.settle import settle
+from app.store.turns import waiting_jobs
 from tests.support.store import new_job, review, take
 
 OPTIONS = SettleOptions(announce=True, token_wait=3600.0)
@@ -153,7 +153,7 @@ async def test_a_look_at_the_jobs_that_wait_takes_no_more_steps_than_it_was_aske
 
     def steps(transaction: Transaction) -> int:
         walk = select(func.count()).select_from(waiting_jobs())
-        values = {"stage": Stage.ACCOUNTS.value, "after": "", "most": 4}
+        values = {"stage": Stage.ACCOUNTS.value, "tenant0": "default", "after0": "", "most": 4}
         return int(transaction.connection.execute(walk, values).scalar_one())
 
     assert await database.read(steps) == 4

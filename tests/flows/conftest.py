@@ -1,17 +1,26 @@
 """Every flow runs on both stacks; and what must survive a bad day runs on a good one and on a bad one."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from app.config.groups import KafkaConfig
 from app.simulator import Faults
+from tests.support.canary_fixture import swept
 from tests.support.engine import publish_the_rest
 from tests.support.kafka import own_topics
 from tests.support.stack import Stack
+from tests.support.sweeping import sweep_topics
 
 ON_SERVERS = [pytest.mark.postgresql, pytest.mark.kafka]
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_left(tmp_path: Path) -> Iterator[None]:
+    """After every flow: its tokens and keys are in no log, file, row, message, metric, answer or process argument."""
+    with swept(tmp_path):
+        yield
 
 
 @pytest.fixture(params=["good", "flaky"])
@@ -25,6 +34,7 @@ async def topic_prefix(kafka_bootstrap_servers: str) -> AsyncIterator[str]:
     """Of topics on the real Kafka that are deleted afterwards."""
     async with own_topics(kafka_bootstrap_servers) as prefix:
         yield prefix
+        await sweep_topics(kafka_bootstrap_servers, prefix)
 
 
 @pytest.fixture

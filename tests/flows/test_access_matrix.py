@@ -12,7 +12,9 @@ from sqlalchemy import insert
 from app.api.application import create_api
 from app.api.auth import OPEN_ROUTES
 from app.models.access import DEFAULT_TENANT, Scope
+from app.models.erasure import ErasureKind
 from app.store.database import Transaction
+from app.store.erasures import order_reviewer
 from app.store.keys import prefix_of, revoke_key
 from app.store.schema import dead_letters
 from tests.support.api import TOKEN, ServedApi, served_api
@@ -31,6 +33,7 @@ EXPECTED: dict[tuple[str, str], Scope | str] = {
     ("GET", "/api/v1/health"): OPEN,
     ("GET", "/metrics"): Scope.ADMIN,
     ("GET", "/api/v1/quota"): Scope.ADMIN,
+    ("GET", "/api/v1/audit"): Scope.ADMIN,
     ("GET", "/api/v1/settings"): Scope.ADMIN,
     ("GET", "/api/v1/overview"): Scope.READ,
     ("POST", "/api/v1/review-fetch"): Scope.SUBMIT,
@@ -53,13 +56,26 @@ EXPECTED: dict[tuple[str, str], Scope | str] = {
     ("GET", "/api/v1/review-fetch/{job_id}/webhooks"): Scope.READ,
     ("POST", "/api/v1/review-fetch/{job_id}/webhooks/{webhook_id}/resend"): Scope.OPERATE,
     ("GET", "/api/v1/webhooks/secrets"): Scope.ADMIN,
+    ("DELETE", "/api/v1/review-fetch/{job_id}"): Scope.ADMIN,
+    ("POST", "/api/v1/erasures"): Scope.ADMIN,
+    ("GET", "/api/v1/erasures"): Scope.ADMIN,
+    ("GET", "/api/v1/erasures/{erasure_id}"): Scope.ADMIN,
+    ("GET", "/api/v1/keys"): Scope.ADMIN,
+    ("POST", "/api/v1/keys"): Scope.ADMIN,
+    ("POST", "/api/v1/keys/{key_id}/rotate"): Scope.ADMIN,
+    ("DELETE", "/api/v1/keys/{key_id}"): Scope.ADMIN,
 }
 
 DOCUMENT = create_api(version="0").openapi()
 
 ROUTES = sorted((method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods)
 
-BODIES: dict[str, Any] = {"/api/v1/dlq/redrive": {"all": True}}
+BODIES: dict[str, Any] = {
+    "/api/v1/dlq/redrive": {"all": True},
+    "/api/v1/erasures": {"reviewer": "Ann Other"},
+    "/api/v1/keys": {"name": "for the import", "scopes": ["admin"]},
+    "/api/v1/keys/{key_id}/rotate": {"overlap": "24h"},
+}
 
 LETTER = 1
 """The id of the only dead letter."""
@@ -77,11 +93,13 @@ async def api(tmp_path: Path) -> AsyncIterator[ServedApi]:
         yield served
 
 
-async def _call(api: ServedApi, method: str, path: str, key: str | None, job_id: str = "") -> Answer:
+async def _call(
+    api: ServedApi, method: str, path: str, key: str | None, job_id: str = "", *, key_id: str = "unknown7"
+) -> Answer:
     body = BODIES.get(path, {"access_token": TOKEN}) if method in ("POST", "PUT") else None
     headers = {"x-request-id": "fixed"} | ({"x-api-key": key} if key else {})
     target = path.replace("{job_id}", job_id or str(uuid4())).replace("{letter_id}", str(LETTER))
-    target = target.replace("{webhook_id}", "1")
+    target = target.replace("{webhook_id}", "1").replace("{key_id}", key_id).replace("{erasure_id}", "1")
     return await api.client.request(method, target, json=body, headers=headers)
 
 
@@ -121,7 +139,7 @@ def test_the_document_tells_the_scope(method: str, path: str) -> None:
 async def test_no_wrong_and_revoked_keys_are_refused(api: ServedApi, method: str, path: str) -> None:
     key = await api.key(Scope.ADMIN)
     revoked = await api.key(Scope.ADMIN)
-    await api.database.write(revoke_key, prefix_of(revoked) or "")
+    await api.database.write(revoke_key, None, prefix_of(revoked) or "")
     answers = [await _call(api, method, path, wrong) for wrong in (None, "wrong", key + "x", revoked)]
     assert [(answer.status, answer.problem) for answer in answers] == [(401, "unauthenticated")] * 4
     assert len({answer.body for answer in answers}) == 1
@@ -147,9 +165,12 @@ async def test_a_key_with_the_scope_is_let_in(api: ServedApi, method: str, path:
         await api.services.job_control.cancel(DEFAULT_TENANT, job_id)
     if "{letter_id}" in path:
         await api.database.write(_add_letter, job_id)
+    if "{erasure_id}" in path:
+        await api.database.write(order_reviewer, DEFAULT_TENANT, ErasureKind.REVIEWER, "Ann Other")
     for scopes in (_needed(method, path), [Scope.ADMIN]):
-        answer = await _call(api, method, path, await api.key(*scopes), job_id)
-        assert answer.status in (200, 202, 409), answer.text
+        other = prefix_of(await api.key()) or ""
+        answer = await _call(api, method, path, await api.key(*scopes), job_id, key_id=other)
+        assert answer.status in (200, 201, 202, 409), answer.text
 
 
 def _add_letter(transaction: Transaction, job_id: str) -> None:

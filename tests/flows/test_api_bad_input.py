@@ -92,15 +92,51 @@ async def test_what_is_wrong_is_named(api: ServedApi) -> None:
     }
 
 
-@pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonp"])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/jsonp",
+        "application/problem+json",
+        "application/json, text/plain",
+        "text/plain, application/json",
+        "application/json; charset=utf-16",
+        "application/json; charset=iso-8859-1",
+        "application/json; charset=utf-8; charset=utf-7",
+        "application/json; boundary=x",
+        "application/json;",
+        "multipart/form-data; boundary=application/json",
+    ],
+)
 async def test_a_body_that_is_not_declared_as_json_is_refused(api: ServedApi, content_type: str | None) -> None:
     headers = {"content-type": content_type} if content_type else {}
     answer = await api.client.request("POST", SUBMIT, chunks=[_body(access_token=TOKEN)], headers=headers)
     assert (answer.status, answer.problem) == (415, "not-json")
 
 
-async def test_a_charset_beside_the_content_type_is_fine(api: ServedApi) -> None:
-    headers = {"content-type": "Application/JSON; charset=utf-8"}
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "identity, gzip"])
+async def test_a_compressed_body_is_refused_before_it_is_read(api: ServedApi, coding: str) -> None:
+    """RFC 9110 §15.5.16; and a bomb is never unpacked."""
+    headers = JSON | {"content-encoding": coding}
+    answer = await api.client.request("POST", SUBMIT, chunks=[_body(access_token=TOKEN)], headers=headers)
+    assert (answer.status, answer.problem) == (415, "not-json")
+
+
+async def test_two_content_types_are_one_too_many(api: ServedApi) -> None:
+    scope = api.client.scope("POST", SUBMIT, {"host": "localhost", "content-type": "application/json"})
+    scope["headers"].append((b"content-type", b"text/plain"))
+    assert (await api.client.exchange(scope, [_body(access_token=TOKEN)])).problem == "not-json"
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "Application/JSON; charset=utf-8", 'application/json;charset="UTF-8"', "application/json "],
+)
+async def test_a_charset_beside_the_content_type_is_fine(api: ServedApi, content_type: str) -> None:
+    headers = {"content-type": content_type}
     answer = await api.client.request("POST", SUBMIT, chunks=[_body(access_token=TOKEN)], headers=headers)
     assert answer.status == 202
 

@@ -25,7 +25,7 @@ from tests.support.simulator import simulator_process
 WORLD = ("--accounts", "1", "--locations", "2", "--reviews", "6")
 KEY = "a-key-that-may-do-everything"
 
-CHANGING = ("pause_job", "resume_job", "cancel_job", "replace_token", "follow_job")
+CHANGING = ("pause_job", "resume_job", "cancel_job", "replace_token", "follow_job", "erase_job")
 """Operations that get jobs of their own, so that the others find the states that were planted."""
 
 OPERATIONS = sum(len(operations) for operations in create_api(version="0").openapi()["paths"].values())

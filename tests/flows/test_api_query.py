@@ -1,5 +1,6 @@
 """Parameters that a route does not have are refused, on every route that knows its caller."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from tests.support.store import sqlite_database
 PLAIN = [(method, path) for method, path in ROUTES if path not in OPEN_ROUTES]
 
 
+def _target(path: str, job_id: str = "1") -> str:
+    return re.sub(r"\{\w+\}", "1", path.replace("{job_id}", job_id))
+
+
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[ServedApi]:
     async with sqlite_database(tmp_path) as database, served_api(database) as served:
@@ -23,8 +28,7 @@ async def test_a_parameter_that_a_route_does_not_have_is_named_and_refused(api: 
     """Before anything is looked up or done."""
     job_id = await api.submit()
     for method, path in PLAIN:
-        target = path.replace("{job_id}", job_id).replace("{letter_id}", "1").replace("{webhook_id}", "1")
-        answer = await api.client.request(method, f"{target}?colour=red", json={"all": True})
+        answer = await api.client.request(method, f"{_target(path, job_id)}?colour=red", json={"all": True})
         assert (answer.status, answer.problem) == (422, "invalid-request"), path
         assert [error["field"] for error in answer.json()["errors"]] == ["query.colour"]
     assert await api.count_jobs() == 1
@@ -34,8 +38,7 @@ async def test_a_parameter_that_a_route_does_not_have_is_named_and_refused(api: 
 async def test_who_may_not_learns_nothing_of_parameters(api: ServedApi) -> None:
     key = await api.key()
     for method, path in PLAIN:
-        target = path.replace("{letter_id}", "1")
-        assert (await api.client.request(method, f"{target}?colour=red")).status == 401
+        assert (await api.client.request(method, f"{_target(path)}?colour=red")).status == 401
     assert (await api.client.get("/api/v1/review-fetch?colour=red", x_api_key=key)).status == 403
 
 

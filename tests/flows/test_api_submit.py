@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import RowMapping, select
 
-from app.api.auth import parse_api_keys
+from app.api.authenticator import parse_api_keys
 from app.credentials import Purpose
 from app.models.access import Scope
 from app.models.grant import RefreshGrant

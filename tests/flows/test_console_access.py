@@ -9,15 +9,17 @@ from uuid import uuid4
 import pytest
 from fastapi.routing import APIRoute
 
-from app.api.auth import FRESH_SECONDS
+from app.api.attempts import PER_MINUTE
+from app.api.stored_keys import FRESH_SECONDS
 from app.console.application import create_console
 from app.console.routes.sign_in import own_path
-from app.console.sessions import LIFETIME_SECONDS
+from app.console.sessions import IDLE_SECONDS, LIFETIME_SECONDS, RENEW_SECONDS, Sessions
 from app.models.access import Scope
 from app.store.keys import prefix_of, revoke_key
 from tests.support.api import SEALER, TOKEN
 from tests.support.clock import ManualClock
 from tests.support.console import Browser, ServedConsole, served_console
+from tests.support.keys import expire_now
 from tests.support.store import sqlite_database
 
 OPEN = "no session"
@@ -49,6 +51,7 @@ EXPECTED: dict[tuple[str, str], Scope | str] = {
     ("GET", "/dead-letters/{letter_id:int}"): Scope.READ,
     ("POST", "/dead-letters/redrive"): Scope.OPERATE,
     ("GET", "/quota"): Scope.ADMIN,
+    ("GET", "/audit"): Scope.ADMIN,
     ("GET", "/settings"): Scope.ADMIN,
 }
 
@@ -174,12 +177,29 @@ async def test_a_form_without_the_token_of_its_session_is_refused(served: Served
     assert (await served.api.services.progress.job("default", job_id)).status == "pending"
 
 
-async def test_a_session_ends_after_twelve_hours(served: ServedConsole, clock: ManualClock) -> None:
+async def test_a_session_ends_after_twelve_hours_however_much_it_is_used(
+    served: ServedConsole, clock: ManualClock
+) -> None:
+    """ASVS 5.0 V7: an absolute lifetime."""
     browser = served.browser()
     await browser.sign_in(await served.api.key(Scope.READ))
+    for _ in range(int(LIFETIME_SECONDS // (IDLE_SECONDS / 2)) - 1):
+        await clock.advance(IDLE_SECONDS / 2)
+        assert (await browser.get("/console/jobs")).status == 200
+    await clock.advance(IDLE_SECONDS / 2 + 1)
+    assert (await browser.get("/console/jobs")).status == 303
+
+
+async def test_a_session_ends_when_nothing_was_asked_for_an_hour(served: ServedConsole, clock: ManualClock) -> None:
+    """ASVS 5.0 V7: an inactivity timeout."""
+    browser = served.browser()
+    await browser.sign_in(await served.api.key(Scope.READ))
+    await clock.advance(RENEW_SECONDS + 1)
+    assert "set-cookie" in (await browser.get("/console/jobs")).headers
+    await clock.advance(IDLE_SECONDS - 1)
+    kept = browser.cookie
     assert (await browser.get("/console/jobs")).status == 200
-    await clock.advance(LIFETIME_SECONDS - 1)
-    assert (await browser.get("/console/jobs")).status == 200
+    browser.cookie = kept
     await clock.advance(2)
     assert (await browser.get("/console/jobs")).status == 303
 
@@ -189,7 +209,7 @@ async def test_a_revoked_key_ends_its_sessions_within_five_seconds(served: Serve
     await served.api.key(Scope.READ)
     browser = served.browser()
     await browser.sign_in(key)
-    await served.api.database.write(revoke_key, prefix_of(key) or "")
+    await served.api.database.write(revoke_key, None, prefix_of(key) or "")
     await clock.advance(FRESH_SECONDS)
     answer = await browser.get("/console/jobs?status=failed")
     assert answer.headers["location"] == "/console/sign-in?next=/console/jobs%3Fstatus%3Dfailed"
@@ -211,12 +231,19 @@ async def test_the_cookie_holds_the_key_sealed_and_is_for_the_console_alone(serv
     assert key not in answer.headers["set-cookie"]
 
 
-async def test_behind_tls_the_cookie_is_for_tls_alone(served: ServedConsole) -> None:
+async def test_behind_tls_the_cookie_is_for_tls_and_this_host_alone(served: ServedConsole) -> None:
+    """ASVS 5.0 V3: Secure, and a `__Host-` name, which a neighbour or plain HTTP cannot set."""
     key = await served.api.key(Scope.READ)
     browser = served.browser()
     browser.headers["x-forwarded-proto"] = "https"
     answer = await browser.sign_in(key)
-    assert "secure" in answer.headers["set-cookie"].lower()
+    told = answer.headers["set-cookie"]
+    assert told.startswith("__Host-review_fetcher_console=")
+    assert {"secure", "httponly", "path=/", "samesite=strict"} <= set(told.lower().split("; "))
+    assert "domain" not in told.lower()
+    assert (await browser.get("/console/jobs")).status == 200
+    browser.cookie_name = "review_fetcher_console"
+    assert (await browser.get("/console/jobs")).status == 303
 
 
 async def test_a_cookie_that_was_changed_is_none(served: ServedConsole) -> None:
@@ -253,6 +280,67 @@ async def test_signing_out_leaves_a_browser_that_is_nobody(served: ServedConsole
     assert (await browser.get("/console/jobs")).status == 303
 
 
+async def test_a_copy_of_a_cookie_opens_nothing_after_the_sign_out(served: ServedConsole) -> None:
+    """ASVS 5.0 V7: the sign-out ends the session, not only the browser's memory of it."""
+    browser = served.browser()
+    await browser.sign_in(await served.api.key(Scope.READ))
+    await browser.get("/console/jobs")
+    copy = browser.cookie
+    await browser.post("/console/sign-out")
+    browser.cookie = copy
+    assert (await browser.get("/console/jobs")).status == 303
+
+
+async def test_what_a_page_follows_ends_with_its_session(served: ServedConsole, clock: ManualClock) -> None:
+    """Another tab of the same browser is told nothing more after the sign-out."""
+    sessions: Sessions = served.console.state.sessions
+    signed_in, other = sessions.begin("a key"), sessions.begin("a key")
+    assert await sessions.goes_on(signed_in)
+    await sessions.end(signed_in)
+    assert [await sessions.goes_on(one) for one in (signed_in, other)] == [False, True]
+    await clock.advance(LIFETIME_SECONDS)
+    assert not await sessions.goes_on(other)
+
+
+async def test_a_sign_in_begins_a_new_session_and_ends_the_one_before(served: ServedConsole) -> None:
+    """ASVS 5.0 V7: a new session token at each authentication, so that none can be planted."""
+    browser = served.browser()
+    keys = [await served.api.key(Scope.READ, tenant=tenant) for tenant in ("acme", "other")]
+    await browser.get("/console/sign-in")
+    before = browser.cookie
+    await browser.sign_in(keys[0])
+    first = browser.cookie
+    await browser.sign_in(keys[1])
+    page = await browser.get("/console/jobs")
+    assert "<bdi>other</bdi>" in page.text
+    assert len({before, first, browser.cookie}) == 3
+    browser.cookie = first
+    assert (await browser.get("/console/jobs")).status == 303
+
+
+async def test_an_expired_key_ends_its_sessions(served: ServedConsole, clock: ManualClock) -> None:
+    key = await served.api.key(Scope.READ)
+    await served.api.key(Scope.READ)
+    browser = served.browser()
+    await browser.sign_in(key)
+    await served.api.database.write(expire_now, prefix_of(key))
+    await clock.advance(FRESH_SECONDS)
+    assert (await browser.get("/console/jobs")).headers["location"] == "/console/sign-in?next=/console/jobs"
+    answer = await browser.sign_in(key)
+    assert (answer.status, "expired" in answer.text) == (401, True)
+
+
+async def test_wrong_keys_at_the_sign_in_are_limited_and_a_session_goes_on(served: ServedConsole) -> None:
+    """ASVS 5.0 V6: against guessing of keys, at the sign-in as at the API."""
+    browser, guesser = served.browser(), served.browser()
+    await browser.sign_in(await served.api.key(Scope.READ))
+    answers = [await guesser.sign_in(f"guess-{number}") for number in range(PER_MINUTE + 1)]
+    assert [answer.status for answer in answers] == [401] * PER_MINUTE + [429]
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    assert "Too many wrong API keys" in answers[-1].text
+    assert (await browser.get("/console/jobs")).status == 200
+
+
 async def test_a_reader_sees_no_action(served: ServedConsole) -> None:
     job_id = await served.api.submit()
     browser = served.browser()
@@ -271,6 +359,16 @@ async def test_without_keys_this_machine_needs_no_sign_in_and_every_page_says_so
     submitted = await browser.post("/console/jobs/new", access_token=TOKEN)
     assert submitted.headers["location"].startswith("/console/jobs/")
     assert (await served.browser(client=("203.0.113.7", 1)).get("/console/jobs")).status == 303
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/nowhere", "/jobs/no-such-job", "/jobs?status=unheard-of", "/quota"])
+async def test_without_keys_pages_for_everybody_and_for_errors_say_so_too(served: ServedConsole, path: str) -> None:
+    told = "Open to this machine"
+    assert told in (await served.browser().get(f"/console{path}")).text
+    assert told not in (await served.browser(client=("203.0.113.7", 1)).get(f"/console{path}")).text
+    await served.api.key(Scope.READ)
+    async with served_console(served.api.database) as closed:
+        assert told not in (await closed.browser().get(f"/console{path}")).text
 
 
 async def test_a_link_on_another_site_does_not_end_the_session(served: ServedConsole) -> None:

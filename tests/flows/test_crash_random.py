@@ -66,7 +66,7 @@ def _survives(directory: Path, mood: str, token: str, *, kills: int, seed: int) 
 
 
 async def test_every_job_that_was_answered_202_before_a_kill_ends(tmp_path: Path) -> None:
-    """48 connections POST at once; the service dies amid them."""
+    """48 connections POST at once; the service dies amid them. Each job has its one entry in the audit log."""
     with simulator_process() as google, site(tmp_path, google) as place:
         service = place.start()
         crowd = Crowd(*service.address, "ya29.sim-accounts1-locations1-reviews1-crowd", connections=48)
@@ -83,3 +83,5 @@ async def test_every_job_that_was_answered_202_before_a_kill_ends(tmp_path: Path
         assert len(known) <= len(crowd.accepted) + crowd.broken
         assert {job["status"] for job in ended} == {"completed"}
         assert all(job["progress"]["reviews"]["fetched"] == 1 for job in ended)
+        told = await asyncio.to_thread(lambda: list(after.audit_log()))
+        assert sorted(entry["subject"] for entry in told if entry["action"] == "job.submit") == sorted(known)

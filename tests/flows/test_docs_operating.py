@@ -25,7 +25,7 @@ from tests.support.transcripts import (
 
 PAGE = PROJECT / "docs/operating.md"
 
-WHILE_RUNNING = ("Is it well?", "Backup", "Look, mend, try again")
+WHILE_RUNNING = ("Is it well?", "Backup", "Look, mend, try again", "Who did what")
 DOCUMENTED_DATABASE = "postgresql://review_fetcher@127.0.0.1:5432/review_fetcher"
 DOCUMENTED_KAFKA = "127.0.0.1:9092"
 
@@ -98,16 +98,22 @@ def of_these(stack: Stack, commands: list[Command]) -> list[Command]:
 def commands_of(heading: str) -> list[Command]:
     """Those of a section, without how the service is started."""
     lines = PAGE.read_text().splitlines()
-    start = lines.index(f"### {heading}") + 1
+    start = next(number for number, line in enumerate(lines, 1) if line.lstrip("#") == f" {heading}")
     end = next(number for number in range(start + 1, len(lines) + 1) if lines[number - 1].startswith(("## ", "### ")))
     typed = [shown.command for shown in shown_commands(PAGE) if shown.command.text != SERVE]
     return [command for command in typed if start < command.line < end]
 
 
+def test_a_key_is_made_and_rotated(tmp_path: Path) -> None:
+    *_, before, _, after = run_commands([*commands_of("API keys"), *commands_of("Rotate")], make_checkout(tmp_path))
+    assert [before.count("for the import"), after.count("for the import")] == [1, 2]
+    assert after.count("expires_soon") == 1
+
+
 def test_every_section_with_commands_is_run_here() -> None:
     run = [
         command
-        for heading in (*WHILE_RUNNING, "Restore", "From SQLite to PostgreSQL")
+        for heading in (*WHILE_RUNNING, "Restore", "API keys", "Rotate", "From SQLite to PostgreSQL")
         for command in commands_of(heading)
     ]
     typed = [shown.command for shown in shown_commands(PAGE) if shown.command.text != SERVE]

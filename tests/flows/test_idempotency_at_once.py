@@ -41,10 +41,10 @@ def place(stack: Stack, google: str, tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture
 def theirs(place: Site) -> str:
     """A key of another tenant, made before the service starts."""
-    command = [Path(sys.executable).with_name("review-fetcher"), "keys", "create", "theirs", "--tenant", "other"]
+    command = [str(Path(sys.executable).with_name("review-fetcher")), "keys", "create", "theirs", "--tenant", "other"]
     environment = {"PATH": os.environ["PATH"]} | place.settings
     made = subprocess.run(
-        [*command, "--scope", Scope.ADMIN], env=environment, cwd=place.directory, capture_output=True, check=True
+        [*command, "--scope", Scope.ADMIN.value], env=environment, cwd=place.directory, capture_output=True, check=True
     )
     return made.stdout.decode().strip()
 

@@ -77,7 +77,7 @@ async def _has(database: Database) -> Has:
 def _numbers(transaction: Transaction, dead: str, job: str) -> tuple[int, int]:
     letter = select(dead_letters.c.id).where(dead_letters.c.job_id == dead)
     webhook = select(webhooks.c.id).where(webhooks.c.job_id == job)
-    return tuple(transaction.connection.execute(one).scalar_one() for one in (letter, webhook))  # type: ignore[return-value]
+    return tuple(transaction.connection.execute(one).scalar_one() for one in (letter, webhook))
 
 
 def _hand_over(transaction: Transaction, to: str, of: str = THEIRS) -> None:
@@ -142,7 +142,7 @@ async def test_a_job_in_a_query(world: World) -> None:
 
 async def test_dead_letters_and_jobs_in_a_body(world: World) -> None:
     redrive = "/api/v1/dlq/redrive"
-    ways = [({"ids": [world.theirs.letter]}, {"ids": [10**9]})]
+    ways: list[tuple[dict[str, Any], dict[str, Any]]] = [({"ids": [world.theirs.letter]}, {"ids": [10**9]})]
     ways += [({"filter": {"job_id": world.theirs.given_up}}, {"filter": {"job_id": str(uuid4())}})]
     for theirs, unknown in ways:
         for dry in ({"dry_run": True}, {"include_parked": True}):

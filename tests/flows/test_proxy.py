@@ -166,9 +166,10 @@ def test_a_get_is_repeated(proxy: Proxy, replicas: list[Replica]) -> None:
 
 
 def test_a_caller_cannot_pretend_to_come_from_elsewhere(proxy: Proxy, replicas: list[Replica]) -> None:
-    proxy.request("GET", **{"X-Forwarded-For": "10.9.8.7"})
+    proxy.request("GET", **{"X-Forwarded-For": "10.9.8.7", "Forwarded": "for=10.9.8.7", "X-Forwarded-Proto": "https"})
     (request,) = [text for replica in replicas for text in replica.requests]
     assert "10.9.8.7" not in request
+    assert re.findall(r"x-forwarded-proto: (\w+)", request, re.IGNORECASE) == ["http"]
     assert re.search(r"x-forwarded-for: 127\.0\.0\.1", request, re.IGNORECASE)
 
 

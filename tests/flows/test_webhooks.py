@@ -61,9 +61,9 @@ class Telling:
     async def attempted(self, job_id: str) -> WebhookView:
         return await self.until(job_id, lambda item: item.attempts > 0)
 
-    def read(self, got: Got) -> dict[str, Any]:
+    async def read(self, got: Got) -> dict[str, Any]:
         """What the receiver reads, after it has verified the signature."""
-        (secret,) = self.engine.state.services.webhooks.secrets(DEFAULT_TENANT).secrets
+        (secret,) = (await self.engine.state.services.webhooks.secrets(DEFAULT_TENANT)).secrets
         return dict(got.verified(secret))
 
 
@@ -84,7 +84,7 @@ async def test_a_completed_job_is_told_to_its_callback(stack: Stack) -> None:
         job_id = await site.submit()
         got = await site.receiver.number(1)
         assert got.path == "/hooks?key=secret"
-        told = site.read(got)
+        told = await site.read(got)
         assert (told["type"], told["data"]["job_id"]) == ("review_fetch.completed", job_id)
         assert told["data"]["status"] == "completed"
         assert told["data"]["progress"]["reviews"]["fetched"] == 120
@@ -97,11 +97,11 @@ async def test_a_completed_job_is_told_to_its_callback(stack: Stack) -> None:
 async def test_a_want_of_a_token_and_then_the_end_are_two_messages(stack: Stack) -> None:
     async with telling(stack, Faults(rules=(ExpiredToken(api="reviews", after=1, times=1),))) as site:
         job_id = await site.submit()
-        first = site.read(await site.receiver.number(1))
+        first = await site.read(await site.receiver.number(1))
         assert first["type"] == "review_fetch.needs_token"
         assert first["data"]["error"]["type"] == "token_expired"
         await site.engine.replace_token(job_id, f"{TOKEN}-new")
-        second = site.read(await site.receiver.number(2))
+        second = await site.read(await site.receiver.number(2))
         assert (second["type"], second["data"]["job_id"]) == ("review_fetch.completed", job_id)
         assert len({got.headers["webhook-id"] for got in site.receiver.got}) == 2
 
@@ -109,17 +109,17 @@ async def test_a_want_of_a_token_and_then_the_end_are_two_messages(stack: Stack)
 async def test_dead_letters_and_the_end_after_their_redrive_are_two_messages(stack: Stack) -> None:
     async with telling(stack, Faults(rules=(Failure(status=503, api="reviews"),))) as site:
         await site.submit()
-        assert site.read(await site.receiver.number(1))["type"] == "review_fetch.dlq"
+        assert (await site.read(await site.receiver.number(1)))["type"] == "review_fetch.dlq"
         site.google.clear_faults()
         await site.engine.redrive_all()
-        assert site.read(await site.receiver.number(2))["type"] == "review_fetch.completed"
+        assert (await site.read(await site.receiver.number(2)))["type"] == "review_fetch.completed"
 
 
 async def test_a_cancelled_job_is_told(stack: Stack) -> None:
     async with telling(stack, Faults(rules=(Hold(api="accounts"),))) as site:
         job_id = await site.submit()
         await site.engine.state.services.job_control.cancel(DEFAULT_TENANT, job_id)
-        told = site.read(await site.receiver.number(1))
+        told = await site.read(await site.receiver.number(1))
         assert (told["type"], told["data"]["status"]) == ("review_fetch.cancelled", JobStatus.CANCELLED)
         site.google.release()
 
@@ -137,7 +137,7 @@ async def test_what_failed_is_sent_again_by_hand_under_the_same_id(stack: Stack)
         again = await site.receiver.number(3)
         assert {got.headers["webhook-id"] for got in site.receiver.got} == {failed.message_id}
         assert {got.body for got in site.receiver.got} == {again.body}
-        assert site.read(again)["type"] == "review_fetch.completed"
+        assert (await site.read(again))["type"] == "review_fetch.completed"
 
 
 async def test_a_receiver_that_is_down_is_told_when_it_is_back(stack: Stack) -> None:

@@ -9,10 +9,12 @@ from functools import partial
 from sqlalchemy import func, select
 
 from app.api.application import Api, create_api
-from app.api.auth import Authenticator, StaticKey
+from app.api.authenticator import Authenticator, StaticKey
+from app.api.key_desk import KeyDesk
 from app.api.schemas import Readiness
 from app.api.service import APIService, GrantCheck, TokenCheck
 from app.api.services import ApiServices, set_services
+from app.api.surface import Surface
 from app.clock import Clock, SystemClock
 from app.config import Settings
 from app.config.shown import shown
@@ -22,7 +24,9 @@ from app.ingest.committer import Arrival, Committer
 from app.limits.views import BudgetView, ShareView, WindowView
 from app.models.access import DEFAULT_TENANT, Scope
 from app.pipeline.control import JobControl
+from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
+from app.results.erasures import Erasures
 from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.overview import Overviews
@@ -79,6 +83,7 @@ async def served_api(
     check_token: TokenCheck | None = None,
     check_grant: GrantCheck | None = None,
     readiness: Readiness | None = None,
+    surface: Surface | None = None,
 ) -> AsyncIterator[ServedApi]:
     """`committing=False` leaves jobs in the buffer, as a store would that takes very long."""
     buffer = BoundedDequeBuffer[Arrival](buffer_size)
@@ -88,19 +93,22 @@ async def served_api(
     services = ApiServices(
         api_service=APIService(buffer, committer, SEALER, control, check_token=check_token, check_grant=check_grant),
         authenticator=Authenticator(database, static_keys=static_keys, open_on_loopback=open_on_loopback, clock=clock),
+        keys=KeyDesk(database),
         progress=progress,
         events=JobEvents(progress, clock or SystemClock()),
         overviews=Overviews(database, publishes=True),
         export=Export(database),
         dead_letters=DeadLetters(database, _nobody),
+        erasures=Erasures(database),
         job_control=control,
         webhooks=Webhooks(database, WebhookSigner([SEALING_KEY])),
+        audit=AuditLog(database, clock or SystemClock()),
         quota=_quota,
         settings=shown(Settings(_env_file=None)),  # type: ignore[call-arg] # pydantic-settings' own argument
         readiness=partial(_told, readiness or Readiness(ready=True, checks={"store": "ok"})),
         metrics_text=_metrics,
     )
-    app = create_api(version="1.2.3")
+    app = create_api(version="1.2.3", surface=surface)
     set_services(app, services)
     loop = asyncio.create_task(committer.run()) if committing else None
     yield ServedApi(app, AsgiClient(app), database, buffer, committer, services)

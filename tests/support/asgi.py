@@ -39,9 +39,17 @@ class Answer:
 class AsgiClient:
     """`headers` go with every request, after those of a program that calls http://localhost."""
 
-    def __init__(self, app: ASGIApp, *, client: tuple[str, int] | None = LOOPBACK, **headers: str) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        client: tuple[str, int] | None = LOOPBACK,
+        server: tuple[str, int] = ("127.0.0.1", 8000),
+        **headers: str,
+    ) -> None:
         self._app = app
         self._client = client
+        self._server = server
         self._headers = {"host": "localhost"} | headers
 
     async def get(self, target: str, **headers: str) -> Answer:
@@ -68,8 +76,12 @@ class AsgiClient:
             chunks = [json_codec.dumps(json).encode()]
             sent["content-type"] = "application/json"
         sent |= {name.lower().replace("_", "-"): value for name, value in (headers or {}).items()}
+        return await self.exchange(self.scope(method, target, sent), chunks)
+
+    async def exchange(self, scope: dict[str, Any], chunks: Iterable[bytes] = ()) -> Answer:
+        """A request as a server tells it."""
         exchange = _Exchange(list(chunks))
-        await self._app(self.scope(method, target, sent), exchange.receive, exchange.send)
+        await self._app(scope, exchange.receive, exchange.send)
         return exchange.answer()
 
     def scope(self, method: str, target: str, headers: dict[str, str]) -> dict[str, Any]:
@@ -87,7 +99,7 @@ class AsgiClient:
             "query_string": query.encode(),
             "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
             "client": self._client,
-            "server": ("127.0.0.1", 8000),
+            "server": self._server,
             "state": {},
         }
 

@@ -1,5 +1,6 @@
 """Certificates of a test's own authority, which nobody else trusts."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -21,11 +22,12 @@ class Authority:
         builder = _builder(self._name, self._name, self._key).add_extension(constraints, critical=True)
         self.certificate = builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
-    def keystore(self) -> bytes:
-        """A server's key and its certificate, one PEM after the other."""
+    def keystore(self, *, names: Sequence[str] = ("localhost",), age: timedelta = timedelta(0)) -> bytes:
+        """A server's key and its certificate, one PEM after the other. A certificate is good for a day."""
         key = ec.generate_private_key(ec.SECP256R1())
-        addresses = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")])
-        builder = _builder(_name("kafka"), self._name, key).add_extension(addresses, critical=False)
+        loopback = [x509.IPAddress(ip_address("127.0.0.1"))] if "localhost" in names else []
+        addresses = x509.SubjectAlternativeName([*loopback, *map(x509.DNSName, names)])
+        builder = _builder(_name("kafka"), self._name, key, age).add_extension(addresses, critical=False)
         signed = builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
         return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + signed
 
@@ -39,8 +41,10 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, age: timedelta = timedelta(0)
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC) - age
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

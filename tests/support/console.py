@@ -13,21 +13,22 @@ from fastapi import FastAPI
 from app.clock import Clock, SystemClock
 from app.console.application import add_console, create_console
 from app.console.services import set_console_services
-from app.console.sessions import Sessions
+from app.console.sessions import COOKIE, Sessions
 from app.store.database import Database
 from tests.support.api import SEALER, ServedApi, served_api
 from tests.support.asgi import LOOPBACK, Answer, AsgiClient
 
 _CSRF = re.compile(r'name="csrf" value="([^"]+)"')
-_COOKIE = re.compile(r"review_fetcher_console=([^;]*)")
+_COOKIE = re.compile(r"((?:__Host-)?review_fetcher_console)=([^;]*)")
 
 
 @dataclass
 class Browser:
-    """Keeps the session's cookie. `csrf` is the token of the newest page that had a form."""
+    """Keeps the session's cookie by its name. `csrf` is the token of the newest page that had a form."""
 
     client: AsgiClient
     cookie: str = ""
+    cookie_name: str = COOKIE
     csrf: str = ""
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -46,11 +47,11 @@ class Browser:
         return await self.post("/console/sign-in", key=key, next=wanted)
 
     def _sent(self, headers: dict[str, str]) -> dict[str, str]:
-        return self.headers | headers | ({"cookie": f"review_fetcher_console={self.cookie}"} if self.cookie else {})
+        return self.headers | headers | ({"cookie": f"{self.cookie_name}={self.cookie}"} if self.cookie else {})
 
     def _seen(self, answer: Answer) -> Answer:
         if found := _COOKIE.search(answer.headers.get("set-cookie", "")):
-            self.cookie = found[1]
+            self.cookie_name, self.cookie = found.groups()
         if (answer.headers.get("content-type") or "").startswith("text/html") and (token := _CSRF.search(answer.text)):
             self.csrf = unescape(token[1])
         return answer
@@ -74,6 +75,6 @@ async def served_console(
     """`options` are those of `served_api`."""
     async with served_api(database, clock=clock, **options) as api:
         console = create_console(version="1.2.3")
-        set_console_services(console, api.services, Sessions(SEALER, clock or SystemClock()))
+        set_console_services(console, api.services, Sessions(SEALER, clock or SystemClock(), database))
         add_console(api.app, console)
         yield ServedConsole(api, console)

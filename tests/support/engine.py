@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,12 +28,14 @@ from app.state import AppState
 from app.store.database import Transaction
 from app.store.schema import dead_letters, jobs, locations, outbox, reviews, tasks
 from app.wiring import initialize_components, shutdown_background_tasks, start_background_tasks
+from tests.support.canaries import CANARIES
 from tests.support.stack import Stack
 
 PATIENCE_SECONDS = 60.0
 """What is waited for takes at most a few seconds; this only ends a flow that hangs."""
 
 LOOK_SECONDS = 0.05
+METRICS_SECONDS = 1.0
 
 SMALLEST_REVIEW_BYTES = 10_000
 """Fits the topics of every flow, also of one that allows only small reviews."""
@@ -189,9 +191,17 @@ async def running_engine(
         await start_background_tasks(state)
         yield engine
     finally:
+        await _sweep_metrics(state)
         await shutdown_background_tasks(state)
         if impatient is not None:
             await impatient.close()
+
+
+async def _sweep_metrics(state: AppState) -> None:
+    if CANARIES.active:
+        with suppress(TimeoutError):  # the store is away: the flow is about that
+            async with asyncio.timeout(METRICS_SECONDS):
+                CANARIES.search("metrics", [await state.metrics.scrape()])
 
 
 async def publish_the_rest(stack: Stack) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -104,28 +104,39 @@ def _read(bootstrap_servers: str, topic: str) -> list[Message]:
 
 
 def _committed(bootstrap_servers: str, topic: str) -> Iterator[Message]:
-    reader = Consumer(
-        {
-            "bootstrap.servers": bootstrap_servers,
-            "group.id": "unused",
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-        }
-    )
-    try:
+    with _reader(bootstrap_servers, "read_committed") as reader:
         partitions = reader.list_topics(topic, timeout=SECONDS).topics[topic].partitions
-        reader.assign([TopicPartition(topic, number, 0) for number in partitions])
-        ended: set[int | None] = set()
-        while len(ended) < len(partitions):
-            message = reader.poll(SECONDS)
-            assert message is not None, f"{topic} could not be read to its end"
-            error = message.error()
-            if error is None:
-                yield message
-            elif error.code() == KafkaError._PARTITION_EOF:
-                ended.add(message.partition())
-            else:
-                raise KafkaException(error)
+        yield from _to_the_end(reader, topic, list(partitions))
+
+
+def all_messages(bootstrap_servers: str, prefix: str) -> Iterator[tuple[str, Iterator[Message]]]:
+    """Each topic whose name begins with it, and all that it holds, whether its transaction was committed or not."""
+    with _reader(bootstrap_servers, "read_uncommitted") as reader:
+        listed = reader.list_topics(timeout=SECONDS).topics
+        for topic in sorted(name for name in listed if name.startswith(prefix)):
+            yield topic, _to_the_end(reader, topic, list(listed[topic].partitions))
+
+
+@contextmanager
+def _reader(bootstrap_servers: str, isolation: str) -> Iterator[Consumer]:
+    settings = {"bootstrap.servers": bootstrap_servers, "group.id": "unused", "enable.auto.commit": False}
+    reader = Consumer(settings | {"isolation.level": isolation, "enable.partition.eof": True})
+    try:
+        yield reader
     finally:
         reader.close()
+
+
+def _to_the_end(reader: Consumer, topic: str, partitions: list[int]) -> Iterator[Message]:
+    reader.assign([TopicPartition(topic, number, 0) for number in partitions])
+    ended: set[int | None] = set()
+    while len(ended) < len(partitions):
+        message = reader.poll(SECONDS)
+        assert message is not None, f"{topic} could not be read to its end"
+        error = message.error()
+        if error is None:
+            yield message
+        elif error.code() == KafkaError._PARTITION_EOF:
+            ended.add(message.partition())
+        else:
+            raise KafkaException(error)

@@ -14,6 +14,7 @@ from local_services import kafka
 from local_services.process import NotInstalledError
 
 from app.broker.connection import KafkaConnection
+from tests.support.sweeping import sweep_files
 
 
 class OwnKafka:
@@ -92,3 +93,4 @@ def running_kafka(
             pytest.skip(str(missing))
         finally:
             own.kill()
+            sweep_files(Path(home))

@@ -13,6 +13,8 @@ import pytest
 from local_services import postgresql
 from local_services.process import NotInstalledError
 
+from tests.support.sweeping import sweep_files
+
 
 class OwnPostgresql:
     """Everything here blocks, for a second or two."""
@@ -59,6 +61,7 @@ def running_postgresql() -> Iterator[OwnPostgresql]:
             yield server
         finally:
             server.stop_immediately()
+            sweep_files(home)
     finally:
         shutil.rmtree(home)
 

@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
+from tests.support.canaries import CANARIES
 from tests.support.simulator import control
+from tests.support.sweeping import sweep_process
 
 JOBS = "/api/v1/review-fetch"
 ENDED = ("completed", "failed", "dlq", "cancelled")
@@ -29,10 +31,11 @@ ANSWER_SECONDS = 30.0
 STOP_SECONDS = 25.0
 """What is promised of an orderly stop."""
 
+METRICS_SECONDS = 1.0
 LOOK_SECONDS = 0.02
 
 ROOT = Path(__file__).resolve().parents[2]
-_RUNNING = re.compile(r"Uvicorn running on (http://127\.0\.0\.1:\d+)")
+_RUNNING = re.compile(r"(?:Uvicorn running|Listening) on (http://127\.0\.0\.1:\d+)")
 
 T = TypeVar("T")
 Review = tuple[str, str]
@@ -92,6 +95,7 @@ class Service:
 
     def request(self, method: str, path: str, body: Any = None) -> Answer:
         """Raises OSError or HTTPException when the service is not there, or dies before it has answered."""
+        CANARIES.learn_request(self.headers, body)
         connection = http.client.HTTPConnection(*self.address, timeout=ANSWER_SECONDS)
         try:
             data = None if body is None else json.dumps(body).encode()
@@ -99,7 +103,9 @@ class Service:
             connection.request(method, path, data, self.headers | content)
             answer = connection.getresponse()
             headers = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, headers, answer.read())
+            content_of_answer = answer.read()
+            CANARIES.search(f"the answer to {method}", [repr(headers).encode(), content_of_answer])
+            return Answer(answer.status, headers, content_of_answer)
         finally:
             connection.close()
 
@@ -139,6 +145,15 @@ class Service:
                 return
             query["cursor"] = page["next_cursor"]
 
+    def audit_log(self) -> Iterator[dict[str, Any]]:
+        """All entries, page by page."""
+        query: dict[str, Any] = {"limit": 1000}
+        more = True
+        while more:
+            page = self.get("/api/v1/audit", **query).json()
+            yield from page["entries"]
+            query["after"], more = page["next_cursor"], page["more"]
+
     def all_ended(self, seconds: float = 60.0) -> list[dict[str, Any]]:
         """Every job in the store, once none of them has anything left to do."""
         for status in ("pending", "processing"):
@@ -154,6 +169,10 @@ class Service:
         lines = (json.loads(line) for line in answer.body.splitlines())
         return sorted((line["location"], line["review_id"]) for line in lines)
 
+    def open_sockets(self) -> int:
+        """Its files come and go with the work; connections only with clients."""
+        return sum(_is_socket(path) for path in Path(f"/proc/{self.pid}/fd").iterdir())
+
     def resident_mb(self) -> float:
         """Resident memory now."""
         return _status_mb(self.pid, "VmRSS")
@@ -166,8 +185,23 @@ class Service:
         self.process.kill()
         self.process.wait(STOP_SECONDS)
 
+    def sweep(self) -> None:
+        """Look for secrets in its arguments, and in its metrics if it shows them."""
+        if not CANARIES.active or not self.url or self.process.poll() is not None:
+            return
+        sweep_process(self.pid)
+        connection = http.client.HTTPConnection(*self.address, timeout=METRICS_SECONDS)
+        try:
+            connection.request("GET", "/metrics", headers=self.headers)
+            CANARIES.search("metrics", [connection.getresponse().read()])
+        except (OSError, http.client.HTTPException):  # it hangs, or cannot be asked: the test is about that
+            pass
+        finally:
+            connection.close()
+
     def terminate(self, within: float = STOP_SECONDS) -> float:
         """SIGTERM; the seconds until it had ended in good order."""
+        self.sweep()
         began = time.monotonic()
         self.process.terminate()
         self.process.wait(within + STOP_SECONDS)
@@ -201,17 +235,30 @@ class Site:
         self.database = directory / "data" / "reviews.db"
         self.settings = {"DATABASE_URL": f"sqlite:///{self.database}", **settings}
         self.services: list[Service] = []
+        CANARIES.directories.add(directory)
+        CANARIES.learn_settings(settings)
 
     def launch(self, **settings: str) -> Service:
         """A service that may not have started yet."""
+        return self._launch(
+            [sys.executable, "-m", "uvicorn", "app.main:app", "--port", "0", "--app-dir", str(ROOT)], settings
+        )
+
+    def serve(self, *, files: int | None = None, **settings: str) -> Service:
+        """A service that is ready, started as `review-fetcher serve`; it may have so many files open."""
+        limit = ["/usr/bin/env", "prlimit", f"--nofile={files}"] if files else []
+        command = [*limit, sys.executable, "-m", "app.cli", "serve", "--port", "0"]
+        return self._launch(command, {"PYTHONPATH": str(ROOT), **settings}).started()
+
+    def _launch(self, command: list[str], settings: Mapping[str, str]) -> Service:
         inherited = {name: value for name in ("PATH", "HOME", "TMPDIR") if (value := os.environ.get(name))}
+        CANARIES.learn_settings(settings)
         log = self.directory / f"service-{len(self.services) + 1}.log"
-        command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", "0", "--app-dir", str(ROOT)]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
                 cwd=self.directory,
-                env=inherited | self.settings | settings,
+                env=inherited | self.settings | dict(settings),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -226,6 +273,7 @@ class Site:
     def end(self) -> None:
         for service in self.services:
             if service.process.poll() is None:
+                service.sweep()
                 service.kill()
 
     def logs(self) -> str:
@@ -240,9 +288,11 @@ QUICK_RETRIES = {"RETRY_INITIAL_BACKOFF_MS": "1", "RETRY_MAX_BACKOFF_MS": "20"}
 def site(directory: Path, google: str, **settings: str) -> Iterator[Site]:
     """A place where services run that ask the Google at this URL; none is left when it closes.
 
-    Without other `settings` they have no limits, retry at once, and work on four tasks of each stage.
+    Without other `settings` they have no limits, retry at once, work on four tasks of each stage, and log what there is
+    to log: nothing of it may tell a secret.
     """
-    usual = {"GOOGLE_API_BASE_URL": google, "WORKER_CONCURRENCY": "4", **UNLIMITED, **QUICK_RETRIES}
+    usual = {"GOOGLE_API_BASE_URL": google, "WORKER_CONCURRENCY": "4", "LOG_LEVEL": "DEBUG"}
+    usual |= {**UNLIMITED, **QUICK_RETRIES}
     place = Site(directory, usual | settings)
     try:
         yield place
@@ -287,6 +337,13 @@ def _paged(google: str, what: str, **query: str) -> Iterator[Any]:
     while page := control(google, "GET", f"truth?{urlencode(query | {'after': str(seen)})}")[what]:
         yield from page
         seen += len(page)
+
+
+def _is_socket(descriptor: Path) -> bool:
+    try:
+        return str(descriptor.readlink()).startswith("socket:")
+    except FileNotFoundError:  # closed since it was listed
+        return False
 
 
 def _status_mb(pid: int, name: str) -> float:

@@ -1,8 +1,11 @@
 """What a service stands on in a flow: SQLite and its own broker, or a real PostgreSQL and a real Kafka."""
 
+import asyncio
 import base64
 import json
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from app.config.groups import KafkaConfig
 from app.models.events import Topic
 from tests.support.kafka import read
 
-SEALING_KEY = "test:" + base64.b64encode(bytes(32)).decode()
+SEALING_KEY = "test:" + base64.b64encode(bytes(range(100, 132))).decode()
 
 Record = tuple[str, str, str]
 """A job, a location's name, a review's id."""
@@ -81,6 +84,14 @@ class Stack:
         headers = [repr(message.headers()).encode() for message in messages]
         return b"\n".join(parts + headers)
 
+    def held_tasks(self, job_id: str) -> int:
+        """How many tasks of the job are in hand or on their way. Blocks."""
+        query = "SELECT count(*) FROM tasks WHERE status IN ('released', 'held') AND job_id = "
+        if self.kafka is not None:
+            return int(asyncio.run(self._query(f"{query} $1", job_id))[0][0])
+        with closing(sqlite3.connect(f"file:{self.directory / 'reviews.db'}?mode=ro", uri=True)) as connection:
+            return int(connection.execute(f"{query} ?", (job_id,)).fetchone()[0])
+
     async def _records(self, kafka: KafkaConfig) -> Counter[Record]:
         messages = await read(",".join(kafka.bootstrap_servers), kafka.topic_prefix + Topic.REVIEWS_RAW)
         reviews = (json.loads(message.value() or b"")["message"] for message in messages)
@@ -92,9 +103,9 @@ class Stack:
         )
         return Counter((row[0], row[1], row[2]) for row in rows)
 
-    async def _query(self, query: str) -> list[Any]:
+    async def _query(self, query: str, *values: Any) -> list[Any]:
         connection = await asyncpg.connect(self.settings["database_url"].get_secret_value())
         try:
-            return list(await connection.fetch(query))
+            return list(await connection.fetch(query, *values))
         finally:
             await connection.close()

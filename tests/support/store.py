@@ -45,22 +45,22 @@ async def new_job(database: Database, tenant: str = "default") -> str:
 
 
 async def take(database: Database, stage: Stage, holder: str = "worker-1", limit: int = 100) -> list[HeldTask]:
-    """Release and claim what is due of a stage."""
-    released = await database.write(release, stage, Window(limit, limit))
+    """Release and claim what is due of a stage, of one tenant's jobs at most so many tasks."""
+    released = await database.write(release, stage, Window(2 * limit, limit))
     return await database.write(claim, [(work.task_id, work.version) for work in released.works], holder, 15.0)
 
 
-async def job_with_tasks(database: Database, **number: int) -> str:
+async def job_with_tasks(database: Database, tenant: str = "default", **number: int) -> str:
     """A job with so many reviews tasks in these states, beside its own of accounts; its id."""
-    job_id = await new_job(database)
+    job_id = await new_job(database, tenant)
     for status, so_many in number.items():
-        await database.write(_add_tasks, job_id, TaskStatus(status), so_many)
+        await database.write(_add_tasks, tenant, job_id, TaskStatus(status), so_many)
     return job_id
 
 
-def _add_tasks(transaction: Transaction, job_id: str, status: TaskStatus, number: int) -> None:
+def _add_tasks(transaction: Transaction, tenant: str, job_id: str, status: TaskStatus, number: int) -> None:
     """Those that are out have a lease that runs."""
-    row: dict[str, object] = {"tenant": "default", "job_id": job_id, "stage": Stage.REVIEWS.value, "due_at": 1.0}
+    row: dict[str, object] = {"tenant": tenant, "job_id": job_id, "stage": Stage.REVIEWS.value, "due_at": 1.0}
     row |= {"status": status.value, "lease_until": transaction.now + 15.0 if status in OUT else None}
     rows = [row | {"resource": f"locations/{status}-{at}"} for at in range(number)]
     transaction.connection.execute(insert(tasks), rows)

@@ -219,6 +219,24 @@ def test_a_refused_secret_is_never_shown(name: str, value: str, monkeypatch: pyt
         ("WORKER_CONCURRENCY", "0"),
         ("WEBHOOK_ALLOWED_NETWORKS", "10.0.0.1/8"),
         ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8,inside"),
+        ("TRUSTED_PROXIES", "*"),
+        ("TRUSTED_PROXIES", "proxy.internal"),
+        ("PROXY_HEADERS", "x-real-ip"),
+        ("CORS_ALLOWED_ORIGINS", "*"),
+        ("CORS_ALLOWED_ORIGINS", "null"),
+        ("CORS_ALLOWED_ORIGINS", "https://*.example.com"),
+        ("CORS_ALLOWED_ORIGINS", "app.example.com"),
+        ("CORS_ALLOWED_ORIGINS", "https://App.example.com"),
+        ("CORS_ALLOWED_ORIGINS", "https://app.example.com/"),
+        ("CORS_ALLOWED_ORIGINS", "https://app.example.com:443"),
+        ("CORS_ALLOWED_ORIGINS", "http://app.example.com:80"),
+        ("CORS_ALLOWED_ORIGINS", "https://user@app.example.com"),
+        ("CORS_ALLOWED_ORIGINS", "https://ok.example.com,ftp://app.example.com"),
+        ("MAX_CONNECTIONS", "9"),
+        ("METRICS", "public"),
+        ("METRICS_PORT", "0"),
+        ("METRICS_PORT", "8000"),
+        ("DOCS_ENABLED", "maybe"),
         ("MAX_REVIEW_BYTES", "1"),
         ("TOKEN_WAIT_SEC", "-1"),
         ("MOCK_KAFKA", "maybe"),
@@ -235,6 +253,18 @@ def test_a_refused_secret_is_never_shown(name: str, value: str, monkeypatch: pyt
 def test_values_outside_the_bounds_are_refused_by_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     assert [problem.partition(":")[0] for problem in problems()] == [name]
+
+
+def test_origins_are_those_that_browsers_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    origins = ("https://app.example.com", "http://localhost:3000", "https://192.0.2.1:8443", "http://[::1]:8080")
+    monkeypatch.setenv("CORS_ALLOWED_ORIGINS", ", ".join(origins))
+    assert load_settings().edge.cors_allowed_origins == origins
+
+
+def test_a_port_for_metrics_that_are_off_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METRICS", "off")
+    monkeypatch.setenv("METRICS_PORT", "9464")
+    assert problems() == ["METRICS_PORT: there is nothing to show with METRICS=off: unset one of them"]
 
 
 def test_zero_turns_limits_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,9 +95,11 @@ def test_a_key_that_is_gone_is_named_so_that_it_can_be_put_back() -> None:
 
 
 def test_the_hash_of_a_body_stays_the_same_while_keys_are_added() -> None:
-    assert TokenSealer([NEW, OLD]).body_hash(b"{}") == TokenSealer([OLD]).body_hash(b"{}")
-    assert TokenSealer([OLD]).body_hash(b"{}") != TokenSealer([NEW]).body_hash(b"{}")
-    assert TokenSealer([OLD]).body_hash(b"{}") != TokenSealer([OLD]).body_hash(b"{ }")
+    old, new = TokenSealer([OLD]).body_hashes(b"{}"), TokenSealer([NEW]).body_hashes(b"{}")
+    assert old != new
+    assert TokenSealer([OLD]).body_hashes(b"{ }") != old
+    assert TokenSealer([NEW, OLD]).body_hashes(b"{}") == new + old
+    assert TokenSealer([OLD, NEW]).body_hashes(b"{}") == old + new
 
 
 @pytest.mark.parametrize("keys", [[], [NEW, SealingKey("2024", b"x" * KEY_BYTES)]])

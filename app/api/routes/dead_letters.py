@@ -52,4 +52,4 @@ async def redrive_dead_letters(
     caller: Operator, services: Services, body: Annotated[Body[RedriveRequest], Depends(_redrive)]
 ) -> RedriveResult:
     """Try dead letters again: their jobs go on where they stopped."""
-    return await services.dead_letters.redrive(caller.tenant, body.value)
+    return await services.dead_letters.redrive(caller.tenant, body.value, caller.origin)

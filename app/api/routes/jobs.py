@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query
 from starlette.responses import Response
 
-from app.api.auth import Operator, Reader
+from app.api.auth import Operator, Reader, Right
 from app.api.body import BODY_PROBLEMS, Body, JsonBody
 from app.api.parameters import Cursor, JobId, Limit
 from app.api.problems import problem_responses
@@ -60,8 +60,10 @@ LastEvent = Annotated[str | None, Query(description="For clients that cannot set
 
 @router.get("/{job_id}/events", response_class=Response, responses=_STREAM | problem_responses([404, 422]))
 async def follow_job(
+    *,
     caller: Reader,
     services: Services,
+    right: Right,
     job_id: JobId,
     last_event_id: LastEvent = None,
     last_event: Annotated[
@@ -69,7 +71,7 @@ async def follow_job(
     ] = None,
 ) -> Response:
     """What happens to a job, as server-sent events. With the id of the last event seen, what changed since."""
-    return event_stream(await services.events.follow(caller.tenant, job_id, last_event or last_event_id))
+    return event_stream(await services.events.follow(caller.tenant, job_id, last_event or last_event_id, right))
 
 
 @router.get("/{job_id}/accounts", responses=problem_responses([404, 422]))
@@ -97,19 +99,19 @@ async def reconcile_job(caller: Reader, services: Services, job_id: JobId) -> Re
 @router.post("/{job_id}/cancel", responses=problem_responses([404, 409, 422]))
 async def cancel_job(caller: Operator, services: Services, job_id: JobId) -> JobView:
     """End a job. What it has fetched stays."""
-    return await services.job_control.cancel(caller.tenant, job_id)
+    return await services.job_control.cancel(caller.tenant, job_id, caller.origin)
 
 
 @router.post("/{job_id}/pause", responses=problem_responses([404, 409, 422]))
 async def pause_job(caller: Operator, services: Services, job_id: JobId) -> JobView:
     """Stop a job until it is resumed. Pages under way are still kept."""
-    return await services.job_control.pause(caller.tenant, job_id)
+    return await services.job_control.pause(caller.tenant, job_id, caller.origin)
 
 
 @router.post("/{job_id}/resume", responses=problem_responses([404, 409, 422]))
 async def resume_job(caller: Operator, services: Services, job_id: JobId) -> JobView:
     """Let a paused job go on at the page where it stopped."""
-    return await services.job_control.resume(caller.tenant, job_id)
+    return await services.job_control.resume(caller.tenant, job_id, caller.origin)
 
 
 @router.put(
@@ -121,4 +123,4 @@ async def replace_token(
     caller: Operator, services: Services, job_id: JobId, body: Annotated[Body[TokenReplacement], Depends(_replacement)]
 ) -> JobView:
     """Give a job a new access token; one that waits for it goes on at the page where it stopped."""
-    return await services.api_service.replace_token(body.value, caller.tenant, job_id)
+    return await services.api_service.replace_token(body.value, caller.tenant, job_id, caller.origin)

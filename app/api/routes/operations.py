@@ -1,13 +1,10 @@
-"""For operators and their tools: health, quota, metrics, and what this service is."""
+"""For operators and their tools: health, quota, settings, and what this service is."""
 
 from fastapi import APIRouter, Request
-from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from app.api.auth import Administrator, AnyCaller
 from app.api.errors import NotReadyError
 from app.api.problems import problem_responses
-from app.api.reference import REFERENCE_POLICY, reference_page
 from app.api.schemas import HealthCheckResponse, Liveness, Readiness, ServiceInformation
 from app.api.services import Services
 from app.models.overview import SettingList
@@ -15,12 +12,8 @@ from app.models.quota import QuotaReport
 
 router = APIRouter(tags=["operations"])
 
-_LINKS = {
-    "documentation": "/docs",
-    "openapi": "/openapi.json",
-    "jobs": "/api/v1/review-fetch",
-    "health": "/api/v1/health",
-}
+_LINKS = {"jobs": "/api/v1/review-fetch", "health": "/api/v1/health"}
+_DOCUMENTATION = {"documentation": "/docs", "openapi": "/openapi.json"}
 
 
 @router.get("/api/v1/health")
@@ -56,25 +49,8 @@ async def get_settings(_caller: Administrator, services: Services) -> SettingLis
     return services.settings
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def get_metrics(_caller: Administrator, services: Services) -> Response:
-    """Metrics in Prometheus' text format, of all tenants together."""
-    return Response(await services.metrics_text(), media_type=CONTENT_TYPE_LATEST)
-
-
 @router.get("/")
 async def get_service(_caller: AnyCaller, request: Request) -> ServiceInformation:
     """What this is, and where to go on."""
-    return ServiceInformation(name=request.app.title, version=request.app.version, links=_LINKS)
-
-
-@router.get("/openapi.json", response_class=JSONResponse)
-async def get_openapi(_caller: AnyCaller, request: Request) -> JSONResponse:
-    """This API as an OpenAPI 3.1 document."""
-    return JSONResponse(request.app.openapi())
-
-
-@router.get("/docs", response_class=HTMLResponse)
-async def get_reference(_caller: AnyCaller, request: Request) -> HTMLResponse:
-    """This API as a page to read."""
-    return HTMLResponse(reference_page(request.app.openapi()), headers={"Content-Security-Policy": REFERENCE_POLICY})
+    links = _DOCUMENTATION | _LINKS if request.app.state.surface.documentation else _LINKS
+    return ServiceInformation(name=request.app.title, version=request.app.version, links=links)

@@ -36,16 +36,16 @@ async def list_reviews(
     caller: Reader, services: Services, job_id: JobId, query: Annotated[ReviewQuery, Query()]
 ) -> Response:
     """The reviews of a job: a page of JSON, or all of them as a file."""
-    export, tenant = services.export, caller.tenant
+    export, tenant, by = services.export, caller.tenant, caller.origin
     match query.format:
         case ReviewFormat.JSON:
             return _json(await export.page(tenant, job_id, query.limit, query.cursor, query))
         case ReviewFormat.NDJSON:
-            parts, media_type = await export.ndjson(tenant, job_id, query), "application/x-ndjson"
+            parts, media_type = await export.ndjson(tenant, job_id, query, by), "application/x-ndjson"
         case ReviewFormat.CSV:
-            parts, media_type = await export.csv(tenant, job_id, query), "text/csv; charset=utf-8"
+            parts, media_type = await export.csv(tenant, job_id, query, by), "text/csv; charset=utf-8"
         case ReviewFormat.PARQUET:
-            parts, media_type = await export.parquet(tenant, job_id, query), "application/vnd.apache.parquet"
+            parts, media_type = await export.parquet(tenant, job_id, query, by), "application/vnd.apache.parquet"
     return await FileStream.of(parts, media_type, file_name=f"reviews-{job_id}.{query.format}")
 
 

@@ -45,7 +45,7 @@ async def submit_review_fetch(request: Request) -> Response:
     body = await _body(request)
     return _accepted(
         await services_of(request).api_service.create_fetch_job(
-            body.value, caller.tenant, idempotency_key=key, body=body.raw
+            body.value, caller.tenant, idempotency_key=key, body=body.raw, by=caller.origin
         )
     )
 

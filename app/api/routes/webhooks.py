@@ -25,11 +25,11 @@ async def list_webhooks(caller: Reader, services: Services, job_id: JobId) -> We
 @router.post("/review-fetch/{job_id}/webhooks/{webhook_id}/resend", responses=problem_responses([404, 422]))
 async def resend_webhook(caller: Operator, services: Services, job_id: JobId, webhook_id: WebhookId) -> WebhookView:
     """Send a message once more, also one that was delivered: the same body under the same `webhook-id`."""
-    return await services.webhooks.resend(caller.tenant, job_id, webhook_id)
+    return await services.webhooks.resend(caller.tenant, job_id, webhook_id, caller.origin)
 
 
 @router.get("/webhooks/secrets")
 async def get_webhook_secrets(caller: Administrator, services: Services, response: Response) -> WebhookSecrets:
     """What the caller's receivers verify messages by. Keep them secret."""
     response.headers["Cache-Control"] = "no-store"
-    return services.webhooks.secrets(caller.tenant)
+    return await services.webhooks.secrets(caller.tenant, caller.origin)

@@ -67,7 +67,7 @@ async def redrive_dead_letters(
     if form.value is None:
         return page(request, "redrive.html", status_code=422, redrive=None, result=None, problems=form.problems)
     redrive = form.value
-    result = await services.dead_letters.redrive(visitor.tenant, redrive.request)
+    result = await services.dead_letters.redrive(visitor.tenant, redrive.request, visitor.origin)
     if redrive.request.dry_run:
         return page(request, "redrive.html", redrive=redrive, result=result, problems={})
     return forward(request, f"/console/dead-letters?matched={result.matched}&redriven={result.redriven}")

@@ -21,4 +21,4 @@ async def follow_job(
     last_event: Annotated[str | None, Header(alias="Last-Event-ID", max_length=200)] = None,
 ) -> Response:
     """The same events as the API's. The page asks for itself anew when one comes."""
-    return event_stream(await services.events.follow(visitor.tenant, job_id, last_event))
+    return event_stream(await services.events.follow(visitor.tenant, job_id, last_event, visitor.right))

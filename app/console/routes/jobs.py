@@ -39,21 +39,21 @@ async def show_job(visitor: Reader, request: Request, services: Services, job_id
 @router.post("/jobs/{job_id}/cancel")
 async def cancel_job(visitor: OperatingForm, request: Request, services: Services, job_id: JobId) -> Response:
     """End a job."""
-    await services.job_control.cancel(visitor.tenant, job_id)
+    await services.job_control.cancel(visitor.tenant, job_id, visitor.origin)
     return forward(request, f"/console/jobs/{job_id}")
 
 
 @router.post("/jobs/{job_id}/pause")
 async def pause_job(visitor: OperatingForm, request: Request, services: Services, job_id: JobId) -> Response:
     """Stop a job until it is resumed."""
-    await services.job_control.pause(visitor.tenant, job_id)
+    await services.job_control.pause(visitor.tenant, job_id, visitor.origin)
     return forward(request, f"/console/jobs/{job_id}")
 
 
 @router.post("/jobs/{job_id}/resume")
 async def resume_job(visitor: OperatingForm, request: Request, services: Services, job_id: JobId) -> Response:
     """Let a paused job go on."""
-    await services.job_control.resume(visitor.tenant, job_id)
+    await services.job_control.resume(visitor.tenant, job_id, visitor.origin)
     return forward(request, f"/console/jobs/{job_id}")
 
 
@@ -68,7 +68,7 @@ async def replace_token(
     """Give a job a new access token."""
     if form.value is None:
         return await _job_page(request, visitor, services, job_id, status=422, problems=dict(form.problems))
-    await services.api_service.replace_token(form.value, visitor.tenant, job_id)
+    await services.api_service.replace_token(form.value, visitor.tenant, job_id, visitor.origin)
     return forward(request, f"/console/jobs/{job_id}")
 
 

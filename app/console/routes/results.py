@@ -60,21 +60,21 @@ async def show_review(
 @router.get("/jobs/{job_id}/reviews/ndjson")
 async def download_ndjson(visitor: Reader, services: Services, job_id: JobId, choice: Choice) -> Response:
     """All of them, one JSON object a line."""
-    parts = await services.export.ndjson(visitor.tenant, job_id, choice.required)
+    parts = await services.export.ndjson(visitor.tenant, job_id, choice.required, visitor.origin)
     return await FileStream.of(parts, "application/x-ndjson", file_name=f"reviews-{job_id}.ndjson")
 
 
 @router.get("/jobs/{job_id}/reviews/csv")
 async def download_csv(visitor: Reader, services: Services, job_id: JobId, choice: Choice) -> Response:
     """All of them as a table."""
-    parts = await services.export.csv(visitor.tenant, job_id, choice.required)
+    parts = await services.export.csv(visitor.tenant, job_id, choice.required, visitor.origin)
     return await FileStream.of(parts, "text/csv; charset=utf-8", file_name=f"reviews-{job_id}.csv")
 
 
 @router.get("/jobs/{job_id}/reviews/parquet")
 async def download_parquet(visitor: Reader, services: Services, job_id: JobId, choice: Choice) -> Response:
     """All of them in columns."""
-    parts = await services.export.parquet(visitor.tenant, job_id, choice.required)
+    parts = await services.export.parquet(visitor.tenant, job_id, choice.required, visitor.origin)
     return await FileStream.of(parts, "application/vnd.apache.parquet", file_name=f"reviews-{job_id}.parquet")
 
 

@@ -32,5 +32,5 @@ async def submit(
     """A job for the token, and its page. What was typed is never sent back."""
     if form.value is None:
         return page(request, "submit.html", status_code=422, problems=form.problems)
-    accepted = await services.api_service.create_fetch_job(form.value, visitor.tenant)
+    accepted = await services.api_service.create_fetch_job(form.value, visitor.tenant, by=visitor.origin)
     return forward(request, f"/console/jobs/{accepted.job_id}")

@@ -29,5 +29,5 @@ async def resend_webhook(
     webhook_id: Annotated[int, Path(ge=1, le=2**63 - 1)],
 ) -> Response:
     """Send a message once more, also one that was delivered."""
-    await services.webhooks.resend(visitor.tenant, job_id, webhook_id)
+    await services.webhooks.resend(visitor.tenant, job_id, webhook_id, visitor.origin)
     return forward(request, f"/console/jobs/{job_id}/webhooks")

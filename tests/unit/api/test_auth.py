@@ -2,21 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 from fastapi import Request
 
-from app.api.auth import (
-    CACHED_KEYS,
-    FRESH_SECONDS,
-    ApiKeySettingError,
-    Authenticator,
-    is_on_this_machine,
-    parse_api_keys,
-    presented_key,
-)
+from app.api.auth import is_on_this_machine, presented_key
+from app.api.authenticator import ApiKeySettingError, Authenticator, parse_api_keys
 from app.api.errors import UnauthenticatedError
+from app.api.stored_keys import CACHED_KEYS, FRESH_SECONDS
 from app.models.access import Scope
 from app.store.database import Database, StoreUnavailableError
 from app.store.keys import KeyRecord, count_keys, hash_key
@@ -33,13 +28,14 @@ class KeyStore:
         self.keys = {secret.split("_")[1]: _record(secret) for secret in secrets}
         self.reads = 0
         self.away = False
+        self.now = 0.0
 
     async def read(self, work: Callable[..., Any], *arguments: str) -> Any:
         self.reads += 1
         await asyncio.sleep(0)
         if self.away:
             raise StoreUnavailableError("away")
-        return len(self.keys) if work is count_keys else self.keys.get(*arguments)
+        return len(self.keys) if work is count_keys else (self.keys.get(*arguments), self.now)
 
 
 def _record(secret: str) -> KeyRecord:
@@ -201,3 +197,53 @@ def test_only_a_direct_local_call_counts_as_this_machine(request_: Request, expe
 )
 def test_a_key_comes_in_either_header(headers: dict[str, str], key: str | None) -> None:
     assert presented_key(_request(**headers)) == key
+
+
+async def test_a_key_is_not_believed_longer_than_it_lives_by_the_databases_clock() -> None:
+    """The clocks of database and process may be hours apart: what counts is how long the key has left."""
+    store, clock = KeyStore(SECRET), ManualClock()
+    store.now = 5_000.0
+    store.keys["abcdefgh"] = replace(_record(SECRET), expires_at=5_002.0)
+    authenticator = _authenticator(store, clock)
+    assert await _is_let_in(authenticator, SECRET)
+    store.keys.clear()  # as the store answers from its expiry on
+    await clock.advance(1.9)
+    assert await _is_let_in(authenticator, SECRET)
+    await clock.advance(0.1)
+    assert not await _is_let_in(authenticator, SECRET)
+
+
+async def test_a_caller_is_named_by_its_key_and_the_store_hears_of_each_use() -> None:
+    used: list[str] = []
+    authenticator = _authenticator(
+        KeyStore(SECRET), static_keys=parse_api_keys([STATIC]), open_on_loopback=True, used=used.append
+    )
+    for key, name in ((SECRET, "abcdefgh"), (STATIC, f"env-{hash_key(STATIC).hex()[:8]}")):
+        assert (await authenticator.authenticate(key, on_this_machine=False)).key_id == name
+    assert not await _is_let_in(authenticator, SECRET + "x")
+    assert used == ["abcdefgh"]
+    caller = await _authenticator(KeyStore(), open_on_loopback=True).authenticate(None, on_this_machine=True)
+    assert caller.key_id is None
+
+
+async def test_an_unknown_prefix_costs_the_same_read_as_a_known_one() -> None:
+    """No answer comes sooner for a prefix that exists. ASVS 5.0 V6: valid names are not to be told apart."""
+    store = KeyStore(SECRET)
+    authenticator = _authenticator(store)
+    reads = []
+    for key in ("rf_abcdefgh_x", "rf_unknown1_x", "rf_abcdefgh_x", "rf_unknown1_x"):
+        assert not await _is_let_in(authenticator, key)
+        reads.append(store.reads)
+    assert reads == [1, 2, 2, 2]
+
+
+async def test_who_follows_for_long_is_told_when_the_right_is_gone_and_not_when_the_store_is() -> None:
+    store, clock = KeyStore(SECRET), ManualClock()
+    authenticator = _authenticator(store, clock)
+    assert await authenticator.still_admits(SECRET, on_this_machine=False)
+    await clock.advance(FRESH_SECONDS)
+    store.away = True
+    assert await authenticator.still_admits(SECRET, on_this_machine=False)
+    store.away = False
+    store.keys.clear()
+    assert not await authenticator.still_admits(SECRET, on_this_machine=False)

@@ -10,8 +10,9 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from app import main
 from app.api.stream import EventStream, event_stream
+from app.edge import stopping
+from app.edge.server import GRACEFUL_SECONDS
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 PATIENCE_SECONDS = 20.0
@@ -42,7 +43,7 @@ class Streams:
 @asynccontextmanager
 async def served(app: Streams) -> AsyncIterator[tuple[uvicorn.Server, tuple[str, int]]]:
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, lifespan="off", log_level="warning", timeout_graceful_shutdown=main.GRACEFUL_SECONDS)
+    config = uvicorn.Config(app, lifespan="off", log_level="warning", timeout_graceful_shutdown=GRACEFUL_SECONDS)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve([listening]))
     async with asyncio.timeout(PATIENCE_SECONDS):
@@ -98,13 +99,13 @@ async def _until_no_connection_is_left(server: uvicorn.Server) -> None:
 async def test_at_a_signal_streams_end_at_once_and_who_takes_nothing_is_cut_off(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(main, "SLOW_SECONDS", 0.1)
+    monkeypatch.setattr(stopping, "SLOW_SECONDS", 0.1)
     closed = asyncio.Event()
     before = signal.getsignal(signal.SIGTERM)
     async with served(app := Streams(_without_end)) as (server, address):
         with _frozen(address):
             await app.begun.wait()
-            main._end_at_a_signal(closed.set)
+            stopping.end_at_a_signal(closed.set)
             signal.raise_signal(signal.SIGTERM)
             server._captured_signals.clear()  # it would raise them again at its end
             await closed.wait()
@@ -117,7 +118,7 @@ async def test_at_a_signal_streams_end_at_once_and_who_takes_nothing_is_cut_off(
 
 async def test_without_a_server_of_ours_signals_are_left_alone() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    main._end_at_a_signal(lambda: None)
+    stopping.end_at_a_signal(lambda: None)
     assert signal.getsignal(signal.SIGTERM) is before
 
 

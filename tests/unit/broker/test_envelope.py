@@ -12,6 +12,7 @@ from app.broker.envelope import PoisonMessageError, decode, envelope_of
 from app.broker.kafka_publisher import KafkaEventPublisher, Record
 from app.broker.poison import CAUSE_LENGTH, KEY_BYTES, VALUE_BYTES, DeadLetterTopic, Poison
 from app.clock import SystemClock
+from app.models.access import MOST_WEIGHT
 from app.models.job import Stage, Work
 
 WORK = Work(7, 2, Stage.REVIEWS, "tenant-1", "job-1", "locations/7", "accounts/1", "Häuser & Söhne")
@@ -56,6 +57,7 @@ def test_a_value_is_work_or_poison_and_nothing_else(value: bytes | None) -> None
         st.integers(0, 2**63 - 1),
         st.just(Stage.REVIEWS),
         *[st.text(st.characters(exclude_categories=["Cs"]))] * 5,
+        st.integers(1, MOST_WEIGHT),
     )
 )
 def test_work_comes_back_as_it_went(work: Work) -> None:

@@ -78,6 +78,7 @@ def test_the_table_has_every_figure_that_was_asked_for(good: Evidence) -> None:
         ({"stopped": [3.0, 25.1]}, "SIGTERM to exit"),
         ({"buried": []}, "poison not buried"),
         ({"fell": [2]}, "replicas fallen"),
+        ({"secrets": ["topic reviews-raw: text"]}, "secrets left in"),
         ({"cases": [kill(), Case("zombie", recovered=1.0)]}, "not tested"),
         ({"cases": [kill(failed="it never started again")]}, "not tested"),
     ],

@@ -12,9 +12,10 @@ from typing import NamedTuple, cast
 import pytest
 
 from app.cli import checks, process_checks
-from app.cli.checks import disk, misspelled, open_files, sealing_key
+from app.cli.checks import disk, misspelled, open_files
 from app.cli.findings import Health
 from app.cli.process_checks import roles
+from app.cli.sealing_checks import sealing_key
 from app.config import load_settings
 from app.store.database import Database
 from tests.unit.cli.conftest import Outcome, Run

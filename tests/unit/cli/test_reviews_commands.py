@@ -186,9 +186,11 @@ def _on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, *command: str) -> 
         return os.read(screen.fileno(), 100_000).decode().replace("\r\n", "\n")
 
 
-def test_the_store_is_left_as_it_was(run: Run) -> None:
+def test_the_store_is_left_as_it_was_but_for_who_took_a_file(run: Run) -> None:
     job_id = stored(_fetched)
     before = STORE.read_bytes()
-    run("reviews", "export", job_id, "--out", "x.csv")
     run("reviews", "tail")
     assert STORE.read_bytes() == before
+    run("reviews", "export", job_id, "--out", "x.csv")
+    told = [json.loads(line) for line in run("audit", "--action", "reviews.export", "--json").out.splitlines()]
+    assert [(entry["subject"], entry["detail"]["format"]) for entry in told] == [(job_id, "csv")]

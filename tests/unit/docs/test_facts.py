@@ -8,19 +8,20 @@ import pytest
 
 import app
 from app.api.application import create_api
-from app.api.auth import FRESH_SECONDS
 from app.api.body import READ_SECONDS
 from app.api.errors import ERRORS
+from app.api.stored_keys import FRESH_SECONDS
 from app.api.stream import EventStream
 from app.broker.reach import CUT_OFF_SECONDS
 from app.broker.transactions import TRANSACTION_MILLISECONDS
 from app.config import Settings, load_settings, variables
 from app.crash import CrashPoint
+from app.edge.stopping import SLOW_SECONDS
 from app.ingest.committer import BATCH_SIZE
 from app.leadership import LEASE_SECONDS as LEADING_SECONDS
 from app.lifecycle import FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS
 from app.limits.permits import LONGEST_WAIT_SECONDS
-from app.main import SLOW_SECONDS
+from app.models.audit import Action
 from app.pipeline.leases import EXTEND_SECONDS, LEASE_SECONDS
 from app.pipeline.reviews import SPARE_PAGES
 from app.pipeline.worker import MOST_CRASHES
@@ -28,10 +29,11 @@ from app.results.events import HEARTBEAT_SECONDS, LONGEST_SECONDS
 from app.results.portion import BATCH_BYTES, BATCH_REVIEWS
 from app.retry.keeper import KEEP_SECONDS
 from app.store.lanes import UNITS_A_COMMIT as UNITS_A_LANE
-from app.store.release import MOST_JOBS, RELEASE_SECONDS
 from app.store.schema import tasks
+from app.store.serving import RELEASE_SECONDS
 from app.store.signals import PAUSE_SECONDS
 from app.store.sqlite import UNITS_A_COMMIT
+from app.store.turns import MOST_JOBS
 from app.telemetry import names
 from app.webhooks.attempts import BACKOFF_SECONDS as WEBHOOK_BACKOFF
 from app.webhooks.client import DEADLINE_SECONDS
@@ -76,8 +78,8 @@ def test_the_api_page_lists_every_error_with_its_status() -> None:
 
 def words_in_the_code() -> set[str]:
     """The problems that are made without the table."""
-    sources = (PROJECT / "app/api").rglob("*.py")
-    return {word for source in sources for word in re.findall(r'Problem\("([a-z-]+)"', source.read_text())}
+    sources = [path.read_text() for room in ("api", "edge") for path in (PROJECT / "app" / room).rglob("*.py")]
+    return {word for source in sources for word in re.findall(r'(?:Problem|Fault)\(\s*"([a-z-]+)"', source)}
 
 
 def test_the_api_page_names_every_path() -> None:
@@ -161,3 +163,9 @@ def test_the_map_has_a_line_for_every_room() -> None:
         path.stem for path in (PROJECT / "app").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
     }
     assert sorted(lines) == sorted(found - {"__init__"})
+
+
+def test_operating_explains_every_action_of_the_audit_log_and_no_other() -> None:
+    rows = (PROJECT / "docs/operating.md").read_text().partition("| action |")[2].partition("\n\n")[0]
+    told = [name for row in rows.splitlines()[2:] for name in re.findall(r"`([a-z_.]+)`", row.split("|")[1])]
+    assert sorted(told) == sorted(Action)

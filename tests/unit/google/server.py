@@ -1,6 +1,7 @@
 """A server that answers with exactly the bytes a test wants, right or wrong."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(*answers: Answer) -> AsyncIterator[Server]:
+async def serving(*answers: Answer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
     """The n-th request gets the n-th answer; the last one answers all that follow."""
     served = Server("")
     tasks: set[asyncio.Task[None]] = set()
@@ -52,12 +53,12 @@ async def serving(*answers: Answer) -> AsyncIterator[Server]:
                 if writer.is_closing():
                     break
         except (ConnectionError, asyncio.CancelledError):
-            pass
+            writer.transport.abort()
         finally:
             writer.close()
 
-    listener = await asyncio.start_server(converse, "127.0.0.1", 0)
-    served.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    listener = await asyncio.start_server(converse, "127.0.0.1", 0, ssl=tls)
+    served.url = f"{'https' if tls else 'http'}://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     try:
         yield served
     finally:

@@ -10,6 +10,7 @@ from app.google.errors import ErrorKind, GoogleAPIError
 from app.google.pages import TokenInfo
 from app.limits.permits import Api, Permit, Wait
 from app.limits.spent import SpentBudgets
+from app.limits.waiters import Tenant
 from app.models.job import HeldTask, Stage, Work
 from app.models.settlement import Settled, Settlement, SettleOptions
 from app.pipeline.accounts import AccountWorker
@@ -115,7 +116,7 @@ class ListeningQuota:
         self.invalid = 0
         self.answers: list[str] = []
 
-    async def acquire(self, project: str, api: str, *, max_wait: float) -> Permit | Wait:
+    async def acquire(self, project: str, api: str, *, max_wait: float, tenant: Tenant) -> Permit | Wait:
         return self.wait or Permit(project, api, 0.0, 0)
 
     def still_valid(self, permit: Permit) -> bool:

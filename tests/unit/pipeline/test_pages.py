@@ -8,7 +8,8 @@ from app.google.pages import AccountsPage, LocationsPage, ReviewsPage
 from app.models.job import LocationState, Stage, TaskStatus
 from app.models.review import Account, Location, Review
 from app.models.settlement import LocationEnd, Move, Settlement
-from app.pipeline.lists import MOST_PAGES
+from app.pipeline import reviews
+from app.pipeline.lists import MOST_BARREN_PAGES, MOST_PAGES
 from app.pipeline.reviews import SPARE_PAGES, Walk
 from tests.support.store import review
 from tests.unit.pipeline.stage import held, settlement_of_answer
@@ -56,6 +57,33 @@ async def test_a_list_that_goes_in_circles_is_dead_and_not_complete(
     assert settlement.move.status is DEAD
     assert settlement.move.error is not None
     assert settlement.move.error.type == "page_token_loop"
+
+
+@pytest.mark.parametrize(("stage", "last"), LISTS)
+async def test_pages_without_anything_new_are_read_for_a_while_and_not_for_ever(stage: Stage, last: Any) -> None:
+    """Empty ones, or a circle of more than one page: each has another page token."""
+    page = last._replace(next_page_token="p9")
+    first = await read(page, stage, cursor="p8", pages=8)
+    assert [end_of(first, new)[0].walk for new in (0, 1)] == [1, 0]
+    almost = await read(page, stage, cursor="p8", pages=300, walk=MOST_BARREN_PAGES - 1)
+    assert end_of(almost, 0)[0] == Move(HELD, "p9", walk=MOST_BARREN_PAGES, pages=301)
+    over = await read(page, stage, cursor="p8", pages=300, walk=MOST_BARREN_PAGES)
+    assert end_of(over, 1)[0] == Move(HELD, "p9", pages=301)
+    dead, _ = end_of(over, 0)
+    assert (dead.status, dead.cursor, dead.error and dead.error.type) == (DEAD, "p8", "page_token_loop")
+
+
+@pytest.mark.parametrize(("stage", "last"), LISTS)
+async def test_a_list_that_started_again_may_repeat_what_is_known(stage: Stage, last: Any) -> None:
+    page = last._replace(next_page_token="p9")
+    again = await read(page, stage, cursor="p8", pages=8, restarts=1, walk=-300)
+    assert [end_of(again, new)[0].walk for new in (0, 1)] == [-299, -300]
+
+
+@pytest.mark.parametrize(("stage", "last"), LISTS)
+async def test_the_last_page_may_hold_nothing_new(stage: Stage, last: Any) -> None:
+    settlement = await read(last, stage, cursor="p8", pages=8, walk=MOST_BARREN_PAGES)
+    assert end_of(settlement, 0)[0] == Move(DONE, pages=9)
 
 
 @pytest.mark.parametrize(("stage", "last"), LISTS)
@@ -129,6 +157,25 @@ async def test_a_total_that_fell_before_the_first_page_moved_nothing_over_a_bord
 async def test_reviews_that_go_in_circles_stop_and_say_so(situation: dict[str, Any], walk: Walk) -> None:
     settlement = await read(page(then="p2"), walk=walk, **situation)
     assert end_of(settlement, 50) == (Move(DONE), LocationEnd(LocationState.DONE, "page_token_loop"))
+
+
+LARGEST = 2**31 - 1
+
+
+@pytest.mark.parametrize(
+    ("situation", "ends"),
+    [
+        ({"pages": SPARE_PAGES + 50, "location_fetched": 50}, False),
+        ({"pages": SPARE_PAGES + 51, "location_fetched": 50}, True),
+        ({"pages": reviews.MOST_PAGES, "location_fetched": 50 * reviews.MOST_PAGES}, False),
+        ({"pages": reviews.MOST_PAGES + 1, "location_fetched": 50 * reviews.MOST_PAGES + 50}, True),
+    ],
+    ids=["some new", "too few new", "many", "too many"],
+)
+async def test_a_total_that_is_made_up_keeps_no_location_going_for_ever(situation: dict[str, Any], ends: bool) -> None:
+    settlement = await read(page(total=LARGEST, then="p9"), cursor="p8", location_total=LARGEST, **situation)
+    stopped = (Move(DONE), LocationEnd(LocationState.DONE, "page_token_loop"))
+    assert (end_of(settlement, 50) == stopped) is ends
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,17 @@ from app.models.views import (
 )
 from app.models.views import Progress as Counts
 from app.results import events
-from app.results.events import HEARTBEAT_SECONDS, LONGEST_SECONDS, LOOK_SECONDS, JobEvents, Seen, Snapshot, Told
+from app.results.events import (
+    GUARD_SECONDS,
+    HEARTBEAT_SECONDS,
+    LONGEST_SECONDS,
+    LOOK_SECONDS,
+    JobEvents,
+    Right,
+    Seen,
+    Snapshot,
+    Told,
+)
 from app.results.progress import Progress
 from app.store.database import StoreUnavailableError
 from tests.support.clock import ManualClock, settle_loop
@@ -111,8 +121,10 @@ class Served:
         self.clock = ManualClock()
         self.events = JobEvents(self.jobs, self.clock, most_streams=most_streams)
 
-    async def client(self, job_id: str = "job-1", last_event_id: str | None = None) -> Client:
-        stream = await self.events.follow(TENANT, job_id, last_event_id)
+    async def client(
+        self, job_id: str = "job-1", last_event_id: str | None = None, right: Right | None = None
+    ) -> Client:
+        stream = await self.events.follow(TENANT, job_id, last_event_id, right)
         assert stream is not None
         client = Client(stream)
         await settle_loop()
@@ -326,7 +338,7 @@ async def test_a_stop_ends_every_stream_and_takes_no_more() -> None:
     assert served.events.streams == 0
 
 
-async def test_a_client_comes_back_now_and_then_so_that_its_key_is_looked_at() -> None:
+async def test_a_client_comes_back_now_and_then() -> None:
     served = Served(job())
     client = await served.client()
     await served.clock.advance(LONGEST_SECONDS)
@@ -334,6 +346,27 @@ async def test_a_client_comes_back_now_and_then_so_that_its_key_is_looked_at() -
     assert set(client.kinds[2:]) == {""}
     back = await served.client(last_event_id=client.events[1].id)
     assert back.events == []
+
+
+async def test_a_stream_ends_when_its_client_has_lost_the_right_and_others_go_on() -> None:
+    served, allowed = Served(job()), True
+
+    async def right() -> bool:
+        return allowed
+
+    async def broken() -> bool:
+        raise RuntimeError
+
+    kept = [await served.client(), await served.client(right=broken)]
+    quiet = await served.client(right=right)
+    await served.clock.advance(2 * GUARD_SECONDS)
+    assert not quiet.task.done()
+    allowed = False
+    await served.clock.advance(GUARD_SECONDS)
+    await asyncio.wait_for(quiet.task, 5)
+    assert (quiet.kinds[-1] != "done", served.events.streams) == (True, 2)
+    await served.look(job(fetched=5))
+    assert [client.kinds[-1] for client in kept] == ["progress"] * 2
 
 
 async def test_ids_that_clients_made_up_do_not_fill_the_memory() -> None:

@@ -42,7 +42,7 @@ async def test_more_tokens_than_a_commit_wipes_are_wiped_without_a_rest(tmp_path
         jobs = [NewJob(f"job-{number}", "default", "key-1", b"sealed") for number in range(2 * ROWS_A_COMMIT + 1)]
         await database.write(submit, jobs)
         await database.write(_all_over)
-        loop = asyncio.create_task(Housekeeping(database, clock, 3600.0).run())
+        loop = asyncio.create_task(Housekeeping(database, clock, 3600.0, token_max_age=86_400.0).run())
         await clock.idle.wait()
         loop.cancel()
         assert await database.read(_tokens) == 0

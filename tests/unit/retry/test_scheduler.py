@@ -24,6 +24,7 @@ from app.store.schema import jobs, tasks
 from app.store.settle import settle
 from app.store.sqlite import SqliteDatabase
 from app.store.tasks import claim, extend
+from app.store.turns import Place, Turn
 from tests.support.clock import ManualClock, settle_loop
 from tests.support.store import new_job, sqlite_database, take
 
@@ -64,7 +65,8 @@ class TellingClock(ManualClock):
 
 
 class Case:
-    """A scheduler over a real store, with a clock that a test moves."""
+    """A scheduler over a real store, with a clock that a test moves. All jobs are one tenant's: of `window` it has half
+    at most."""
 
     def __init__(self, database: SqliteDatabase, clock: TellingClock, window: Window) -> None:
         self.database = database
@@ -164,7 +166,7 @@ async def test_due_times_survive_a_restart(tmp_path: Path) -> None:
 
 
 async def test_no_more_is_released_than_the_window_holds_until_it_is_claimed(tmp_path: Path) -> None:
-    async with scheduling(tmp_path, window=3) as case:
+    async with scheduling(tmp_path, window=6) as case:
         await case.job_with_locations(5)
         released = await case.released()
         assert len(released) == 3
@@ -175,7 +177,7 @@ async def test_no_more_is_released_than_the_window_holds_until_it_is_claimed(tmp
 
 
 async def test_a_small_job_does_not_queue_behind_all_of_a_large_one(tmp_path: Path) -> None:
-    async with scheduling(tmp_path, window=4) as case:
+    async with scheduling(tmp_path, window=8) as case:
         large = await case.job_with_locations(50)
         first = await case.released()
         small = await case.job_with_locations(2)
@@ -195,7 +197,7 @@ async def test_one_job_does_not_fill_the_window(tmp_path: Path) -> None:
 async def test_more_jobs_than_one_pass_looks_at_all_have_their_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.store.release.MOST_JOBS", 3)
+    monkeypatch.setattr("app.store.turns.MOST_JOBS", 3)
     async with scheduling(tmp_path) as case:
         ids = sorted([await new_job(case.database) for _ in range(10)])
 
@@ -211,20 +213,20 @@ async def test_more_jobs_than_one_pass_looks_at_all_have_their_turn(
 async def test_a_round_over_jobs_that_cannot_be_served_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    monkeypatch.setattr("app.store.release.MOST_JOBS", 3)
+    monkeypatch.setattr("app.store.turns.MOST_JOBS", 3)
     async with scheduling(tmp_path) as case:
         ids = [await new_job(case.database) for _ in range(count)]
         spent = {"default": QuotaWait("spent", 3600.0)}
         for began in ["", *ids, "zzz"]:
-            after, passes, complete = began, 0, False
+            place, passes, complete = Place(jobs={"default": Turn(began, began)}), 0, False
             while not complete:
-                done = await case.database.write(release, Stage.ACCOUNTS, Window(100, 100), after, spent, began=began)
-                after, complete, passes = done.last_job, done.complete, passes + 1
+                done = await case.database.write(release, Stage.ACCOUNTS, Window(100, 100), place, spent)
+                place, complete, passes = done.place, done.complete, passes + 1
                 assert passes <= count // 3 + 2, began
 
 
 async def test_a_wake_up_during_a_round_begins_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.store.release.MOST_JOBS", 3)
+    monkeypatch.setattr("app.store.turns.MOST_JOBS", 3)
     async with scheduling(tmp_path) as case:
         ids = sorted([await new_job(case.database) for _ in range(10)])
 
@@ -249,7 +251,7 @@ async def released_after(case: Case, works: list[Work]) -> list[Work]:
 
 
 async def test_jobs_take_turns(tmp_path: Path) -> None:
-    async with scheduling(tmp_path, window=6) as case:
+    async with scheduling(tmp_path, window=12) as case:
         ids = [await case.job_with_locations(10) for _ in range(3)]
         works = await case.released()
         for _ in range(3):

@@ -70,6 +70,39 @@ def test_a_hostile_value_stays_on_its_line() -> None:
     assert "\x1b" not in stream.getvalue()
 
 
+FORGERIES = [
+    "a\n2026-01-01T00:00:00.000000Z [info     ] forged",
+    "a\r\n{}",
+    "a\u2028b\u2029c",
+    "a\x85b\x0b\x0c",
+    "nul\0and\x1b[31mred\x9b2J",
+    "\u202etxt.exe\u2066",
+    "half a pair \ud800",
+    '"}\n{"event": "forged"}',
+]
+
+
+@pytest.mark.parametrize("as_json", [True, False], ids=["json", "terminal"])
+@pytest.mark.parametrize("forgery", FORGERIES, ids=range(len(FORGERIES)))
+def test_no_value_name_or_error_forges_or_breaks_a_record(forgery: str, as_json: bool) -> None:
+    """ASVS 5.0 V16.4 (log protection), CWE-117: as a path, a tenant's name, a field's name, the text of an error."""
+    stream = configured(as_json=as_json)
+    log = structlog.get_logger("app.test")
+    log.info("x.happened", path=forgery, tenant=forgery, found=[{forgery: forgery}], **{forgery: 1})
+    logging.getLogger("uvicorn.error").warning("%s", forgery)
+    try:
+        raise ValueError(forgery)
+    except ValueError:
+        log.exception("x.failed")
+    text = stream.getvalue()
+    text.encode()
+    assert set(text) & set("\0\x1b\x9b\x85\x0b\x0c\r\u2028\u2029\u202e\u2066") == set()
+    records = text.splitlines() if as_json else [line for line in text.splitlines() if line[:1].strip()]
+    assert len(records) == 3
+    if as_json:
+        assert [json.loads(record)["level"] for record in records] == ["info", "warning", "error"]
+
+
 def test_libraries_log_through_the_same_processors() -> None:
     stream = configured()
     logging.getLogger("uvicorn.error").warning("x\ny")
@@ -113,4 +146,4 @@ def test_a_traceback_is_readable_on_a_terminal() -> None:
         raise ValueError("broken")
     except ValueError:
         structlog.get_logger("app.test").exception("x.failed")
-    assert "\nValueError: broken" in stream.getvalue()
+    assert "\n    ValueError: broken" in stream.getvalue()

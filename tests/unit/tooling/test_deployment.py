@@ -70,7 +70,24 @@ def test_the_service_may_not_write_and_is_not_root() -> None:
     service = block("service")
     assert 'user: "10001:10001"' in service
     assert "read_only: true" in service
+    assert "tmpfs: [/tmp]" in service
     assert "USER 10001:10001" in DOCKERFILE.read_text().splitlines()
+
+
+def test_every_container_is_without_capabilities_and_cannot_get_any() -> None:
+    careful = block("x-careful")
+    assert "cap_drop: [ALL]" in careful
+    assert 'security_opt: ["no-new-privileges:true"]' in careful
+    services = COMPOSE.read_text().partition("\nservices:\n")[2].partition("\nvolumes:\n")[0]
+    names = re.findall(r"^  (\w+):$", services, re.MULTILINE)
+    assert {"service", "proxy", "kafka", "postgresql", "simulator"} == set(names)
+    assert services.count("    <<: *careful\n") == len(names)
+
+
+def test_both_stages_are_built_from_one_image_that_can_be_pinned() -> None:
+    text = DOCKERFILE.read_text()
+    assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${PYTHON}", "${PYTHON}"]
+    assert text.index("ARG PYTHON=python:3.11-") < text.index("FROM ")
 
 
 def test_a_stop_is_given_more_time_than_the_service_needs() -> None:
