@@ -7,9 +7,9 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.api import errors
+from app.api.document import completed, operation_id
 from app.api.middleware import BodyLimit, RequestContext
 from app.api.origins import AllowedOrigins
-from app.api.problems import problem_responses
 from app.api.proxies import TrustedProxies
 from app.api.routes import (
     audit,
@@ -26,24 +26,9 @@ from app.api.routes import (
     tenant,
     webhooks,
 )
-from app.api.schemas import ProblemDetails, ReviewFetchRequest, TokenReplacement, schema_of
 from app.api.surface import MetricsApart, Surface
-from app.models.erasure import ErasureRequest
-from app.models.keys import KeyCreation, KeyRotation
-from app.models.views import RedriveRequest
 
 TITLE = "review-fetcher"
-
-_OWN_SCHEMAS = (
-    ProblemDetails,
-    ReviewFetchRequest,
-    TokenReplacement,
-    RedriveRequest,
-    ErasureRequest,
-    KeyCreation,
-    KeyRotation,
-)
-"""Of problems, and of bodies that the routes read themselves."""
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -53,7 +38,7 @@ class Api(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            self.openapi_schema = _completed(super().openapi())
+            self.openapi_schema = completed(super().openapi())
         return self.openapi_schema
 
 
@@ -69,6 +54,7 @@ def create_api(*, version: str, lifespan: Lifespan | None = None, surface: Surfa
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=operation_id,
     )
     if shown.jobs:
         submission.add_to(app)
@@ -96,22 +82,3 @@ def _surround(app: FastAPI, shown: Surface) -> None:
     app.add_middleware(RequestContext)
     if shown.trusted_proxies:
         app.add_middleware(TrustedProxies, networks=shown.trusted_proxies, headers=shown.proxy_headers)
-
-
-def _completed(document: dict[str, Any]) -> dict[str, Any]:
-    schemas = document["components"]["schemas"]
-    schemas.update(schema_of(*_OWN_SCHEMAS))
-    document["components"]["securitySchemes"]["Bearer"] = {"type": "http", "scheme": "bearer"}
-    for operations_of_path in document["paths"].values():
-        for operation in operations_of_path.values():
-            _complete(operation)
-    return document
-
-
-def _complete(operation: dict[str, Any]) -> None:
-    """An API key may come in either of two headers; without a valid one every guarded route answers alike."""
-    common = [500] if "security" not in operation else [401, 403, 429, 500, 503]
-    documented = {str(status): told for status, told in problem_responses(common).items()}
-    operation["responses"] = dict(sorted((documented | operation["responses"]).items()))
-    for requirement in tuple(operation.get("security", ())):
-        operation["security"].append({"Bearer": requirement["ApiKey"]})

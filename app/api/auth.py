@@ -12,6 +12,7 @@ from fastapi.openapi.models import APIKey, APIKeyIn
 from fastapi.security.base import SecurityBase
 
 from app.api.errors import ScopeMissingError, UnauthenticatedError
+from app.api.known_query import refuse_unknown_query
 from app.models.access import Scope
 from app.models.audit import NOBODY, SYSTEM, Origin
 from app.store.keys import prefix_of
@@ -66,6 +67,7 @@ class Access(SecurityBase):
         caller = replace(caller, origin=origin_of(request, caller.key_id or NOBODY))
         if not caller.may(self._scope):
             raise ScopeMissingError(f"{ScopeMissingError.__doc__} Scope: {self._scope}")
+        refuse_unknown_query(request)
         return caller
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from typing import Any
 
 from starlette.responses import Response
@@ -55,15 +54,29 @@ _DESCRIPTIONS = {
 }
 
 
+_RETRY_AFTER = {
+    "Retry-After": {
+        "description": "Seconds to wait before the next try.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0},
+    }
+}
+_CHALLENGE = {
+    "WWW-Authenticate": {
+        "description": "How to send an API key (RFC 9110 §11.6.1).",
+        "required": True,
+        "schema": {"type": "string"},
+    }
+}
+_HEADERS: dict[int, dict[str, Any]] = {401: _CHALLENGE, 429: _RETRY_AFTER | LIMIT_HEADERS, 503: _RETRY_AFTER}
+
+
 def _documented(status: int) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
     documented: dict[str, Any] = {
         "description": _DESCRIPTIONS[status],
         "content": {Problem.media_type: {"schema": schema}},
     }
-    if status in (429, 503):
-        seconds = {"description": "Seconds to wait before the next try.", "schema": {"type": "integer"}}
-        documented["headers"] = {"Retry-After": seconds} | (
-            LIMIT_HEADERS if status == HTTPStatus.TOO_MANY_REQUESTS else {}
-        )
+    if status in _HEADERS:
+        documented["headers"] = dict(_HEADERS[status])
     return documented

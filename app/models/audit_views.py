@@ -4,11 +4,11 @@ from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from app.models.audit import Action
 from app.models.instants import NANOSECONDS, begin_of
-from app.models.review_filter import possible_moment
+from app.models.review_filter import Moment
 from app.models.views import Count, View
 
 Named = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
@@ -19,7 +19,7 @@ class AuditFilter(View):
 
     model_config = ConfigDict(extra="forbid")
 
-    since: Annotated[str, AfterValidator(possible_moment)] | None = None
+    since: Moment | None = None
     """Of this time or after it: RFC 3339, or a date, which begins in UTC."""
     action: Action | None = None
     """What was done."""

@@ -14,12 +14,17 @@ def _possible_account(text: str) -> str:
     return text
 
 
+Account = Annotated[
+    str, Field(max_length=500, json_schema_extra={"pattern": "^accounts/"}), AfterValidator(_possible_account)
+]
+
+
 class LocationFilter(View):
     """Which locations: those to which everything that is set applies. Nothing set: all of them."""
 
     model_config = ConfigDict(extra="forbid")
 
-    account: Annotated[str, Field(max_length=500), AfterValidator(_possible_account)] | None = None
+    account: Account | None = None
     """Locations that are read under this account, `accounts/{id}`."""
     state: LocationState | None = None
     """Locations in this state."""

@@ -32,16 +32,28 @@ def possible_moment(text: str) -> str:
     return text
 
 
+LocationName = Annotated[
+    str,
+    AfterValidator(_possible_location),
+    Field(json_schema_extra={"pattern": r"^locations/[^/\s\u0000-\u001f\u007f]{1,500}$"}),
+]
+Moment = Annotated[
+    str,
+    AfterValidator(possible_moment),
+    Field(json_schema_extra={"anyOf": [{"format": "date"}, {"format": "date-time"}]}),
+]
+
+
 class ReviewFilter(View):
     """Which reviews: those to which everything that is set applies. Nothing set: all of them."""
 
     model_config = ConfigDict(extra="forbid")
 
-    location: Annotated[str, AfterValidator(_possible_location)] | None = None
+    location: LocationName | None = None
     """Reviews of this location, `locations/{id}`."""
     rating: frozenset[Stars] = frozenset()
     """With so many stars, or `none`: without a rating. Give it several times for one of several."""
-    since: Annotated[str, AfterValidator(possible_moment)] | None = None
+    since: Moment | None = None
     """Written or changed at this time or after it: RFC 3339, or a date, which begins in UTC."""
     has_reply: bool | None = None
     """Whether the owner has replied with a text."""

@@ -3,6 +3,7 @@
 Times are RFC 3339 in UTC. A `next_cursor` is opaque: pass it on unchanged; null means there is no further page.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -309,10 +310,22 @@ class CauseList(View):
 Number = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
+def _needs(which: Literal["anyOf", "oneOf"], **kinds: str) -> Callable[[dict[str, Any]], None]:
+    """What a validator asks beyond the fields, for their JSON Schema: that some, or one, of them is not null."""
+    ways = [{"required": [name], "properties": {name: {"type": kind}}} for name, kind in kinds.items()]
+
+    def extend(schema: dict[str, Any]) -> None:
+        schema[which] = ways
+
+    return extend
+
+
 class DeadLetterFilter(View):
     """Which dead letters: those of a cause, of a job, of a stage, or what is named together."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra=_needs("anyOf", cause="string", job_id="string", stage="string")
+    )
 
     cause: str | None = None
     job_id: str | None = None
@@ -333,7 +346,9 @@ def filter_of(**named: str | None) -> DeadLetterFilter | None:
 class RedriveRequest(View):
     """Which dead letters to try again: exactly one of `ids`, `filter` and `all`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra=_needs("oneOf", ids="array", filter="object", all="boolean")
+    )
 
     ids: Annotated[list[Number], Field(min_length=1, max_length=1000)] | None = None
     """Dead letters by their ids."""

@@ -66,9 +66,18 @@ def _cell(value: object) -> object:
     return f"'{value}" if is_formula else value
 
 
-_FORMULA = re.compile(r"""[\s\x00-\x1f"\u200b-\u200f\u2060\ufeff]*[=+\-@＝＋－＠﹦﹢﹣﹫]|[\t\r\n]""")
-"""What makes a spreadsheet calculate (OWASP, CSV injection): also in its wide and small forms, which some make plain,
-and behind what some drop: spaces, control characters, quotes, characters without a width."""
+_QUOTES = "\"'‘’“”"
+_UNSEEN = (
+    r"\s\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    r"\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f"
+)
+_SIGNS = r"=+\-@＝＋－＠﹦﹢﹣﹫−⁺⁻⁼₊₋₌"
+_FORMULA = re.compile(rf"[{_QUOTES}{_UNSEEN}]*[{_SIGNS}]|'*[\t\r\n\x00]")
+"""What makes a spreadsheet calculate (ASVS 5.0 1.2.10): also in its wide, small, raised and lowered forms, which
+some make plain, and behind what some drop: spaces, control characters, quotes, characters that nobody sees.
+
+Apostrophes are among them, so a text that begins like a quoted formula gets one more, and drops one to be itself again.
+"""
 
 
 def _line(row: ReviewRow) -> ReviewLine:

@@ -37,10 +37,20 @@ async def get_job(caller: Reader, services: Services, job_id: JobId) -> JobView:
     return await services.progress.job(caller.tenant, job_id)
 
 
+_EVENT = {
+    "type": "object",
+    "description": "One event; its data is JSON.",
+    "properties": {
+        "event": {"type": "string", "enum": ["state", "waiting", "progress", "done"]},
+        "id": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
+
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Events until the job has ended: `state`, `waiting`, `progress`, and `done` with the whole job.",
-        "content": {EventStream.media_type: {"schema": {"type": "string"}}},
+        "content": {EventStream.media_type: {"schema": _EVENT}},
     },
     204: {"description": "The job has ended, and the client has seen that: it need not come again."},
 }

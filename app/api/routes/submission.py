@@ -31,6 +31,15 @@ _IDEMPOTENCY_KEY: dict[str, Any] = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
 }
 
+_ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {
+        "headers": {
+            "Location": {"description": "Where the job is.", "required": True, "schema": {"type": "string"}},
+        }
+        | LIMIT_HEADERS
+    }
+}
+
 
 async def submit_review_fetch(request: Request) -> Response:
     """Submit a job. 202 means that it is durable; follow it at the address in Location."""
@@ -66,7 +75,7 @@ def add_to(app: FastAPI) -> None:
         methods=["POST"],
         status_code=202,
         response_model=ReviewFetchResponse,
-        responses=problem_responses([*BODY_PROBLEMS, 429]) | {202: {"headers": LIMIT_HEADERS}},
+        responses=_ACCEPTED | problem_responses([*BODY_PROBLEMS, 429]),
         dependencies=[Security(_caller, scopes=[Scope.SUBMIT.value])],
         openapi_extra=_body.openapi() | {"parameters": [_IDEMPOTENCY_KEY]},
         route_class_override=DirectRoute,
