@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import ColumnElement, bindparam, delete, select
 
 from app.store.database import HotStatement, Transaction
 from app.store.schema import tenants
@@ -42,7 +42,7 @@ def settings_of(transaction: Transaction, names: Collection[str]) -> Mapping[str
 @lru_cache(maxsize=128)
 def _named(count: int) -> HotStatement:
     """Asked for every batch of submissions."""
-    wanted = [bindparam(f"tenant{number}") for number in range(count)]
+    wanted: list[ColumnElement[str]] = [bindparam(f"tenant{number}") for number in range(count)]
     return HotStatement(select(tenants.c.tenant, *_columns).where(tenants.c.tenant.in_(wanted)))
 
 
