@@ -23,7 +23,14 @@ from app.config import load_settings
 from app.credentials import KEY_BYTES
 from app.models.audit import Action
 from app.models.audit_views import ALL_ENTRIES, AuditFilter
-from app.models.errors import BadCursorError, DeadLetterNotFoundError, JobNotFoundError, WebhookNotFoundError
+from app.models.erasure import ErasureRequest
+from app.models.errors import (
+    BadCursorError,
+    DeadLetterNotFoundError,
+    ErasureNotFoundError,
+    JobNotFoundError,
+    WebhookNotFoundError,
+)
 from app.models.job import JobStatus, LocationState
 from app.models.locations import ALL_LOCATIONS, LocationFilter
 from app.models.review_filter import EVERYTHING, ReviewFilter
@@ -103,6 +110,7 @@ OF_A_JOB: dict[str, Callable[[Backend, str], Coroutine[Any, Any, object]]] = {
     "csv": lambda backend, job_id: collected(backend.reviews(job_id, "csv", EVERYTHING)),
     "webhooks": lambda backend, job_id: backend.webhooks(job_id),
     "resend": lambda backend, job_id: backend.resend(job_id, 1),
+    "erase_job": lambda backend, job_id: backend.erase_job(job_id),
 }
 
 
@@ -327,3 +335,22 @@ async def test_the_quota_is_told(asked: Asked) -> None:
 def _sealed(transaction: Transaction, job_id: str) -> bytes:
     statement = credentials.select().where(credentials.c.job_id == job_id)
     return bytes(transaction.connection.execute(statement).mappings().one()["sealed"])
+
+
+async def test_jobs_and_reviewers_are_ordered_to_be_erased(asked: Asked) -> None:
+    ended, running = await in_state(asked.database, JobStatus.COMPLETED), await new_job(asked.database)
+    assert "cancel it first" in await refusal(asked.backend.erase_job(running))
+    job = (await asked.backend.erase_job(ended)).erasure
+    assert job is not None
+    assert (job.kind, job.subject, job.status, job.jobs_erased) == ("job", ended, "running", 1)
+    assert str(JobNotFoundError()) in await refusal(asked.backend.job(ended))
+    counted = await asked.backend.erase_reviewer(ErasureRequest(reviewer="A. Guest", dry_run=True))
+    assert (counted.erasure, counted.jobs, counted.reviews) == (None, 0, 0)
+    reviewer = (await asked.backend.erase_reviewer(ErasureRequest(reviewer="A. Guest"))).erasure
+    assert reviewer is not None
+    assert reviewer.subject is None, "a name is not shown again"
+    first = await asked.backend.erasures(1, None)
+    rest = await asked.backend.erasures(1, first.next_cursor)
+    assert [*first.items, *rest.items] == [reviewer, job]
+    assert await asked.backend.erasure(job.id) == job
+    assert str(ErasureNotFoundError()) in await refusal(asked.backend.erasure(99))
