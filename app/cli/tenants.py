@@ -132,8 +132,16 @@ async def _list() -> "dict[str, TenantSettings]":
 
 
 async def _change(tenant: str, changes: Mapping[str, int | bool | None]) -> "TenantSettings":
-    from app.cli.local import existing_store  # noqa: PLC0415 - SQLAlchemy is slow to import
+    from app.cli.local import existing_store, user_of_this_machine  # noqa: PLC0415 - SQLAlchemy is slow to import
+    from app.models.audit import Action, AuditEntry  # noqa: PLC0415
+    from app.store.audit import audited  # noqa: PLC0415
     from app.store.tenants import change_tenant  # noqa: PLC0415
 
+    entry = AuditEntry(tenant, Action.TENANT_SET, tenant, user_of_this_machine(), _shown(changes))
     async with existing_store() as database:
-        return await database.write(change_tenant, tenant, changes)
+        return await database.write(audited(change_tenant, entry), tenant, changes)
+
+
+def _shown(changes: Mapping[str, int | bool | None]) -> dict[str, object]:
+    """For the audit log."""
+    return {name: "unset" if value is None else value for name, value in changes.items()}

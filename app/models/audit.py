@@ -26,6 +26,7 @@ class Action(StrEnum):
     KEY_REVOKE = "key.revoke"
     SEALING_RESEAL = "sealing.reseal"
     SEALING_FORGET = "sealing.forget"
+    TENANT_SET = "tenant.set"
     STORE_MIGRATE = "store.migrate"
     STORE_COPY = "store.copy"
     REPUBLISH = "republish"

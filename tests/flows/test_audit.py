@@ -62,6 +62,8 @@ ROUTES: dict[tuple[str, str], Deed] = {
     ("POST", "/api/v1/keys"): Deed(Action.KEY_CREATE, {"name": "for the import"}, "new"),
     ("POST", "/api/v1/keys/{key_id}/rotate"): Deed(Action.KEY_ROTATE, {}, "other key"),
     ("DELETE", "/api/v1/keys/{key_id}"): Deed(Action.KEY_REVOKE, None, "other key"),
+    ("DELETE", "/api/v1/review-fetch/{job_id}"): Deed(Action.ERASE),
+    ("POST", "/api/v1/erasures"): Deed(Action.ERASE, {"reviewer": "A. Guest"}, "1"),
     ("POST", "/api/v1/dlq/redrive"): Deed(Action.DEAD_LETTERS_REDRIVE, {"all": True}, ""),
 }
 """Whatever is no GET in the OpenAPI document."""
@@ -123,7 +125,7 @@ async def ready_for(served: ServedConsole, path: str) -> str:
     job_id = await served.api.submit("https://example.com/hook", x_api_key=await served.api.key(Scope.ADMIN))
     if path.endswith("/resume"):
         await services.job_control.pause(DEFAULT_TENANT, job_id)
-    if "{webhook_id}" in path:
+    if "{webhook_id}" in path or path == "/api/v1/review-fetch/{job_id}":
         await services.job_control.cancel(DEFAULT_TENANT, job_id)
     return job_id
 

@@ -48,6 +48,11 @@ DEEDS = {
     "keys revoke": Action.KEY_REVOKE,
     "keys reseal": Action.SEALING_RESEAL,
     "keys forget": Action.SEALING_FORGET,
+    "tenants set": Action.TENANT_SET,
+    "tenants unset": Action.TENANT_SET,
+    "erase tenant": Action.ERASE,
+    "erase job": Action.ERASE,
+    "erase reviewer": Action.ERASE,
     "migrate": Action.STORE_MIGRATE,
     "republish": Action.REPUBLISH,
 }
@@ -65,8 +70,9 @@ ELSEWHERE = {
 }
 
 LOOKING = """
-    jobs list, jobs show, jobs accounts, jobs locations, jobs reconcile, jobs watch, jobs webhooks, dlq list, dlq show,
-    dlq causes, reviews tail, keys list, overview, quota, audit, settings, doctor, version
+    erase list, erase show, tenants list, tenants show, jobs list, jobs show, jobs accounts, jobs locations,
+    jobs reconcile, jobs watch, jobs webhooks, dlq list, dlq show, dlq causes, reviews tail, keys list, overview,
+    quota, audit, settings, doctor, version
 """
 
 
@@ -122,7 +128,11 @@ def ready_for(command: str) -> str:
         return stored(given_up).id
     if command == "jobs resend":
         return stored(_job_with_message)
-    state = {"jobs resume": JobStatus.PAUSED, "reviews export": JobStatus.COMPLETED}.get(command, JobStatus.PENDING)
+    state = {
+        "jobs resume": JobStatus.PAUSED,
+        "reviews export": JobStatus.COMPLETED,
+        "erase job": JobStatus.COMPLETED,
+    }.get(command, JobStatus.PENDING)
     return stored(lambda database: in_state(database, state))
 
 
@@ -139,6 +149,11 @@ def test_a_command_is_written_down_with_the_user_of_the_machine(
     words = {
         "jobs submit": ["--json"],
         "keys create": ["for the import"],
+        "tenants set": ["acme", "--weight", "3"],
+        "tenants unset": ["acme"],
+        "erase tenant": ["acme", "--yes"],
+        "erase job": [subject, "--yes"],
+        "erase reviewer": ["A. Guest", "--yes"],
         "jobs resend": [subject, "1"],
         "dlq redrive": ["--all", "--yes"],
         "reviews export": [subject, "--out", "reviews.csv"],
@@ -155,7 +170,10 @@ def test_a_command_is_written_down_with_the_user_of_the_machine(
     if command == "keys create":
         subject = done.out.split("_")[1]
         assert done.out.strip() not in json.dumps(entry)
-    assert entry["subject"] == {"dlq redrive": "", "republish": "reviews-raw"}.get(command, subject)
+    named = {"dlq redrive": "", "republish": "reviews-raw", "erase reviewer": "1"}
+    named |= dict.fromkeys(("tenants set", "tenants unset", "erase tenant"), "acme")
+    assert entry["subject"] == named.get(command, subject)
+    assert "A. Guest" not in json.dumps(entry)
     assert TOKEN not in json.dumps(entry)
 
 
