@@ -310,6 +310,10 @@ class CauseList(View):
 Number = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
+Storable = Annotated[str, Field(json_schema_extra={"pattern": "^[^\\u0000]*$"})]
+"""A body with NUL is refused as a whole, so no further check is needed."""
+
+
 def _needs(which: Literal["anyOf", "oneOf"], **kinds: str) -> Callable[[dict[str, Any]], None]:
     """What a validator asks beyond the fields, for their JSON Schema: that some, or one, of them is not null."""
     ways = [{"required": [name], "properties": {name: {"type": kind}}} for name, kind in kinds.items()]
@@ -327,9 +331,9 @@ class DeadLetterFilter(View):
         extra="forbid", json_schema_extra=_needs("anyOf", cause="string", job_id="string", stage="string")
     )
 
-    cause: str | None = None
-    job_id: str | None = None
-    stage: str | None = None
+    cause: Storable | None = None
+    job_id: Storable | None = None
+    stage: Storable | None = None
 
     @model_validator(mode="after")
     def _names_something(self) -> Self:

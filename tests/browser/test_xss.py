@@ -22,6 +22,7 @@ from app.store.sqlite import SqliteDatabase
 from tests.browser.planting import plant
 from tests.browser.window import Window, window
 from tests.browser.xss_corpus import PAYLOADS
+from tests.support.api import SEALING_KEYS
 from tests.support.jobs import DONE, settle_one
 from tests.support.service import Service, site
 from tests.support.simulator import simulator_process
@@ -50,7 +51,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service,
     """A service of its own, and the id of the job in which the corpus stands."""
     directory = tmp_path_factory.mktemp("hostile")
     world = ("--accounts", "1", "--locations", "1", "--reviews", "1")
-    with simulator_process(*world) as google, site(directory, google) as place:
+    with simulator_process(*world) as google, site(directory, google, TOKEN_SEALING_KEYS=SEALING_KEYS) as place:
         job_id = plant(place.database, _hostile_job)
         yield place.start(), job_id
 
@@ -99,7 +100,7 @@ def _write_the_rest(transaction: Transaction, job_id: str) -> None:
     letter = {"tenant": "default", "job_id": job_id, "stage": "reviews", "attempts": 4, "created_at": 1.0}
     texts = [{"resource": text, "cause": text, "detail": text, "cursor": text} for text in PAYLOADS]
     run(insert(dead_letters), [letter | text for text in texts])
-    run(insert(callbacks).values(job_id=job_id, tenant="default", key_id="k", sealed_url=b"x", shown_url=ALL))
+    run(insert(callbacks).values(job_id=job_id, tenant="default", key_id="key-1", sealed_url=b"x", shown_url=ALL))
     message = {"tenant": "default", "job_id": job_id, "event": "review_fetch.cancelled", "body": b"{}", "due_at": 1.0}
     message |= {"status": "failed", "created_at": 1.0}
     run(insert(webhooks), [message | {"message_id": f"m{at}", "last_error": text} for at, text in enumerate(PAYLOADS)])

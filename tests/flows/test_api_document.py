@@ -17,6 +17,7 @@ from app.models.job import JobStatus
 from app.store.keys import create_key
 from app.store.sqlite import SqliteDatabase
 from tests.browser.planting import plant
+from tests.support.api import SEALING_KEYS
 from tests.support.fuzzing import Fuzzed, Known, fuzz
 from tests.support.jobs import in_state
 from tests.support.service import JOBS, Service, eventually, site
@@ -42,7 +43,7 @@ class World(NamedTuple):
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     directory = tmp_path_factory.mktemp("api")
-    settings = {"API_KEYS": KEY, "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
+    settings = {"API_KEYS": KEY, "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8", "TOKEN_SEALING_KEYS": SEALING_KEYS}
     with simulator_process(*WORLD) as google, site(directory, google, **settings) as place:
         reader, *planted = plant(place.database, _reader_and_jobs).split()
         service = place.start()

@@ -1,6 +1,7 @@
 """The API over a real SQLite store, with a committer and without a pipeline; called in this process."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -43,6 +44,9 @@ from tests.support.asgi import AsgiClient
 TOKEN = "ya29.a-token-that-nobody-may-read"
 
 SEALING_KEY = SealingKey("key-1", b"k" * KEY_BYTES)
+SEALING_KEYS = f"key-1:{b64encode(b'k' * KEY_BYTES).decode()}"
+"""The same as a setting."""
+
 SEALER = TokenSealer([SEALING_KEY])
 
 
