@@ -34,8 +34,8 @@ from app.models.overview import SettingList
 from app.pipeline.control import JobControl
 from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters
-from app.results.events import JobEvents
 from app.results.erasures import Erasures
+from app.results.events import JobEvents
 from app.results.export import Export
 from app.results.overview import Overviews
 from app.results.progress import Progress
