@@ -51,7 +51,7 @@ def _operations(document: Document) -> Iterator[tuple[str, Document]]:
 def _complete(operation: Document) -> None:
     """An API key may come in either of two headers; without a valid one every guarded route answers alike, and each
     refuses a parameter that it does not have."""
-    common = [500] if "security" not in operation else [401, 403, 422, 429, 500, 503]
+    common = [414, 500] if "security" not in operation else [401, 403, 414, 422, 429, 500, 503]
     documented = {str(status): told for status, told in problem_responses(common).items()}
     operation["responses"] = dict(sorted((documented | operation["responses"]).items()))
     for response in operation["responses"].values():

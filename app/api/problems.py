@@ -44,6 +44,7 @@ _DESCRIPTIONS = {
     408: "The body came too slowly.",
     409: "The state of the job, or of the key, does not allow this.",
     413: "The body is over 64 KiB.",
+    414: "Path and query have more than 8 KiB.",
     415: "The body is not declared as application/json.",
     422: "The request is not understood; `errors` says where.",
     429: "Too many wrong API keys from this address (or, at submission, too many jobs wait to be accepted, or the "

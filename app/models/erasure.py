@@ -7,6 +7,8 @@ from typing import NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.models.choice import needs
+
 LONGEST_NAME = 1_000
 
 
@@ -53,7 +55,11 @@ class ErasureRequest(BaseModel):
     Google gives reviewers no id. `dry_run` only counts.
     """
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra=needs("oneOf", reviewer="string", review="string"),
+    )
 
     reviewer: str | None = Field(default=None, min_length=1, max_length=LONGEST_NAME)
     review: str | None = Field(

@@ -3,12 +3,12 @@
 Times are RFC 3339 in UTC. A `next_cursor` is opaque: pass it on unchanged; null means there is no further page.
 """
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.models.choice import needs
 from app.models.job import JobStatus, LocationState
 
 Count = Annotated[int, Field(ge=0)]
@@ -314,21 +314,11 @@ Storable = Annotated[str, Field(json_schema_extra={"pattern": "^[^\\u0000]*$"})]
 """A body with NUL is refused as a whole, so no further check is needed."""
 
 
-def _needs(which: Literal["anyOf", "oneOf"], **kinds: str) -> Callable[[dict[str, Any]], None]:
-    """What a validator asks beyond the fields, for their JSON Schema: that some, or one, of them is not null."""
-    ways = [{"required": [name], "properties": {name: {"type": kind}}} for name, kind in kinds.items()]
-
-    def extend(schema: dict[str, Any]) -> None:
-        schema[which] = ways
-
-    return extend
-
-
 class DeadLetterFilter(View):
     """Which dead letters: those of a cause, of a job, of a stage, or what is named together."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra=_needs("anyOf", cause="string", job_id="string", stage="string")
+        extra="forbid", json_schema_extra=needs("anyOf", cause="string", job_id="string", stage="string")
     )
 
     cause: Storable | None = None
@@ -351,7 +341,7 @@ class RedriveRequest(View):
     """Which dead letters to try again: exactly one of `ids`, `filter` and `all`."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra=_needs("oneOf", ids="array", filter="object", all="boolean")
+        extra="forbid", json_schema_extra=needs("oneOf", ids="array", filter="object", all="boolean")
     )
 
     ids: Annotated[list[Number], Field(min_length=1, max_length=1000)] | None = None

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.support.service import Service
 
@@ -33,13 +34,22 @@ class Fuzzed:
     output: str
 
 
-def fuzz(service: Service, headers: Mapping[str, str], directory: Path, known: Known, *options: str) -> Fuzzed:
-    """Run it with these headers on every request; `options` are those of `schemathesis run`."""
-    configuration, report = directory / "schemathesis.toml", directory / "report.json"
+def fuzz(service: Service, headers: Mapping[str, str], known: Known, *options: str) -> Fuzzed:
+    """Run it with these headers on every request; `options` are those of `schemathesis run`.
+
+    It keeps the requests that failed, with their keys: in a directory that is gone afterwards.
+    """
+    with TemporaryDirectory() as directory:
+        return _fuzz(service, headers, Path(directory), known, options)
+
+
+def _fuzz(
+    service: Service, headers: Mapping[str, str], directory: Path, known: Known, options: Sequence[str]
+) -> Fuzzed:
+    configuration, report, document = (directory / name for name in ("schemathesis.toml", "report.json", "api.json"))
     configuration.write_text(_configuration(headers, known))
+    document.write_bytes(service.get("/openapi.json").body)  # its URL would be left out of what is tested
     command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(configuration), "run"]
-    document = directory / "openapi.json"  # a URL would be left out of what is tested
-    document.write_bytes(service.get("/openapi.json").body)
     command += [
         str(document),
         "--url",
