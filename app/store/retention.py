@@ -17,6 +17,10 @@ MOST_HIDDEN = 100
 """Jobs that wait to be swept at a time: while Kafka is away no more are hidden."""
 
 
+TENANTS_A_LOOK = 100
+"""Most tenants have nothing to hide: looking at one costs two reads of an index."""
+
+
 class Retention(NamedTuple):
     """How many jobs were hidden, and the tenant after which to look on; None: all tenants were looked at."""
 
@@ -25,30 +29,35 @@ class Retention(NamedTuple):
 
 
 def hide_outdated(transaction: Transaction, days: int, after: str | None, limit: int, *, publishes: bool) -> Retention:
-    """Hide at most `limit` jobs of the tenant that follows `after` that ended more than its days ago.
+    """Hide jobs that ended more than their tenant's days ago, at most `limit` of the next tenant that has such.
 
     `days`: of a tenant that has none of its own; 0 keeps everything.
     """
-    tenant = _tenant_after(transaction, after or "")
-    if tenant is None:
-        return Retention(0, None)
-    own = tenant_settings(transaction, tenant).retention_days
-    kept = days if own is None else own
-    if not kept:
-        return Retention(0, tenant)
+    for _ in range(TENANTS_A_LOOK):
+        after = _tenant_after(transaction, after or "")
+        if after is None:
+            return Retention(0, None)
+        own = tenant_settings(transaction, after).retention_days
+        kept = days if own is None else own
+        hidden = _hide_of(transaction, after, kept, limit, publishes=publishes) if kept else 0
+        if hidden:
+            return Retention(hidden, after)
+    return Retention(0, after)
+
+
+def _hide_of(transaction: Transaction, tenant: str, days: int, limit: int, *, publishes: bool) -> int:
     waiting = select(jobs.c.id).where(jobs.c.tenant == SWEPT).limit(MOST_HIDDEN)
     free = MOST_HIDDEN - len(transaction.connection.execute(waiting).scalars().all())
     over = (
         select(jobs.c.id)
-        .where(jobs.c.tenant == tenant, jobs.c.finished_at < transaction.now - kept * DAY)
+        .where(jobs.c.tenant == tenant, jobs.c.finished_at < transaction.now - days * DAY)
         .order_by(jobs.c.finished_at)
         .limit(min(limit, free))
     )
-    hidden = sum(
+    return sum(
         hide_job(transaction, tenant, job_id, SWEPT, fence=publishes)
         for job_id in transaction.connection.execute(over).scalars().all()
     )
-    return Retention(hidden, tenant)
 
 
 def hide_job(transaction: Transaction, tenant: str, job_id: str, owner: str, *, fence: bool) -> bool:
