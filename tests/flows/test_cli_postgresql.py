@@ -19,7 +19,7 @@ async def test_keys_jobs_and_doctor_read_and_write_the_same_store(tmp_path: Path
     created = await command(tmp_path, "keys", "create", "for the import", **settings)
     assert created.code == ExitCode.OK, created.err
     listed = await command(tmp_path, "keys", "list", "--json", **settings)
-    assert [key["name"] for key in json.loads(listed.out)] == ["for the import"]
+    assert [key["name"] for key in json.loads(listed.out)["keys"]] == ["for the import"]
     assert json.loads((await command(tmp_path, "jobs", "list", "--json", **settings)).out)["jobs"] == []
     examined = await command(tmp_path, "doctor", **settings)
     assert examined.code == ExitCode.OK, examined.out
