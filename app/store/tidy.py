@@ -12,6 +12,7 @@ from app.store.ends import fail_job
 from app.store.schema import credentials, idempotency_keys, jobs, status_is, tasks
 from app.store.submit import IDEMPOTENCY_SECONDS
 from app.store.turns import tenants_behind, waiting_jobs
+from app.store.wiping import wipe
 
 FIRST_STAGE = next(iter(Stage))
 
@@ -79,14 +80,7 @@ def _fail_tokenless(transaction: Transaction, token_wait: float, limit: int) -> 
 def _wipe_tokens(transaction: Transaction, limit: int) -> int:
     over = credentials.c.wipe_after <= transaction.now
     which = select(credentials.c.job_id).where(over).order_by(credentials.c.wipe_after).limit(limit)
-    wiped = transaction.connection.execute(
-        delete(credentials).where(credentials.c.job_id.in_(which), over).returning(credentials.c.job_id)
-    )
-    job_ids = sorted(wiped.scalars())
-    if job_ids:
-        of_them = jobs.c.id.in_(job_ids) & jobs.c.token_refreshable
-        transaction.connection.execute(update(jobs).where(of_them).values(token_refreshable=False))
-    return len(job_ids)
+    return len(wipe(transaction, which, over))
 
 
 def _purge_keys(transaction: Transaction, limit: int) -> int:

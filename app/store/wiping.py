@@ -6,7 +6,7 @@ call is a short transaction of at most `limit` jobs.
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, Select, delete, select, update
 
 from app.models.job import Problem
 from app.store.database import Transaction
@@ -24,7 +24,7 @@ def wipe_aged(transaction: Transaction, max_age: float, limit: int) -> int:
     )
     aged = credentials.c.created_at <= transaction.now - max_age
     found = _locked(transaction, aged, credentials.c.created_at, limit)
-    return _wipe(transaction, found, aged, Problem("token_too_old", detail))
+    return _park(transaction, found, aged, Problem("token_too_old", detail))
 
 
 def forget_credentials(transaction: Transaction, key_id: str, limit: int) -> int:
@@ -32,7 +32,7 @@ def forget_credentials(transaction: Transaction, key_id: str, limit: int) -> int
     detail = "The key that the job's token was sealed with is gone, and the token with it. Send a new one."
     lost = credentials.c.key_id == key_id
     found = _locked(transaction, lost, credentials.c.job_id, limit)
-    return _wipe(transaction, found, lost, Problem("token_unreadable", detail))
+    return _park(transaction, found, lost, Problem("token_unreadable", detail))
 
 
 def forget_callbacks(transaction: Transaction, key_id: str, limit: int) -> int:
@@ -58,15 +58,23 @@ def _locked(
     return transaction.connection.execute(statement).scalars().all()
 
 
-def _wipe(transaction: Transaction, job_ids: Sequence[str], which: ColumnElement[bool], problem: Problem) -> int:
-    """Those that were given another token before they were locked keep it."""
-    wiped = transaction.connection.execute(
+def wipe(transaction: Transaction, job_ids: Sequence[str] | Select[str], which: ColumnElement[bool]) -> list[str]:
+    """Wipe the secrets of those of these jobs to which `which` applies; the ids of the jobs.
+
+    One that was given another token before it was locked keeps it.
+    """
+    gone = transaction.connection.execute(
         delete(credentials).where(credentials.c.job_id.in_(job_ids), which).returning(credentials.c.job_id)
     )
-    gone = sorted(wiped.scalars())
-    if gone:
-        renewed = jobs.c.id.in_(gone) & jobs.c.token_refreshable
+    wiped = sorted(gone.scalars())
+    if wiped:
+        renewed = jobs.c.id.in_(wiped) & jobs.c.token_refreshable
         transaction.connection.execute(update(jobs).where(renewed).values(token_refreshable=False))
-    for job_id in gone:
+    return wiped
+
+
+def _park(transaction: Transaction, job_ids: Sequence[str], which: ColumnElement[bool], problem: Problem) -> int:
+    wiped = wipe(transaction, job_ids, which)
+    for job_id in wiped:
         park_for_token(transaction, job_id, problem)
-    return len(gone)
+    return len(wiped)

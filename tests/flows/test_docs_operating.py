@@ -110,10 +110,15 @@ def test_a_key_is_made_and_rotated(tmp_path: Path) -> None:
     assert after.count("expires_soon") == 1
 
 
+def test_a_tenant_is_set_and_shown(tmp_path: Path) -> None:
+    *_, shown, _ = run_commands([*commands_of("API keys"), *commands_of("Tenants")], make_checkout(tmp_path))
+    assert [line.split()[-1] for line in shown.splitlines()[1:5]] == ["acme", "3", "100", "60"]
+
+
 def test_every_section_with_commands_is_run_here() -> None:
     run = [
         command
-        for heading in (*WHILE_RUNNING, "Restore", "API keys", "Rotate", "From SQLite to PostgreSQL")
+        for heading in (*WHILE_RUNNING, "Restore", "API keys", "Rotate", "Tenants", "From SQLite to PostgreSQL")
         for command in commands_of(heading)
     ]
     typed = [shown.command for shown in shown_commands(PAGE) if shown.command.text != SERVE]

@@ -27,8 +27,8 @@ CALLBACK: Callback | None = None
 
 
 @asynccontextmanager
-async def sqlite_database(path: Path, clock: Clock | None = None) -> AsyncIterator[SqliteDatabase]:
-    database = SqliteDatabase(path / "store.db", exclusive=True, clock=clock)
+async def sqlite_database(path: Path, clock: Clock | None = None, **options: Any) -> AsyncIterator[SqliteDatabase]:
+    database = SqliteDatabase(path / "store.db", exclusive=True, clock=clock, **options)
     await database.start()
     try:
         await database.write(migrate)

@@ -1,8 +1,6 @@
 """What was erased is gone from the files of SQLite, not only from its tables."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from app.clock import SystemClock
@@ -10,27 +8,13 @@ from app.models.erasure import ErasureKind
 from app.results.erasing import Erasing
 from app.store.database import Database
 from app.store.erasures import order_job, order_reviewer
-from app.store.migrate import migrate
-from app.store.sqlite import SqliteDatabase
 from tests.contract.test_erasing import ends, job_of
 from tests.support.announcing import held_locations, settle_page
 from tests.support.service import eventually
-from tests.support.store import review
+from tests.support.store import review, sqlite_database
 
 SECRET = "Annabel Canary"
 MANY = 400
-
-
-@asynccontextmanager
-async def store_in(directory: Path) -> AsyncIterator[SqliteDatabase]:
-    """One that makes its log empty often."""
-    database = SqliteDatabase(directory / "store.db", exclusive=True, truncate_seconds=0.2)
-    await database.start()
-    try:
-        await database.write(migrate)
-        yield database
-    finally:
-        await database.close()
 
 
 async def gone(directory: Path) -> None:
@@ -67,7 +51,7 @@ async def _job_with_canaries(database: Database) -> str:
 
 
 async def test_a_reviewer_is_in_no_byte_of_the_files(tmp_path: Path) -> None:
-    async with store_in(tmp_path) as database:
+    async with sqlite_database(tmp_path, truncate_seconds=0.2) as database:
         await _job_with_canaries(database)
         assert SECRET.encode() in bytes_of(tmp_path)
         await database.write(order_reviewer, "default", ErasureKind.REVIEWER, SECRET)
@@ -77,7 +61,7 @@ async def test_a_reviewer_is_in_no_byte_of_the_files(tmp_path: Path) -> None:
 
 
 async def test_a_job_is_in_no_byte_of_the_files(tmp_path: Path) -> None:
-    async with store_in(tmp_path) as database:
+    async with sqlite_database(tmp_path, truncate_seconds=0.2) as database:
         await job_of(database, "kept")
         job_id = await _job_with_canaries(database)
         await database.write(order_job, "default", job_id)
@@ -87,7 +71,7 @@ async def test_a_job_is_in_no_byte_of_the_files(tmp_path: Path) -> None:
 
 async def test_a_reader_of_an_older_state_is_not_waited_for(tmp_path: Path) -> None:
     """The log is cut off at a later look, and what is committed meanwhile is not delayed."""
-    async with store_in(tmp_path) as database:
+    async with sqlite_database(tmp_path, truncate_seconds=0.2) as database:
         await _job_with_canaries(database)
         with database.engine.connect() as reader:
             reader.exec_driver_sql("BEGIN")
