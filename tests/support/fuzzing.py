@@ -12,6 +12,9 @@ from tests.support.service import Service
 
 HOOKS = Path(__file__).with_name("fuzzing_hooks.py")
 
+REFUSALS = [400, 401, 403, 404, 405, 409, 413, 414, 415, 422, 429, 503]
+"""How what the document does not allow may be answered: also 414, where it made the address too long."""
+
 Values = Mapping[str, Sequence[str | int]]
 """What exists, by parameter: `path.job_id`."""
 
@@ -78,6 +81,7 @@ def _configuration(headers: Mapping[str, str], known: Known) -> str:
         "continue-on-failure = true",
         "output.sanitization.enabled = false",  # the only key is the test's own
         'generation = { database = "none" }',
+        f"checks.negative_data_rejection.expected-statuses = {json.dumps(REFUSALS)}",
         f"headers = {{ {', '.join(f'{json.dumps(name)} = {json.dumps(value)}' for name, value in headers.items())} }}",
         f"parameters = {_bound(known.everywhere)}",
     ]
