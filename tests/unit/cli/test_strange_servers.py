@@ -62,8 +62,8 @@ COMMANDS = [
     ("jobs", "show", "job-1"),
     ("jobs", "watch", "job-1"),
     ("jobs", "cancel", "job-1"),
-    ("jobs", "token", "job-1", "--token", "ya29.some-token-or-other"),
-    ("jobs", "submit", "--token", "ya29.some-token-or-other"),
+    ("jobs", "token", "job-1"),
+    ("jobs", "submit"),
     ("reviews", "tail"),
     ("dlq", "list"),
     ("dlq", "show", "7"),
@@ -72,6 +72,11 @@ COMMANDS = [
     ("settings",),
     ("quota",),
 ]
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REVIEW_FETCHER_TOKEN", "ya29.some-token-or-other")
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -135,7 +140,8 @@ def test_a_page_of_html_is_no_file_of_reviews(run: Run) -> None:
     assert list(Path().iterdir()) == []
 
 
-def test_a_key_that_cannot_be_sent_is_told_and_not_repeated(run: Run) -> None:
-    ended = run("jobs", "list", "--server", "http://127.0.0.1:1", "--api-key", "secret\nkey")
+def test_a_key_that_cannot_be_sent_is_told_and_not_repeated(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REVIEW_FETCHER_API_KEY", "secret\nkey")
+    ended = run("jobs", "list", "--server", "http://127.0.0.1:1")
     assert ended.code == ExitCode.USAGE
     assert ended.err == "error: --api-key takes 1 to 255 visible ASCII characters\n"

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
 
 from app.edge import clock
 from app.edge.bounds import Bounds
@@ -200,10 +201,11 @@ async def test_a_server_that_names_itself_or_believes_proxies_does_so_no_more() 
     assert clients == ["127.0.0.1"]
 
 
-async def test_another_protocol_class_stays_and_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_another_protocol_class_stays_and_is_told_of() -> None:
     config = uvicorn.Config(small, http="h11", lifespan="off", log_config=None)
     config.load()
     chosen = config.http_protocol_class
-    bound_connections(uvicorn.Server(config), LONG)
+    with capture_logs() as written:
+        bound_connections(uvicorn.Server(config), LONG)
     assert config.http_protocol_class is chosen
-    assert Event.CONNECTIONS_UNBOUNDED in capsys.readouterr().out
+    assert [one["event"] for one in written] == [Event.CONNECTIONS_UNBOUNDED]
