@@ -29,14 +29,15 @@ set -e
 mount -t tmpfs -o mode=0755 tmpfs "$SEALED"
 bound() { mkdir -p "$SEALED$1"; mount --bind "$1" "$SEALED$1"; mount -o remount,bind,ro "$SEALED$1"; }
 file() { mkdir -p "$SEALED$(dirname "$1")"; : > "$SEALED$1"; mount --bind "$1" "$SEALED$1"; }
+mkdir -p "$SEALED/tmp"
+mount -t tmpfs -o mode=1777 tmpfs "$SEALED/tmp"  # first: the program itself may be below /tmp
 for folder in $FOLDERS; do bound "$folder"; done
 for one in $FILES; do file "$one"; done
 for link in /lib /lib64; do
     if [ -L "$link" ]; then ln -s "$(readlink "$link")" "$SEALED$link"; elif [ -d "$link" ]; then bound "$link"; fi
 done
-mkdir -p "$SEALED/proc" "$SEALED/tmp" "$SEALED$WORK/data"
+mkdir -p "$SEALED/proc" "$SEALED$WORK/data"
 mount --rbind /proc "$SEALED/proc"
-mount -t tmpfs -o mode=1777 tmpfs "$SEALED/tmp"
 mount --bind "$DATA" "$SEALED$WORK/data"
 : > "$SEALED/setpriv"
 mount --bind "$SETPRIV" "$SEALED/setpriv"
