@@ -1,5 +1,6 @@
 """API keys at a running service: opened and closed, rotated under use, expired, remembered over a stop."""
 
+import base64
 import json
 import os
 import subprocess
@@ -19,6 +20,8 @@ from tests.support.simulator import control, simulator_process
 TOKEN = "ya29.sim-accounts1-locations1-reviews100-keys"
 HOLD = {"fault": "hold", "api": "reviews"}
 SLACK_SECONDS = 5.0
+
+SEALING_KEYS = f"1:{base64.b64encode(os.urandom(32)).decode()}"
 
 
 @pytest.fixture
@@ -116,11 +119,11 @@ def test_production_does_not_start_with_keys_that_have_ended(place: Site) -> Non
     new = keys(place, "rotate", key, "--overlap", "0").stdout.split("_")[1]
     keys(place, "revoke", new)
     assert sorted(one["state"] for one in listed(place).values()) == ["expired", "revoked"]
-    refused = place.launch(ENVIRONMENT="production", TOKEN_SEALING_KEYS="1:" + "A" * 43 + "=")
+    refused = place.launch(ENVIRONMENT="production", TOKEN_SEALING_KEYS=SEALING_KEYS)
     assert refused.process.wait(STOP_SECONDS) != 0
     assert "production needs an API key" in refused.log.read_text()
     keys(place, "create", "another")
-    place.start(ENVIRONMENT="production", TOKEN_SEALING_KEYS="1:" + "A" * 43 + "=")
+    place.start(ENVIRONMENT="production", TOKEN_SEALING_KEYS=SEALING_KEYS)
 
 
 def test_a_flood_of_wrong_keys_fills_no_log_and_is_counted(place: Site) -> None:

@@ -85,12 +85,13 @@ def test_a_refused_action_is_a_line_and_changes_nothing(run: Run, action: str) -
         ("jobs", "cancel"),
         ("jobs", "pause"),
         ("jobs", "resume"),
-        ("jobs", "token", "--token", TOKEN),
+        ("jobs", "token"),
         ("reviews", "export", "--out", "x.csv"),
     ],
     ids=" ".join,
 )
-def test_an_unknown_job_is_a_line(run: Run, command: tuple[str, ...]) -> None:
+def test_an_unknown_job_is_a_line(run: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]) -> None:
+    monkeypatch.setenv("REVIEW_FETCHER_TOKEN", TOKEN)
     run("migrate")
     ended = run(*command, "no-such-job")
     assert (ended.code, ended.out) == (ExitCode.FAILED, "")
@@ -109,7 +110,9 @@ def test_a_new_token_comes_from_the_environment(run: Run, monkeypatch: pytest.Mo
 def test_a_token_that_cannot_be_one_is_not_repeated(run: Run) -> None:
     ended = run("jobs", "submit", "--token", "kurz ñ token")
     assert (ended.code, ended.out) == (ExitCode.USAGE, "")
-    assert ended.err.startswith("error: --token: an access token has")
+    warning, error = ended.err.splitlines()
+    assert warning == "Others on this machine can read --token of this command: set REVIEW_FETCHER_TOKEN instead."
+    assert error.startswith("error: --token: an access token has")
     assert "kurz" not in ended.err
 
 
