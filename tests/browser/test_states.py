@@ -9,6 +9,7 @@ from tests.browser.conftest import World
 from tests.browser.planting import large_job, plant
 from tests.browser.steps import TOKEN
 from tests.browser.window import Window, window
+from tests.support.api import SEALING_KEYS
 from tests.support.service import Site, site
 from tests.support.simulator import control
 
@@ -38,7 +39,7 @@ def test_where_nothing_is_yet_each_page_says_what_will_be_there_and_how_to_begin
 
 def test_a_hundred_thousand_rows_come_page_by_page(browser: Browser, empty_site: Site) -> None:
     job_id = plant(empty_site.database, large_job)
-    with window(browser, empty_site.start(WORKER_CONCURRENCY="1").url) as opened:
+    with window(browser, empty_site.start(WORKER_CONCURRENCY="1", TOKEN_SEALING_KEYS=SEALING_KEYS).url) as opened:
         page = opened.page
         opened.go(f"/console/jobs/{job_id}/locations")
         expect(page.locator("#rows tr:not(.more)")).to_have_count(100)
