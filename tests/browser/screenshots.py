@@ -13,6 +13,7 @@ from tests.browser.chromium import running_browser
 from tests.browser.planting import plant
 from tests.browser.steps import TOKEN, expect_state, submit
 from tests.browser.window import Window, window
+from tests.support.api import SEALING_KEYS
 from tests.support.service import ROOT, Service, site
 from tests.support.simulator import control, simulator_process
 
@@ -30,7 +31,7 @@ def main() -> None:
         site(Path(directory), google, **LIMITS) as place,
     ):
         plant(place.database, _an_hour)
-        take(browser, place.start(), google)
+        take(browser, place.start(TOKEN_SEALING_KEYS=SEALING_KEYS), google)
     sys.stdout.write(f"The pictures are in {FOLDER}.\n")
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from app.models.access import Scope
 from app.models.job import JobStatus
-from app.store.cursors import DeadLettersCursor, JobsCursor, LocationsCursor, ReviewsCursor, encode
+from app.store.cursors import DeadLettersCursor, JobsCursor, LocationsCursor, ReviewsCursor, encode, encode_of_tenant
 from app.store.database import Database, Transaction
 from app.store.schema import dead_letters, jobs, metadata, webhooks
 from app.store.submit import Callback
@@ -156,10 +156,14 @@ async def test_dead_letters_and_jobs_in_a_body(world: World) -> None:
 
 async def test_cursors_of_theirs_lead_nowhere_and_tell_nothing(world: World) -> None:
     created_at = await world.served.api.database.read(_created_at, world.theirs.given_up)
-    cursors = [encode(JobsCursor(created_at, id_)) for id_ in (world.theirs.given_up, str(uuid4()))]
-    answers = [await world.ask("GET", f"{JOBS}?cursor={cursor}") for cursor in cursors]
+    given_up = JobsCursor(created_at, world.theirs.given_up)
+    for cursor, path in ((given_up, JOBS), (DeadLettersCursor(world.theirs.letter + 1), "/api/v1/dlq")):
+        answer = await world.ask("GET", f"{path}?cursor={encode_of_tenant(cursor, THEIRS)}")
+        assert answer.problem == "bad-cursor"
+    made_up = [given_up, JobsCursor(created_at, str(uuid4()))]
+    answers = [await world.ask("GET", f"{JOBS}?cursor={encode_of_tenant(cursor, MINE)}") for cursor in made_up]
     assert _told(answers[0]) == _told(answers[1])
-    behind = encode(DeadLettersCursor(world.theirs.letter + 1))
+    behind = encode_of_tenant(DeadLettersCursor(world.theirs.letter + 1), MINE)
     assert (await world.ask("GET", f"/api/v1/dlq?cursor={behind}")).json()["items"] == []
     for kind, path, rest in ((LocationsCursor, "locations", ["locations/0"]), (ReviewsCursor, "reviews", ["l", "a"])):
         cursors = [encode(kind(id_, *rest)) for id_ in (world.theirs.job, str(uuid4()))]
