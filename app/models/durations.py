@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+DAY_SECONDS = 86_400.0
+
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _PATTERN = r"[0-9]{1,10}[smhdw]|0"
 _DURATION = re.compile(_PATTERN)

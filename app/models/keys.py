@@ -7,18 +7,18 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.models.access import Scope
-from app.models.durations import Duration
+from app.models.durations import DAY_SECONDS, Duration
 from app.models.views import View
 
-SOON_SECONDS = 7 * 86_400.0
+SOON_SECONDS = 7 * DAY_SECONDS
 """A key that ends within a week expires soon."""
 
 USUAL = (Scope.SUBMIT, Scope.READ, Scope.OPERATE)
 """What a key may do if nothing else is said: everything but administer."""
 
-OVERLAP_SECONDS = 86_400.0
+OVERLAP_SECONDS = DAY_SECONDS
 
-_CENTURY = 100 * 365.25 * 86_400
+_CENTURY = 100 * 365.25 * DAY_SECONDS
 
 
 class KeyState(StrEnum):

@@ -4,14 +4,13 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, select, update
 
+from app.models.durations import DAY_SECONDS
 from app.models.job import ENDED
 from app.store.database import Transaction
 from app.store.owners import HIDDEN, SWEPT
 from app.store.schema import jobs, status_in
 from app.store.tenants import tenant_settings
 from app.store.tombstones import put_fence
-
-DAY = 86_400.0
 
 MOST_HIDDEN = 100
 """Jobs that wait to be swept at a time: while Kafka is away no more are hidden."""
@@ -50,7 +49,7 @@ def _hide_of(transaction: Transaction, tenant: str, days: int, limit: int, *, pu
     free = MOST_HIDDEN - len(transaction.connection.execute(waiting).scalars().all())
     over = (
         select(jobs.c.id)
-        .where(jobs.c.tenant == tenant, jobs.c.finished_at < transaction.now - days * DAY)
+        .where(jobs.c.tenant == tenant, jobs.c.finished_at < transaction.now - days * DAY_SECONDS)
         .order_by(jobs.c.finished_at)
         .limit(min(limit, free))
     )

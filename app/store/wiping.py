@@ -8,13 +8,12 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Select, delete, select, update
 
+from app.models.durations import DAY_SECONDS
 from app.models.job import Problem
 from app.store.database import Transaction
 from app.store.ends import park_for_token
 from app.store.schema import callbacks, credentials, jobs
 from app.store.sealing import NO_KEY
-
-DAY_SECONDS = 86_400.0
 
 
 def wipe_aged(transaction: Transaction, max_age: float, limit: int) -> int:

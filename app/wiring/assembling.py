@@ -22,6 +22,7 @@ from app.lifecycle import Loop
 from app.limits.permits import Api
 from app.limits.quota import SharedQuota
 from app.limits.spent import SpentBudgets
+from app.models.durations import DAY_SECONDS
 from app.models.grant import RefreshGrant
 from app.observing import StoreNumbersReader, WalkObserver, deque_numbers
 from app.pipeline.accounts import AccountWorker
@@ -54,7 +55,6 @@ from app.retry.scheduler import IDLE_SECONDS, RetryScheduler
 from app.state import AppState, Leaders
 from app.store.budgets import StoredBudgets
 from app.store.signals import Signals
-from app.store.wiping import DAY_SECONDS
 from app.webhooks.client import CallbackClient
 from app.webhooks.desk import Webhooks
 from app.webhooks.sender import WebhookSender
@@ -152,25 +152,35 @@ def assemble(opened: Opened) -> AppState:
         review_worker=ReviewWorker(tools),
         deque_buffer=buffer,
         committer=committer,
-        housekeeping=Housekeeping(
-            database,
-            clock,
-            settings.token_wait_sec,
-            leaders.leads_scheduler,
-            token_max_age=settings.token_max_age_days * DAY_SECONDS,
-        ),
-        erasing=Erasing(
-            database,
-            clock,
-            settings.retention_days,
-            publishes=not settings.mock_kafka,
-            announce=announce,
-            leading=leaders.leads_scheduler,
-        ),
+        housekeeping=_housekeeping(opened, leaders),
+        erasing=_erasing(opened, leaders, announce),
         webhook_sender=_webhook_sender(opened, sealer, signer, leaders),
         services=services,
         sessions=Sessions(sealer, clock, database),
         loops=loops,
+    )
+
+
+def _housekeeping(opened: Opened, leaders: Leaders) -> Housekeeping:
+    settings = opened.settings
+    return Housekeeping(
+        opened.database,
+        opened.clock,
+        settings.token_wait_sec,
+        leaders.leads_scheduler,
+        token_max_age=settings.token_max_age_days * DAY_SECONDS,
+    )
+
+
+def _erasing(opened: Opened, leaders: Leaders, announce: Callable[[], None]) -> Erasing:
+    settings = opened.settings
+    return Erasing(
+        opened.database,
+        opened.clock,
+        settings.retention_days,
+        publishes=not settings.mock_kafka,
+        announce=announce,
+        leading=leaders.leads_scheduler,
     )
 
 

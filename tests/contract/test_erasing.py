@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import func, insert, select, update
 
 from app.clock import SystemClock
+from app.models.durations import DAY_SECONDS
 from app.models.erasure import ErasureKind, ErasureStatus
 from app.models.errors import JobNotEndedError, JobNotFoundError
 from app.results.erasing import Erasing
@@ -14,7 +15,6 @@ from app.store.ends import finish_job
 from app.store.erasures import order_job, order_reviewer, order_tenant, read_erasure
 from app.store.outbox import read_batch, stamp
 from app.store.reads import read_job
-from app.store.retention import DAY
 from app.store.schema import audit_log, jobs, locations, metadata, reviews, tenants
 from app.store.sweep import sweep_step
 from app.store.tenants import change_tenant
@@ -59,7 +59,7 @@ def ends(transaction: Transaction, job_id: str) -> None:
 
 async def age(database: Database, job_id: str, days: float) -> None:
     def back(transaction: Transaction) -> None:
-        long_ago = transaction.now - days * DAY
+        long_ago = transaction.now - days * DAY_SECONDS
         transaction.connection.execute(update(jobs).where(jobs.c.id == job_id).values(finished_at=long_ago))
 
     await database.write(back)

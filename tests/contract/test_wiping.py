@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from app.models.durations import DAY_SECONDS
 from app.models.job import JobStatus
 from app.pipeline.control import JobControl
 from app.store.database import Database, Transaction
@@ -16,7 +17,7 @@ from app.store.reads import read_job
 from app.store.schema import credentials, jobs
 from app.store.sqlite import SqliteDatabase
 from app.store.submit import NewJob, submit
-from app.store.wiping import DAY_SECONDS, wipe_aged
+from app.store.wiping import wipe_aged
 from tests.support.jobs import in_state
 from tests.support.service import eventually
 
