@@ -8,9 +8,12 @@ import pytest
 from app.config.groups import KafkaConfig
 from app.simulator import Faults
 from tests.support.canary_fixture import swept
+from tests.support.clock import ManualClock
+from tests.support.console import ServedConsole, served_console
 from tests.support.engine import publish_the_rest
 from tests.support.kafka import own_topics
 from tests.support.stack import Stack
+from tests.support.store import sqlite_database
 from tests.support.sweeping import sweep_topics
 
 ON_SERVERS = [pytest.mark.postgresql, pytest.mark.kafka]
@@ -21,6 +24,18 @@ def no_secret_is_left(tmp_path: Path) -> Iterator[None]:
     """After every flow: its tokens and keys are in no log, file, row, message, metric, answer or process argument."""
     with swept(tmp_path):
         yield
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def served(tmp_path: Path, clock: ManualClock) -> AsyncIterator[ServedConsole]:
+    """The API and its console in this process, over a store of their own."""
+    async with sqlite_database(tmp_path) as database, served_console(database, clock) as console:
+        yield console
 
 
 @pytest.fixture(params=["good", "flaky"])

@@ -1,9 +1,8 @@
 """Every deed has its entry: each route that changes something, each form of the console, each command. ASVS 5.0 V16."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +18,8 @@ from tests.flows.test_console_access import ROUTES as PAGES
 from tests.support.api import TOKEN
 from tests.support.asgi import Answer, AsgiClient
 from tests.support.clock import ManualClock
-from tests.support.console import ServedConsole, served_console
+from tests.support.console import ServedConsole
 from tests.support.jobs import given_up
-from tests.support.store import sqlite_database
 
 CLIENT = ("203.0.113.7", 40000)
 REQUEST_ID = "request-of-this-test"
@@ -88,17 +86,6 @@ FORMS: dict[str, Deed] = {
 """Whatever is no GET in the console."""
 
 DOWNLOADS = [f"/jobs/{{job_id}}/reviews/{form}" for form in ("ndjson", "csv", "parquet")]
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def served(tmp_path: Path, clock: ManualClock) -> AsyncIterator[ServedConsole]:
-    async with sqlite_database(tmp_path) as database, served_console(database, clock) as console:
-        yield console
 
 
 def test_every_route_and_form_that_changes_something_is_tried_here() -> None:

@@ -2,8 +2,6 @@
 
 import base64
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -20,7 +18,6 @@ from tests.support.api import SEALER, TOKEN
 from tests.support.clock import ManualClock
 from tests.support.console import Browser, ServedConsole, served_console
 from tests.support.keys import expire_now
-from tests.support.store import sqlite_database
 
 OPEN = "no session"
 
@@ -72,17 +69,6 @@ form = pytest.mark.parametrize("path", [path for method, path in ROUTES if metho
 of_a_job = pytest.mark.parametrize(
     ("method", "path"), [(method, path) for method, path in ROUTES if "{job_id}" in path and path not in QUERY]
 )
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def served(tmp_path: Path, clock: ManualClock) -> AsyncIterator[ServedConsole]:
-    async with sqlite_database(tmp_path) as database, served_console(database, clock) as console:
-        yield console
 
 
 async def _open(browser: Browser, method: str, path: str, job_id: str = "") -> tuple[int, str]:
