@@ -26,8 +26,6 @@ from app.telemetry import names
 from app.telemetry.events import Event
 from app.telemetry.names import Declared
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 SNAPSHOT_SECONDS = 2.0
 """How old the store's numbers may be: several scrapers, or an eager one, cost one read."""
 
