@@ -7,6 +7,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,13 +70,17 @@ def start(directory: Path) -> Service:
     )
 
 
-def create(home: Path, log: Path) -> Cluster:
+def create(home: Path, log: Path, *, port: int | None = None, password: str | None = None) -> Cluster:
     """An empty cluster under `home`, an empty directory that `unprivileged_user` can reach."""
-    user, password = unprivileged_user(), secrets.token_hex(16)
+    user, password = unprivileged_user(), password or secrets.token_hex(16)
     if user is not None:
         shutil.chown(home, user)
     create_cluster(find_binaries(), home, password, clean_environment(), user)
-    (port,) = free_ports(1)
+    return cluster_at(home, log, port or free_ports(1)[0], password)
+
+
+def cluster_at(home: Path, log: Path, port: int, password: str) -> Cluster:
+    """The cluster that was created there."""
     return Cluster(home, port, f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres", log)
 
 
@@ -84,12 +89,19 @@ def serve(cluster: Cluster) -> subprocess.Popen[bytes]:
 
     SIGQUIT to it is `pg_ctl stop -m immediate`: no farewell to clients, and the next start recovers from the log.
     """
-    (cluster.data / "postmaster.pid").unlink(missing_ok=True)  # of a server that was killed: it says "ready"
-    command = server_command(find_binaries(), cluster.data, cluster.port)
-    user = unprivileged_user()
-    server = launch(command, log=cluster.log, cwd=cluster.home, env=clean_environment(), user=user)
+    server = launch_server(cluster)
     wait_until_ready(server, lambda: is_ready(cluster.data), name="PostgreSQL", log=cluster.log)
     return server
+
+
+def launch_server(
+    cluster: Cluster, *, record: Path | None = None, options: Mapping[str, object] | None = None
+) -> subprocess.Popen[bytes]:
+    """A server that does not accept connections yet. `options` are PostgreSQL's settings by name."""
+    (cluster.data / "postmaster.pid").unlink(missing_ok=True)  # of a server that was killed: it says "ready"
+    command = server_command(find_binaries(), cluster.data, cluster.port, options or {})
+    user = unprivileged_user()
+    return launch(command, log=cluster.log, cwd=cluster.home, env=clean_environment(), user=user, record=record)
 
 
 def send(server: int, number: int) -> None:
@@ -153,7 +165,7 @@ def create_cluster(binaries: Path, home: Path, password: str, env: dict[str, str
         secret.unlink()
 
 
-def server_command(binaries: Path, data: Path, port: int) -> list[str]:
+def server_command(binaries: Path, data: Path, port: int, more: Mapping[str, object]) -> list[str]:
     options = {
         "listen_addresses": "127.0.0.1",
         "port": port,
@@ -161,6 +173,7 @@ def server_command(binaries: Path, data: Path, port: int) -> list[str]:
         "max_connections": MAX_CONNECTIONS,
         "timezone": "UTC",
         "log_line_prefix": "%m [%p] ",
+        **more,
     }
     return [
         str(binaries / "postgres"),
