@@ -1,17 +1,16 @@
 """What a cluster consists of: how each part is started, when it is ready, and how it is ended."""
 
 import os
-import shutil
+import shlex
 import signal
-import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster import proxy, watcher
 from cluster.asking import ask
-from cluster.local import PROJECT, kafka, launch, postgresql
+from cluster.local import PROJECT, kafka, postgresql
 from cluster.plan import Plan
 
 KAFKA_PROPERTIES = PROJECT / "deploy" / "cluster" / "kafka.properties"
@@ -25,95 +24,113 @@ GOOGLE_LATENCY_MS = 50
 
 
 @dataclass(frozen=True)
-class Places:
-    """Of a part's records and logs."""
-
-    directory: Path
-
-    def record(self, part: str) -> Path:
-        return self.directory / "processes" / part
-
-    def log(self, part: str) -> Path:
-        return self.directory / "logs" / f"{part}.log"
-
-
-@dataclass(frozen=True)
 class Part:
-    """`create` makes the part's data the first time. `address` is what a person wants to know of it."""
+    """A process. `home` is its directory and `address` what a person wants to know of it.
+
+    `configure` writes its files and returns the command; `create`, a line of shell, makes its data the first time.
+    `user`: who it runs as; None: as who starts it.
+    """
 
     name: str
+    home: Path
     address: str
-    create: Callable[[], None]
-    start: Callable[[], "subprocess.Popen[bytes]"]
+    configure: Callable[[], list[str]]
     ready: Callable[[], bool]
+    create: Callable[[], str] = lambda: "true"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
     stop_signal: signal.Signals = signal.SIGTERM
 
+    @property
+    def created(self) -> Path:
+        return self.home / "created"
 
-def stages(plan: Plan, places: Places) -> list[list[Part]]:
+    def command(self) -> list[str]:
+        """The data is made by the process itself: whoever ends it ends that as well."""
+        configured = self.configure()
+        if self.created.exists():
+            return configured
+        made = f"{self.create()} && : >{shlex.quote(str(self.created))}"
+        return ["/bin/sh", "-c", f"{made} && exec {shlex.join(configured)}"]
+
+
+def stages(plan: Plan) -> list[list[Part]]:
     """Those of a stage start together, when those of the stage before are ready."""
-    brokers = [broker(plan, places, number) for number in range(1, len(plan.brokers) + 1)]
-    replicas = [replica(plan, places, number) for number in range(1, len(plan.replicas) + 1)]
-    return [[*brokers, database(plan, places), google(plan, places)], replicas, [nginx(plan, places), prometheus(plan, places)]]
+    brokers = [broker(plan, number) for number in range(1, len(plan.brokers) + 1)]
+    replicas = [replica(plan, number) for number in range(1, len(plan.replicas) + 1)]
+    return [[*brokers, database(plan), google(plan)], replicas, [nginx(plan), prometheus(plan)]]
 
 
-def broker(plan: Plan, places: Places, number: int) -> Part:
+def broker(plan: Plan, number: int) -> Part:
     name = f"kafka-{number}"
     ports = [(clients, controller) for clients, controller in plan.brokers]
-    node = kafka.Node(plan.place(name), ports[number - 1], places.log(name))
+    node = kafka.Node(plan.place(name), ports[number - 1], plan.place(name) / "log")
 
-    def create() -> None:
-        node.data.mkdir()
+    def configure() -> list[str]:
         properties = kafka.properties_in(KAFKA_PROPERTIES) | kafka.membership(number, ports)
-        kafka.create(node.data, log=node.log, ports=node.ports, properties=properties, cluster_id=plan.cluster_id)
+        kafka.write_properties(node, properties)
+        return kafka.server_command(node, KAFKA_JAVA)
 
     return Part(
         name,
+        node.data,
         node.bootstrap_servers,
-        create,
-        lambda: kafka.launch_node(node, KAFKA_JAVA, places.record(name)),
+        configure,
         lambda: kafka.answers(node.ports[0]),
+        create=lambda: shlex.join(kafka.format_command(kafka.properties_of(node), plan.cluster_id)),
+        environment=os.environ,
         # All brokers end at once and their data with them: in good order each would wait for the others.
-        signal.SIGKILL,
+        stop_signal=signal.SIGKILL,
     )
 
 
-def database(plan: Plan, places: Places) -> Part:
-    name = "postgresql"
-    at = postgresql.cluster_at(plan.place(name), places.log(name), plan.postgresql, plan.password)
+def database(plan: Plan) -> Part:
+    home = plan.place("postgresql")
+    data = home / "data"
+    user = postgresql.unprivileged_user()
 
-    def create() -> None:
-        at.home.mkdir()
-        postgresql.create(at.home, at.log, port=at.port, password=plan.password)
+    def configure() -> list[str]:
+        (data / "postmaster.pid").unlink(missing_ok=True)  # of a server that was killed: it says "ready"
+        return postgresql.server_command(postgresql.find_binaries(), data, plan.postgresql, POSTGRESQL_SETTINGS)
+
+    def create() -> str:
+        secret = postgresql.write_password(home, plan.password, user)
+        command = postgresql.creating_command(postgresql.find_binaries(), home, secret)
+        return f"{shlex.join(command)} && rm {shlex.quote(str(secret))}"
 
     return Part(
-        name,
-        f"127.0.0.1:{at.port}",
+        "postgresql",
+        home,
+        f"127.0.0.1:{plan.postgresql}",
+        configure,
+        lambda: postgresql.is_ready(data),
         create,
-        lambda: postgresql.launch_server(at, record=places.record(name), options=POSTGRESQL_SETTINGS),
-        lambda: postgresql.is_ready(at.data),
+        postgresql.clean_environment(),
+        user,
         signal.SIGINT,  # PostgreSQL's "fast shutdown"
     )
 
 
-def google(plan: Plan, places: Places) -> Part:
-    port = str(plan.google)
-    command = ["-m", "app.cli", "simulate", "--port", port, "--latency-ms", str(GOOGLE_LATENCY_MS)]
-    return _python(plan, places, "google", plan.google_url, command, lambda: _answers(plan.google, "/_sim/faults"))
+def google(plan: Plan) -> Part:
+    options = ["--port", str(plan.google), "--latency-ms", str(GOOGLE_LATENCY_MS)]
+    command = [sys.executable, "-m", "app.cli", "simulate", *options]
+    ready = answers(plan.google, "/_sim/faults")
+    return Part("google", plan.place("google"), plan.google_url, lambda: command, ready, environment=own_code())
 
 
-def replica(plan: Plan, places: Places, number: int) -> Part:
+def replica(plan: Plan, number: int) -> Part:
     """Started as any deployment starts it."""
-    port, _ = plan.replicas[number - 1]
-    command = ["-m", "uvicorn", "app.main:app", "--app-dir", str(PROJECT), "--host", "127.0.0.1", "--port", str(port)]
+    name = f"replica-{number}"
+    port, metrics = plan.replicas[number - 1]
+    options = ["--app-dir", str(PROJECT), "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", "uvicorn", "app.main:app", *options]
+    environment = own_code() | settings_of(plan, metrics)
     address = f"http://127.0.0.1:{port}"
-    return _python(plan, places, f"replica-{number}", address, command, lambda: _answers(port, "/readyz"))
+    return Part(name, plan.place(name), address, lambda: command, answers(port, "/readyz"), environment=environment)
 
 
-def settings_of(plan: Plan, part: str) -> dict[str, str]:
-    """Of a replica; the simulated Google needs none."""
-    if not part.startswith("replica-"):
-        return {}
-    _, metrics = plan.replicas[int(part.removeprefix("replica-")) - 1]
+def settings_of(plan: Plan, metrics: int) -> dict[str, str]:
+    """Of a replica whose metrics are at this port."""
     return {
         "ENVIRONMENT": "production",
         "DATABASE_URL": plan.database_url,
@@ -129,56 +146,33 @@ def settings_of(plan: Plan, part: str) -> dict[str, str]:
     }
 
 
-def nginx(plan: Plan, places: Places) -> Part:
-    ports = [port for port, _ in plan.replicas]
-
-    def configured() -> list[str]:
-        return proxy.configure(plan.place("nginx"), plan.nginx, ports, postgresql.unprivileged_user())
-
-    return _daemon(plan, places, "nginx", plan.url, configured, lambda: _answers(plan.nginx, "/livez"))
+def nginx(plan: Plan) -> Part:
+    home, ports = plan.place("nginx"), [port for port, _ in plan.replicas]
+    ready = answers(plan.nginx, "/livez")
+    return _daemon("nginx", home, plan.url, lambda: proxy.configure(home, plan.nginx, ports), ready)
 
 
-def prometheus(plan: Plan, places: Places) -> Part:
-    targets = [metrics for _, metrics in plan.replicas]
-
-    def configured() -> list[str]:
-        return watcher.configure(plan.place("prometheus"), plan.prometheus, targets, postgresql.unprivileged_user())
-
-    ready = lambda: _answers(plan.prometheus, "/-/ready")  # noqa: E731
-    return _daemon(plan, places, "prometheus", plan.prometheus_url, configured, ready)
+def prometheus(plan: Plan) -> Part:
+    home, targets = plan.place("prometheus"), [metrics for _, metrics in plan.replicas]
+    ready = answers(plan.prometheus, "/-/ready")
+    address = plan.prometheus_url
+    return _daemon("prometheus", home, address, lambda: watcher.configure(home, plan.prometheus, targets), ready)
 
 
-def _python(
-    plan: Plan, places: Places, name: str, address: str, arguments: list[str], ready: Callable[[], bool]
-) -> Part:
-    home = plan.place(name)
-
-    def start() -> "subprocess.Popen[bytes]":
-        kept = {variable: value for variable in ("PATH", "HOME", "TMPDIR") if (value := os.environ.get(variable))}
-        environment = {**kept, "PYTHONPATH": str(PROJECT), **settings_of(plan, name)}
-        command = [sys.executable, *arguments]
-        return launch(command, log=places.log(name), cwd=home, env=environment, record=places.record(name))
-
-    return Part(name, address, home.mkdir, start, ready)
-
-
-def _daemon(
-    plan: Plan, places: Places, name: str, address: str, configured: Callable[[], list[str]], ready: Callable[[], bool]
-) -> Part:
+def _daemon(name: str, home: Path, address: str, configure: Callable[[], list[str]], ready: Callable[[], bool]) -> Part:
     """A program of the machine's, which needs no rights: when root starts it, it runs as another user."""
-    home = plan.place(name)
-
-    def start() -> "subprocess.Popen[bytes]":
-        user = postgresql.unprivileged_user()
-        environment = {"PATH": os.environ.get("PATH", os.defpath)}
-        record = places.record(name)
-        return launch(configured(), log=places.log(name), cwd=home, env=environment, user=user, record=record)
-
-    return Part(name, address, home.mkdir, start, ready)
+    environment = {"PATH": os.environ.get("PATH", os.defpath)}
+    user = postgresql.unprivileged_user()
+    return Part(name, home, address, configure, ready, environment=environment, user=user)
 
 
-def _answers(port: int, path: str) -> bool:
-    return ask(port, path, seconds=1.0).status == 200
+def own_code() -> dict[str, str]:
+    kept = {name: value for name in ("PATH", "HOME", "TMPDIR") if (value := os.environ.get(name))}
+    return kept | {"PYTHONPATH": str(PROJECT)}
+
+
+def answers(port: int, path: str) -> Callable[[], bool]:
+    return lambda: ask(port, path, seconds=1.0).status == 200
 
 
 def check_installed() -> None:
@@ -188,5 +182,5 @@ def check_installed() -> None:
     postgresql.find_binaries()
     proxy.find_nginx()
     watcher.find_prometheus()
-    if shutil.which("sh") is None or not Path("/proc/self/stat").exists():
+    if not Path("/proc/self/stat").exists():
         raise OSError("processes are recognised again by /proc, which Linux alone has")

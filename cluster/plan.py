@@ -49,7 +49,7 @@ class Plan:
 
     @property
     def database_url(self) -> str:
-        return f"postgresql://postgres:{self.password}@127.0.0.1:{self.postgresql}/postgres"
+        return postgresql.url_of(self.postgresql, self.password)
 
     @property
     def bootstrap_servers(self) -> str:

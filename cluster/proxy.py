@@ -10,17 +10,11 @@ CONFIGURATION = PROJECT / "deploy" / "cluster" / "nginx.conf"
 INSTALL = "nginx was not found. Debian and Ubuntu: apt-get install --no-install-recommends nginx"
 
 
-def configure(directory: Path, port: int, replicas: Sequence[int], user: str | None) -> list[str]:
-    """Write the configuration of a proxy at `port` for replicas at these ports; returns the command that runs it.
-
-    It runs as `user`, whose the directory becomes; None: as who calls this.
-    """
-    directory.mkdir(exist_ok=True)
+def configure(directory: Path, port: int, replicas: Sequence[int]) -> list[str]:
+    """Write the configuration of a proxy at `port` for replicas at these ports; returns the command that runs it."""
     servers = "\n".join(f"        server 127.0.0.1:{replica} max_fails=1 fail_timeout=2s;" for replica in replicas)
     path = directory / "nginx.conf"
     path.write_text(filled(CONFIGURATION.read_text(), DIRECTORY=str(directory), PORT=str(port), SERVERS=servers))
-    if user is not None:
-        shutil.chown(directory, user)
     return [find_nginx(), "-e", "stderr", "-c", str(path)]
 
 

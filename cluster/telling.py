@@ -12,17 +12,18 @@ metrics          {plan.prometheus_url}/targets
 Kafka            {plan.bootstrap_servers}
 PostgreSQL       {plan.database_url}
 
-Submit a token, any will do; then look at the job:
+Submit a token, any will do; then look at the jobs:
 
-curl -sf {plan.url}/api/v1/review-fetch -H 'X-API-Key: {plan.api_key}' -H 'Content-Type: application/json' -d '{{"access_token": "ya29.any-token-will-do"}}'
-curl -sf {plan.url}/api/v1/review-fetch -H 'X-API-Key: {plan.api_key}'
+{curl} -H 'Content-Type: application/json' -d '{body}'
+{curl}
 
-Break something (kill -9 of a pid above), and `make cluster` starts it again on its data. `make cluster-down` ends it all.
+Break something (kill -9 of a pid above): `make cluster` starts it again on its data. `make cluster-down` ends it all.
 """
 
 
 def how_to_try(plan: Plan) -> str:
-    return TRY.format(plan=plan)
+    curl = f"curl -sf {plan.url}/api/v1/review-fetch -H 'X-API-Key: {plan.api_key}'"
+    return TRY.format(plan=plan, curl=curl, body='{"access_token": "ya29.any-token-will-do"}')
 
 
 def table(standings: Iterable[Standing]) -> str:

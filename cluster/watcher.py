@@ -12,17 +12,15 @@ RULES = PROJECT / "deploy" / "monitoring" / "rules"
 INSTALL = "prometheus was not found. Debian and Ubuntu: apt-get install --no-install-recommends prometheus"
 
 
-def configure(directory: Path, port: int, targets: Sequence[int], user: str | None) -> list[str]:
+def configure(directory: Path, port: int, targets: Sequence[int]) -> list[str]:
     """Write the configuration of a Prometheus for metrics at these ports; returns the command that runs it."""
     rules = directory / "rules"
-    rules.mkdir(parents=True, exist_ok=True)
+    rules.mkdir(exist_ok=True)
     for path in RULES.glob("*.yml"):
         shutil.copyfile(path, rules / path.name)
     named = ", ".join(f'"127.0.0.1:{target}"' for target in targets)
     path = directory / "prometheus.yml"
     path.write_text(filled(CONFIGURATION.read_text(), TARGETS=named))
-    if user is not None:
-        shutil.chown(directory, user)
     data = f"--storage.tsdb.path={directory / 'data'}"
     return [find_prometheus(), f"--config.file={path}", data, f"--web.listen-address=127.0.0.1:{port}"]
 

@@ -93,25 +93,21 @@ def create(
     The ports of an earlier node, which is dead, and another directory: the same cluster after it lost its disks.
     """
     node = Node(data, ports or lasting_ports(), log)
-    properties_file = write_properties(node, properties or {})
-    format_storage(find_java(), classpath(), properties_file, data, cluster_id or new_cluster_id())
+    format_storage(write_properties(node, properties or {}), data, cluster_id or new_cluster_id())
     return node
 
 
 def start_node(node: Node, java_options: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
     """Start the broker, for the first time or again, and return when it answers. Who calls this ends it."""
-    broker = launch_node(node, java_options)
+    command = server_command(node, java_options)
+    broker = launch(command, log=node.log, cwd=node.data, env=os.environ)
     wait_until_ready(broker, lambda: answers(node.ports[0]), name="Kafka", log=node.log)
     return broker
 
 
-def launch_node(
-    node: Node, java_options: Sequence[str] = (), record: Path | None = None
-) -> "subprocess.Popen[bytes]":
-    """A broker that does not answer yet: one of several does when most of them run."""
+def server_command(node: Node, java_options: Sequence[str] = ()) -> list[str]:
     java = [find_java(), "-Xms256m", "-Xmx768m", *java_options]
-    command = [*java, "-cp", classpath(), "kafka.Kafka", str(properties_of(node))]
-    return launch(command, log=node.log, cwd=node.data, env=os.environ, record=record)
+    return [*java, "-cp", classpath(), "kafka.Kafka", str(properties_of(node))]
 
 
 def membership(number: int, ports: Sequence[tuple[int, int]]) -> dict[str, str]:
@@ -201,14 +197,13 @@ def properties_in(path: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line)
 
 
-def format_storage(java: str, classpath: str, properties: Path, data: Path, cluster_id: str) -> None:
-    tool = [java, *SHORT_LIVED, "-cp", classpath, "kafka.tools.StorageTool", "format"]
-    run(
-        [*tool, f"--cluster-id={cluster_id}", "--config", str(properties)],
-        name="Formatting Kafka's storage",
-        cwd=data,
-        env=os.environ,
-    )
+def format_storage(properties: Path, data: Path, cluster_id: str) -> None:
+    run(format_command(properties, cluster_id), name="Formatting Kafka's storage", cwd=data, env=os.environ)
+
+
+def format_command(properties: Path, cluster_id: str) -> list[str]:
+    tool = [find_java(), *SHORT_LIVED, "-cp", classpath(), "kafka.tools.StorageTool", "format"]
+    return [*tool, f"--cluster-id={cluster_id}", "--config", str(properties)]
 
 
 def answers(port: int) -> bool:

@@ -70,18 +70,18 @@ def start(directory: Path) -> Service:
     )
 
 
-def create(home: Path, log: Path, *, port: int | None = None, password: str | None = None) -> Cluster:
+def create(home: Path, log: Path) -> Cluster:
     """An empty cluster under `home`, an empty directory that `unprivileged_user` can reach."""
-    user, password = unprivileged_user(), password or secrets.token_hex(16)
+    user, password = unprivileged_user(), secrets.token_hex(16)
     if user is not None:
         shutil.chown(home, user)
     create_cluster(find_binaries(), home, password, clean_environment(), user)
-    return cluster_at(home, log, port or free_ports(1)[0], password)
+    (port,) = free_ports(1)
+    return Cluster(home, port, url_of(port, password), log)
 
 
-def cluster_at(home: Path, log: Path, port: int, password: str) -> Cluster:
-    """The cluster that was created there."""
-    return Cluster(home, port, f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres", log)
+def url_of(port: int, password: str) -> str:
+    return f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
 
 
 def serve(cluster: Cluster) -> subprocess.Popen[bytes]:
@@ -89,19 +89,12 @@ def serve(cluster: Cluster) -> subprocess.Popen[bytes]:
 
     SIGQUIT to it is `pg_ctl stop -m immediate`: no farewell to clients, and the next start recovers from the log.
     """
-    server = launch_server(cluster)
+    (cluster.data / "postmaster.pid").unlink(missing_ok=True)  # of a server that was killed: it says "ready"
+    command = server_command(find_binaries(), cluster.data, cluster.port)
+    user = unprivileged_user()
+    server = launch(command, log=cluster.log, cwd=cluster.home, env=clean_environment(), user=user)
     wait_until_ready(server, lambda: is_ready(cluster.data), name="PostgreSQL", log=cluster.log)
     return server
-
-
-def launch_server(
-    cluster: Cluster, *, record: Path | None = None, options: Mapping[str, object] | None = None
-) -> subprocess.Popen[bytes]:
-    """A server that does not accept connections yet. `options` are PostgreSQL's settings by name."""
-    (cluster.data / "postmaster.pid").unlink(missing_ok=True)  # of a server that was killed: it says "ready"
-    command = server_command(find_binaries(), cluster.data, cluster.port, options or {})
-    user = unprivileged_user()
-    return launch(command, log=cluster.log, cwd=cluster.home, env=clean_environment(), user=user, record=record)
 
 
 def send(server: int, number: int) -> None:
@@ -152,20 +145,30 @@ def clean_environment() -> dict[str, str]:
 
 
 def create_cluster(binaries: Path, home: Path, password: str, env: dict[str, str], user: str | None) -> None:
-    secret = home / "password"
-    secret.write_text(password)
-    secret.chmod(0o600)
-    if user is not None:
-        shutil.chown(secret, user)
-    options = ["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
-    command = [str(binaries / "initdb"), f"--pgdata={home / 'data'}", f"--pwfile={secret}", *options]
+    secret = write_password(home, password, user)
     try:
-        run(command, name="initdb", cwd=home, env=env, user=user)
+        run(creating_command(binaries, home, secret), name="initdb", cwd=home, env=env, user=user)
     finally:
         secret.unlink()
 
 
-def server_command(binaries: Path, data: Path, port: int, more: Mapping[str, object]) -> list[str]:
+def write_password(home: Path, password: str, user: str | None) -> Path:
+    """For initdb to read; who calls this removes it."""
+    secret = home / "password"
+    secret.touch(mode=0o600)
+    secret.write_text(password)
+    if user is not None:
+        shutil.chown(secret, user)
+    return secret
+
+
+def creating_command(binaries: Path, home: Path, secret: Path) -> list[str]:
+    options = ["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
+    return [str(binaries / "initdb"), f"--pgdata={home / 'data'}", f"--pwfile={secret}", *options]
+
+
+def server_command(binaries: Path, data: Path, port: int, more: Mapping[str, object] | None = None) -> list[str]:
+    """`more` are settings of PostgreSQL by name."""
     options = {
         "listen_addresses": "127.0.0.1",
         "port": port,
@@ -173,7 +176,7 @@ def server_command(binaries: Path, data: Path, port: int, more: Mapping[str, obj
         "max_connections": MAX_CONNECTIONS,
         "timezone": "UTC",
         "log_line_prefix": "%m [%p] ",
-        **more,
+        **(more or {}),
     }
     return [
         str(binaries / "postgres"),

@@ -1,6 +1,7 @@
 """Processes that write down themselves who they are, so that whoever started one may be killed at any moment.
 
-A record is a file with two lines: the id of the machine's boot, and the process's own line of /proc/PID/stat. Linux only.
+A record is a file with two lines: the id of the machine's boot, and the process's own line of /proc/PID/stat, which
+Linux alone has.
 """
 
 import fcntl
@@ -8,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -46,16 +47,20 @@ class Recorded:
         """
         if (now := birth_of(self.pid)) is not None and now != self.birth:
             return []
-        return [pid for pid in all_pids() if pid == self.pid or self._is_child(pid, home)]
+        return [pid for pid in all_pids() if self._is_of_it(pid, home)]
 
-    def _is_child(self, pid: int, home: Path) -> bool:
+    def _is_of_it(self, pid: int, home: Path) -> bool:
         fields = stat_of(pid)
-        return fields is not None and fields[SESSION] == str(self.pid) and works_below(pid, home)
+        if fields is None:
+            return False
+        return pid == self.pid or (fields[SESSION] == str(self.pid) and works_below(pid, home))
 
-    def end(self, home: Path, number: signal.Signals, within: float) -> None:
-        """The signal to the process, SIGKILL to it and its children after `within` seconds. Twice is once."""
+    def signal(self, number: signal.Signals) -> None:
         if self.alive:
             os.kill(self.pid, number)
+
+    def end(self, home: Path, within: float) -> None:
+        """Returns when all of them are gone, by SIGKILL after `within` seconds. Twice is once."""
         deadline = time.monotonic() + within
         while self.family(home) and time.monotonic() < deadline:
             time.sleep(POLL_EVERY)
@@ -130,7 +135,5 @@ def works_below(pid: int, home: Path) -> bool:
 
 
 def kill(pid: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
