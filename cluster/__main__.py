@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from cluster import figures, soak
 from cluster.lifecycle import alone, down, status, up
 from cluster.local import PROJECT, NotInstalledError, ServiceError
 from cluster.telling import how_to_try, table
 
-DONE, NOT_STARTED, NOT_INSTALLED = 0, 1, 3
+DONE, FAILED, NOT_INSTALLED = 0, 1, 3
 
 
 def main(arguments: list[str]) -> int:
@@ -29,7 +30,7 @@ def main(arguments: list[str]) -> int:
         return NOT_INSTALLED
     except (ServiceError, OSError) as error:
         say(f"The cluster could not be started: {error}")
-        return NOT_STARTED
+        return FAILED
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,6 +46,14 @@ def parser() -> argparse.ArgumentParser:
     start.set_defaults(run=run_up)
     commands.add_parser("status", parents=[place], help="what runs").set_defaults(run=run_status)
     commands.add_parser("down", parents=[place], help="end all of it").set_defaults(run=run_down)
+    measure = commands.add_parser("figures", help="start to ready, and what an idle cluster costs; on one of its own")
+    measure.add_argument("--seconds", type=float, default=60, help="to watch it (default: %(default)s)")
+    measure.set_defaults(run=run_figures)
+    long = commands.add_parser("soak", help="half load on a cluster of its own: what grows? Exit code 1: something did")
+    long.add_argument("--minutes", type=float, default=30, help="default: %(default)s")
+    long.add_argument("--rate", type=float, help="reviews a second to offer; without it, half of what is possible")
+    long.add_argument("--out", type=Path, default=PROJECT / "build" / "soak.csv", help="default: %(default)s")
+    long.set_defaults(run=run_soak)
     return about
 
 
@@ -76,6 +85,15 @@ def run_down(options: argparse.Namespace) -> int:
     with alone(directory):
         say("no cluster is here" if down(directory) is None else "ended")
     return DONE
+
+
+def run_figures(options: argparse.Namespace) -> int:
+    figures.run(options.seconds, say)
+    return DONE
+
+
+def run_soak(options: argparse.Namespace) -> int:
+    return DONE if soak.run(options.minutes, options.rate, options.out, say) else FAILED
 
 
 def leave(_number: int, _frame: FrameType | None) -> None:

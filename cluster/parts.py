@@ -64,7 +64,7 @@ def stages(plan: Plan) -> list[list[Part]]:
 def broker(plan: Plan, number: int) -> Part:
     name = f"kafka-{number}"
     ports = [(clients, controller) for clients, controller in plan.brokers]
-    node = kafka.Node(plan.place(name), ports[number - 1], plan.place(name) / "log")
+    node = kafka.Node(plan.place(name), ports[number - 1], Path(os.devnull))
 
     def configure() -> list[str]:
         properties = kafka.properties_in(KAFKA_PROPERTIES) | kafka.membership(number, ports)
