@@ -13,7 +13,7 @@ READER_SECONDS = 30.0
 """For the last records to reach the reader, once nothing new comes."""
 
 LATE_SECONDS = 30.0
-"""For the last records of a job that has completed while others go on: a broker of several that comes back takes some."""
+"""For the last records of a job that has completed while others go on, and a broker comes back."""
 
 LOOK_SECONDS = 0.2
 

@@ -53,8 +53,8 @@ def _idle(cluster: Cluster, seconds: float) -> Table:
     return table
 
 
-def _starts(cluster: Cluster) -> list[float]:
-    """Seconds from the start of the process until its /readyz is 200, of a replica that joins others."""
+def _starts(cluster: Cluster) -> list[tuple[float, float]]:
+    """Seconds from the start of the process until its /readyz is 200, of a replica that joins others; and of CPU."""
     replica = cluster.replicas[0]
     taken = []
     for _ in range(STARTS):
@@ -62,7 +62,7 @@ def _starts(cluster: Cluster) -> list[float]:
         began = time.monotonic()
         cluster.start(replica)
         _wait(cluster, replica, began + READY_WITHIN)
-        taken.append(time.monotonic() - began)
+        taken.append((time.monotonic() - began, cpu_seconds(with_children(cluster.pid(replica)))))
     return taken
 
 
@@ -74,6 +74,7 @@ def _wait(cluster: Cluster, part: Part, until: float) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def _described(seconds: list[float]) -> str:
-    each = ", ".join(f"{one:.2f}" for one in seconds)
-    return f"start of a replica to ready: {median(seconds):.2f} s (median of {each})"
+def _described(taken: list[tuple[float, float]]) -> str:
+    each = ", ".join(f"{seconds:.2f}" for seconds, _ in taken)
+    seconds, cpu = (median(one) for one in zip(*taken, strict=True))
+    return f"start of a replica to ready: {seconds:.2f} s (median of {each}), {cpu:.2f} s of CPU in it"
