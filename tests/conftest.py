@@ -1,7 +1,7 @@
 """Fixtures and the closing table of every test run."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -47,6 +47,14 @@ def postgresql_database(services: Services, postgresql_url: str) -> Iterator[str
     with fresh_database(postgresql_url) as url:
         yield url
         sweep_postgresql(url)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Workers send reports as UTF-8, and some tests print what is none: a lone surrogate in a hostile text."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.hookimpl(optionalhook=True)
