@@ -11,6 +11,9 @@ PARENT, USER_TIME, SYSTEM_TIME = 1, 11, 12
 """Fields of /proc/PID/stat behind the name, counted from 0: see proc(5)."""
 
 TICKS = os.sysconf("SC_CLK_TCK")
+BLOCK = 512
+"""Of st_blocks, whatever the disk has: see stat(2)."""
+
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -47,12 +50,12 @@ def threads(pid: int) -> int:
 
 
 def bytes_below(directory: Path) -> int:
-    """Files come and go while they are counted."""
+    """What they take on the disk: Kafka's indexes are as long as they may become. Files come and go meanwhile."""
     total = 0
     for folder, _, names in os.walk(directory):
         for name in names:
             try:
-                total += (Path(folder) / name).stat().st_size
+                total += (Path(folder) / name).stat().st_blocks * BLOCK
             except FileNotFoundError:
                 continue
     return total

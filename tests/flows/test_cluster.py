@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient, ConfigResource
+from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource
 
 from app.models.events import Topic
 from cluster import plan as plans
@@ -21,6 +21,8 @@ from cluster.local import PROJECT
 from cluster.plan import Plan
 from cluster.watcher import RULES
 from tests.support.service import ENDED, JOBS, eventually
+
+pytestmark = pytest.mark.alone
 
 NOT_INSTALLED = 3
 START_SECONDS = 240
@@ -93,8 +95,8 @@ def healthy_targets(plan: Plan) -> int:
     return sum(target["health"] == "up" for target in watched(plan, "targets")["activeTargets"])
 
 
-def topics(plan: Plan) -> dict[str, tuple[set[int], str]]:
-    """Topic → copies of its partitions, and how many must have a message."""
+def topics(plan: Plan) -> dict[str, tuple[set[int], str, bool]]:
+    """Topic → copies of its partitions, how many must have a message, and whether the topic itself says so."""
     admin = AdminClient({"bootstrap.servers": plan.bootstrap_servers})
     found = admin.list_topics(timeout=10).topics
     resources = [ConfigResource(ConfigResource.Type.TOPIC, topic.value) for topic in Topic]
@@ -103,6 +105,7 @@ def topics(plan: Plan) -> dict[str, tuple[set[int], str]]:
         topic: (
             {len(partition.replicas) for partition in found[topic].partitions.values()},
             settings[topic]["min.insync.replicas"].value,
+            settings[topic]["min.insync.replicas"].source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value,
         )
         for topic in Topic
     }
@@ -123,7 +126,7 @@ def test_it_works_with_one_broker_killed_is_watched_and_leaves_nothing(place: Pa
     first = re.search(r'"job_id":"([^"]+)"', answered.stdout)
     assert first is not None, answered
     completed(plan, first[1])
-    assert topics(plan) == dict.fromkeys(Topic, ({3}, "2"))
+    assert topics(plan) == dict.fromkeys(Topic, ({3}, "2", True))
 
     os.kill(pid_of(place, "kafka-1"), signal.SIGKILL)
     accepted = [ask(plan.nginx, JOBS, {"access_token": f"{TOKEN}{number}"}, key) for number in range(6)]
