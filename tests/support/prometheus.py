@@ -44,6 +44,14 @@ class Prometheus:
     def __init__(self, url: str) -> None:
         self.url = url
 
+    def is_ready(self) -> bool:
+        """Not while it still reads what it stored."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=10) as answer:  # noqa: S310 - loopback
+                return bool(answer.status == 200)
+        except urllib.error.HTTPError:
+            return False
+
     def get(self, path: str, **query: str) -> Any:
         """What is under `data` of the answer; AssertionError with its error when it refuses."""
         try:
@@ -79,7 +87,9 @@ def running_prometheus(
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
             url = eventually(lambda: _address(log), START_SECONDS, f"start of Prometheus: {log}")
-            yield Prometheus(url)
+            prometheus = Prometheus(url)
+            eventually(prometheus.is_ready, START_SECONDS, f"readiness of Prometheus: {log}")
+            yield prometheus
         finally:
             process.terminate()
 
