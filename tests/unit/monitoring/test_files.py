@@ -100,7 +100,7 @@ def test_numbers_of_the_store_are_never_added_up_over_replicas() -> None:
     of_store = {metric.name for metric in names.ALL if metric.of_store}
     assert len(of_store) > 8
     expressions = [query.expression for _, panel in panels() for query in panel.queries]
-    expressions += [rule.expression for rule in (*ALERTS, *RECORDINGS)]
+    expressions += [alert.expression for alert in ALERTS] + [recording.expression for recording in RECORDINGS]
     for expression in expressions:
         for name in (named.metric for named in metrics_of(expression) if named.metric in of_store):
             before = expression[: expression.index(name)]
