@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from app.config import Settings, variables
 from app.telemetry import names
+from app.telemetry.events import Event
 from monitoring.__main__ import DASHBOARDS, DIRECTORY, files, main
 from monitoring.alerts import ALERTS, Alert
 from monitoring.panels import Dashboard, Json, Panel
@@ -120,6 +122,20 @@ def test_a_section_tells_what_it_means_what_users_see_what_to_look_at_and_what_t
     assert re.findall(r"^\*\*(.+?)\.\*\*", section, re.MULTILINE) == ["It means", "Users see", "Look", "Do"]
     assert f"within {promise}" in " ".join(section.split())
     assert f"#{anchor(alert)}" in RULES.read_text()
+
+
+def test_a_section_names_commands_events_and_settings_that_exist() -> None:
+    page = (DOCS / "alerts.md").read_text()
+    commands = " ".join(re.findall(r"^### `([^`]+)`$", (DOCS / "cli.md").read_text(), re.MULTILINE))
+    told = set(re.findall(r"`(review-fetcher [a-z]+(?: [a-z]+)?)", page))
+    assert len(told) >= 5
+    assert [command for command in told if command not in commands] == []
+    events = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", page))
+    assert len(events) >= 8
+    assert events <= set(Event)
+    settings = {name for name in re.findall(r"`([A-Z]+_[A-Z_]+)`", page) if not name.endswith("_")}
+    known = {variable.name for variable in variables(Settings)} | {"REVIEW_FETCHER_API_KEY"}
+    assert settings <= known
 
 
 @pytest.mark.parametrize(
