@@ -2,7 +2,9 @@
 """Build Helm, in the version pinned here, and print the path of its program. Instant when it is there already.
 
 It is compiled from the Go module proxy, whose checksums Go compares: about two minutes on two cores, once. Where the
-machine has no Go that is new enough, Go itself comes from there first. Exit codes: 0 done, 1 it failed, 3 not possible here.
+machine has no Go that is new enough, Go itself comes from there first.
+
+Exit codes: 0 done, 1 it failed, 3 not possible on this machine.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """For operators and their tools: health, quota, settings, and what this service is."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
@@ -14,9 +14,12 @@ from app.models.quota import QuotaReport
 
 router = APIRouter(tags=["operations"])
 
+SPARED = frozenset({"broker", "topics", "publisher"})
+"""Parts without which jobs are still accepted and told of."""
+
 Excluded = Annotated[
-    tuple[Literal["broker", "topics", "publisher"], ...],
-    Query(description="Parts that do not count: without them jobs are still accepted and told of."),
+    tuple[str, ...],
+    Query(description=f"Parts that do not count: any of {', '.join(sorted(SPARED))}. Others are not spared."),
 ]
 
 _LINKS = {"jobs": "/api/v1/review-fetch", "health": "/api/v1/health"}
@@ -38,7 +41,7 @@ async def get_liveness() -> Liveness:
 @router.get("/readyz", responses=problem_responses([422, 503]))
 async def get_readiness(services: Services, exclude: Excluded = ()) -> Readiness:
     """Whether the service can do its work; 503 with what is away when it cannot."""
-    readiness = (await services.readiness()).without(exclude)
+    readiness = (await services.readiness()).without(SPARED.intersection(exclude))
     if not readiness.ready:
         raise NotReadyError(readiness.checks)
     return readiness
