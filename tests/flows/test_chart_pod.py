@@ -9,7 +9,7 @@ from local_services.process import free_ports
 
 from tests.contract.chart.test_settings import environment_of
 from tests.flows.test_image import assert_powerless, at, commands_of_the_image, running
-from tests.support.chart import Object, render, workloads
+from tests.support.chart import BUILD_SECONDS, Object, render, workloads
 from tests.support.sealed_root import USER, sealed
 from tests.support.service import Answer, Service, upstream
 from tests.support.simulator import simulator_process
@@ -17,6 +17,7 @@ from tests.support.simulator import simulator_process
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
+@pytest.mark.timeout(BUILD_SECONDS)
 def test_the_pod_serves_answers_its_probes_and_stops_in_time(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -15,6 +15,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 CHART = PROJECT / "deploy/helm/review-fetcher"
 BUILD = PROJECT / "scripts/helm_tools.py"
 
+BUILD_SECONDS = 900
+"""For the first test of all, which may have to build Helm on a busy machine."""
+
 NOT_POSSIBLE = 3
 """The exit code of the script when the machine lacks what it takes."""
 

@@ -1,11 +1,20 @@
 """Each combination of values is rendered once."""
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from tests.contract.chart.combinations import COMBINATIONS
-from tests.support.chart import Object, helm_program, render
+from tests.support.chart import BUILD_SECONDS, Object, helm_program, render
+
+
+def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
+    """Whoever comes first waits until Helm is built."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(BUILD_SECONDS))
 
 
 @pytest.fixture(scope="session")

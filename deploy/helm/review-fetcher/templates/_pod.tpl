@@ -22,7 +22,7 @@ spec:
   serviceAccountName: {{ include "review-fetcher.serviceAccountName" $root }}
   {{- include "review-fetcher.podBasics" $root | nindent 2 }}
   terminationGracePeriodSeconds: {{ $values.terminationGracePeriodSeconds }}
-  {{- if $values.topologySpread.enabled }}
+  {{- if and $values.topologySpread.enabled (ne $values.mode "single") }}
   topologySpreadConstraints:
     {{- range $values.topologySpread.keys }}
     - maxSkew: 1
@@ -32,7 +32,7 @@ spec:
         matchLabels:
           {{- include "review-fetcher.selector" $root | nindent 10 }}
           app.kubernetes.io/component: {{ $.component }}
-      matchLabelKeys: [{{ ternary "controller-revision-hash" "pod-template-hash" (eq $values.mode "single") }}]
+      matchLabelKeys: [pod-template-hash]
     {{- end }}
   {{- end }}
   containers:
