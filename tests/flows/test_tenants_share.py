@@ -15,6 +15,8 @@ from tests.support.engine import Engine, running_engine
 from tests.support.simulator import running_simulator
 from tests.support.stack import Stack
 
+pytestmark = pytest.mark.alone
+
 RATE = 12.5
 """So little that a busy machine keeps up with it: what tenants share is the quota, not the machine."""
 
