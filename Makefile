@@ -1,7 +1,7 @@
 # One command, one word. `make help` lists them. A Python of at least 3.11 is all that must be there before.
 
 .DEFAULT_GOAL := help
-.PHONY: supply-chain help setup runtime demo test check check-static unit format mutations nightly bench chaos services services-down
+.PHONY: site supply-chain help setup runtime demo test check check-static unit format mutations nightly bench chaos services services-down
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -56,6 +56,9 @@ bench: setup ## Measure against the plain loop and against the ceiling
 SEED ?= 1
 chaos: setup ## Disturb three replicas on real servers and judge the promises (SEED=1 MINUTES=10)
 	@$(BIN)/python -m chaos --seed $(SEED) $(if $(MINUTES),--minutes $(MINUTES))
+
+site: setup ## Build the documentation site into site/: every link checked, no network needed to read it
+	@$(BIN)/python -m website
 
 supply-chain: setup ## Check the dependencies: hashes, licences, SBOM, published vulnerabilities
 	@$(BIN)/python scripts/supply_chain.py

@@ -2,9 +2,11 @@
 
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support import website
 from tests.support.adapters import count, describe
 from tests.support.services import Services, fresh_database, postgresql_version
 from tests.support.sweeping import sweep_postgresql
@@ -35,6 +37,15 @@ def kafka_bootstrap_servers(services: Services) -> str:
     servers = services.locate("kafka")
     services.versions["kafka"] = f"Kafka {services.started_version('kafka', servers) or '(not ours)'}"
     return servers
+
+
+@pytest.fixture(scope="session")
+def documentation_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the documentation site, built once for all tests. A warning of the build is an error."""
+    folder = tmp_path_factory.mktemp("documentation") / "site"
+    built = website.build(folder)
+    assert built.returncode == 0, built.stderr
+    return folder
 
 
 @pytest.fixture
