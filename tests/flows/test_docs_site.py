@@ -8,19 +8,10 @@ import pytest
 
 from app.api.application import create_api
 from app.models.events import Topic
-from tests.support.website import PROJECT, Page, build, pages_of
+from tests.support.pages import HOSTS, PROJECT
+from tests.support.website import Page, build, pages_of
 
 pytestmark = pytest.mark.timeout(240)
-
-HOSTS = {
-    "127.0.0.1:8000": "where the service answers",
-    "github.com": "OWASP's ASVS, and Furo in the site's foot",
-    "html.spec.whatwg.org": "the format of event streams",
-    "owasp.org": "the API Security Top 10",
-    "pypi.org": "the library that checks a webhook's signature",
-    "www.standardwebhooks.com": "the format of webhooks",
-}
-"""Where links may lead to, each for its reason. Nobody looks there when the site is built or tested."""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +41,7 @@ def test_nothing_is_loaded_from_another_host(documentation_site: Path, pages: di
 
 
 def test_links_lead_only_to_hosts_that_are_known(pages: dict[Path, Page]) -> None:
-    assert {address.host for page in pages.values() for address in page.addresses if address.host} == HOSTS.keys()
+    assert {address.host for page in pages.values() for address in page.addresses if address.host} <= HOSTS.keys()
 
 
 def test_the_reference_has_every_operation_and_the_document_itself(documentation_site: Path) -> None:

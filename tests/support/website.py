@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.support.pages import PROJECT
 
 LOADS = {("script", "src"), ("img", "src"), ("iframe", "src"), ("source", "srcset"), ("link", "href")}
 """What a browser fetches by itself. Anything else that has an address is a link to follow."""
 
-LONGEST_SECONDS = 110.0
+LONGEST_SECONDS = 200.0
 """Only ends a build that hangs."""
 
 

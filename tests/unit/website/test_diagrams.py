@@ -4,14 +4,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.support.markdown import read_blocks
-from tests.support.website import PROJECT
+from tests.support.pages import PAGES, blocks_of, named
 from website.diagrams import THEMES, drawn
 
 DIAGRAMS = [
-    pytest.param("\n".join(block.lines), id=f"{page.stem}-{block.first_line}")
-    for page in sorted([PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")])
-    for block in read_blocks(page.read_text().splitlines(), page.name)
+    pytest.param("\n".join(block.lines), id=f"{named(page)}-{block.first_line}")
+    for page in PAGES
+    for block in blocks_of(page)
     if block.language == "mermaid"
 ]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.website import PROJECT
+from tests.support.pages import PROJECT
 from website.navigation import NavigationError, Section, sections_of
 
 README = """# So
