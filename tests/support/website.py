@@ -1,5 +1,6 @@
 """The documentation site, built as `make site` builds it, and what its pages load and link to."""
 
+import fcntl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,18 @@ def build(output: Path, project: Path = PROJECT) -> subprocess.CompletedProcess[
         text=True,
         timeout=LONGEST_SECONDS,
     )
+
+
+def built_once(folder: Path) -> Path:
+    """The site in a folder that several workers share: whoever comes first builds it, the others wait."""
+    site, unfinished = folder / "documentation", folder / "documentation.unfinished"
+    with (folder / "documentation.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not site.exists():
+            built = build(unfinished)
+            assert built.returncode == 0, built.stderr
+            unfinished.rename(site)
+    return site
 
 
 class Address(NamedTuple):
