@@ -59,7 +59,7 @@ class Opened(NamedTuple):
 
 async def open_components(settings: Settings, clock: Clock, undo: AsyncExitStack) -> Opened:
     """Open everything; `undo` learns how to close what was opened so far."""
-    metrics = Metrics(clock)
+    metrics = Metrics(clock, settings.version)
     database = await _open_database(settings, metrics, undo)
     check_fit_to_start(settings, stored_api_keys=await database.read(count_valid_keys) > 0)
     check_sealing_keys(settings, sealing_key_ids(settings), await database.read(keys_in_use))
