@@ -48,6 +48,11 @@ class KafkaEventPublisher:
         self._broken = False
         self._replacing = RLock()
 
+    @property
+    def unsent(self) -> int:
+        """Messages that are on their way, or whose fate nobody has asked for yet."""
+        return 0 if self._producer is None else len(self._producer)
+
     def send(self, records: Sequence[Record]) -> None:
         """Returns when the brokers have all of them, in their replicas; raises `BrokerUnavailableError` else.
 
