@@ -47,6 +47,7 @@ def test_the_pod_serves_answers_its_probes_and_stops_in_time(
 
 def as_projected(folder: Path) -> None:
     """A projected volume belongs to root and is read by the pod's fsGroup."""
+    folder.chmod(0o755)
     for path in folder.iterdir():
         os.chown(path, 0, USER)
         path.chmod(0o440)
