@@ -1,7 +1,7 @@
 # One command, one word. `make help` lists them. A Python of at least 3.11 is all that must be there before.
 
 .DEFAULT_GOAL := help
-.PHONY: supply-chain help setup runtime demo test check check-static unit format mutations nightly bench chaos services services-down
+.PHONY: release supply-chain help setup runtime demo test check check-static unit format mutations nightly bench chaos services services-down
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -62,6 +62,9 @@ chaos: setup ## Disturb three replicas on real servers and judge the promises (S
 
 supply-chain: setup ## Check the dependencies: hashes, licences, SBOM, published vulnerabilities
 	@$(BIN)/python scripts/supply_chain.py
+
+release: setup ## Make and prove all that a release consists of, in dist/ (SNAPSHOT=1: whatever the work tree holds)
+	@$(BIN)/python scripts/release.py $(if $(SNAPSHOT),--snapshot) $(if $(REPOSITORY),--repository $(REPOSITORY))
 
 services: setup ## Start a real PostgreSQL and Kafka on loopback and print their settings
 	@$(BIN)/python scripts/services.py up
