@@ -140,7 +140,7 @@ def test_the_image_runs_by_its_own_command_and_writes_nothing_but_its_store(tmp_
             running(container.sealed(*SIMULATE), container.settings, tmp_path / "simulator.log"),
             running(container.sealed(*image.stage.start), container.settings, log) as process,
         ):
-            eventually(lambda: alive(process, log) and container.is_healthy(), 60, f"health: {log}", every=0.2)
+            eventually(lambda: alive(process, log) and container.is_healthy(), 120, f"health: {log}", every=0.2)
             assert json.loads(container.execute("python", "-c", ASK))["ready"] is True
             job = submitted(container)
             assert_files_are_taken(container, job)
