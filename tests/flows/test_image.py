@@ -18,11 +18,9 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
-from releasing.archives import read_archive
-from releasing.artifacts import write_context
 from releasing.source import read_source
 
-from tests.support.image import Image, build_image
+from tests.support.image import REPOSITORY, Image
 from tests.support.sealed_root import Network, own_network, sealed
 from tests.support.service import ROOT, STOP_SECONDS, Service, eventually, upstream
 from tests.support.simulator import simulator_process
@@ -39,18 +37,6 @@ SECRETS = {
 TOKEN = "ya29.sim-accounts1-locations2-reviews30-seed1"
 
 pytestmark = pytest.mark.timeout(300)  # whoever is first fetches the packages and builds
-
-
-@pytest.fixture(scope="session")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """Of the context that a release has, unpacked into a clean folder."""
-    directory = tmp_path_factory.mktemp("image")
-    write_context(read_source(ROOT), directory / "context.tar.gz", "https://example.com/review-fetcher")
-    for name, member in read_archive(directory / "context.tar.gz").items():
-        path = directory / "context" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(member.content)
-    return build_image(directory / "context", directory / "built")
 
 
 def given_by_compose(directory: Path) -> dict[str, str]:
@@ -115,7 +101,7 @@ class Container:
         }
 
     def sealed(self, *words: str) -> list[str]:
-        return sealed(list(words), self.image, self.directory, self.data, self.network)
+        return sealed(list(words), self.image, self.directory, self.data, network=self.network)
 
     def execute(self, *words: str, **settings: str) -> bytes:
         """What `docker exec` prints. CalledProcessError when it fails."""
@@ -231,7 +217,7 @@ def test_the_labels_of_the_image_say_what_it_is_and_of_which_commit(image: Image
     source = read_source(ROOT)
     labels = {name.removeprefix("org.opencontainers.image."): value for name, value in image.stage.labels.items()}
     assert (labels["version"], labels["revision"]) == (source.version, source.revision)
-    assert (labels["title"], labels["source"]) == ("Review Fetcher", "https://example.com/review-fetcher")
+    assert (labels["title"], labels["source"]) == ("Review Fetcher", REPOSITORY)
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", labels["created"])
     assert labels.keys() == {"title", "description", "version", "revision", "created", "source", "licenses"}
 

@@ -4,6 +4,7 @@ The base image is this machine: its Python and its libraries. No RUN can change 
 their own folder, `/tmp` and their caches.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -12,9 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from releasing.archives import read_archive
+from releasing.artifacts import write_context
+from releasing.source import read_source
 
 from tests.support.dockerfile import Instruction, Stage, expand, read_dockerfile
 
+ROOT = Path(__file__).resolve().parents[2]
 PATH_OF_BASE = f"{sys.base_prefix}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _OF_ANOTHER_PYTHON = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PROJECT_ENVIRONMENT")
@@ -32,11 +37,34 @@ exec sh -c "$1"
 """
 
 
+REPOSITORY = "https://example.com/review-fetcher"
+"""Where the source can be had, as far as these tests are concerned."""
+
+
 class Image(NamedTuple):
     """`tree`: the content of its WORKDIR, which is all that the Dockerfile adds to its base. `stage`: all else."""
 
     tree: Path
     stage: Stage
+
+
+def image_of_this_source(directory: Path) -> Image:
+    """Of the context that a release has, unpacked into a clean folder. Whoever comes second takes what is there."""
+    need_namespaces()
+    directory.mkdir(exist_ok=True)
+    context, built = directory / "context", directory / "built"
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (directory / "whole").exists():
+            shutil.rmtree(built, ignore_errors=True)
+            write_context(read_source(ROOT), directory / "context.tar.gz", REPOSITORY)
+            for name, member in read_archive(directory / "context.tar.gz").items():
+                (context / name).parent.mkdir(parents=True, exist_ok=True)
+                (context / name).write_bytes(member.content)
+            tree = build_image(context, built).tree
+            (directory / "whole").write_text(str(tree))
+        tree = Path((directory / "whole").read_text())
+    return Image(tree, read_dockerfile(context / "Dockerfile", {}, PATH_OF_BASE)[-1])
 
 
 def build_image(context: Path, directory: Path, **given: str) -> Image:

@@ -55,9 +55,17 @@ sys.stdin.read()
 
 
 def sealed(
-    command: list[str], image: Image, directory: Path, data: Path, network: "Network | None" = None
+    command: list[str],
+    image: Image,
+    directory: Path,
+    data: Path,
+    *,
+    network: "Network | None" = None,
+    more: tuple[Path, ...] = (),
 ) -> list[str]:
     """The command as it is run in a sealed root, made anew below `directory`, with `data` as the folder of the store.
+
+    `more`: other folders that it may read.
 
     The process that is started becomes the command: its pid, signals and exit code are the command's own.
     """
@@ -69,6 +77,7 @@ def sealed(
     os.chown(data, user, group)
     python = image.tree / ".venv/bin/python"
     folders = [*(path for path in _LIBRARIES if Path(path).is_dir()), *_unless_library(Path(sys.base_prefix) / "lib")]
+    folders += map(str, more)
     settings = {
         "SEALED": str(root),
         "FOLDERS": " ".join(map(shlex.quote, folders)),
