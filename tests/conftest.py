@@ -1,11 +1,13 @@
 """Fixtures and the closing table of every test run."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import website
 from tests.support.adapters import count, describe
 from tests.support.services import Services, fresh_database, postgresql_version
 from tests.support.sweeping import sweep_postgresql
@@ -39,6 +41,13 @@ def kafka_bootstrap_servers(services: Services) -> str:
     return servers
 
 
+@pytest.fixture(scope="session")
+def documentation_site(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the documentation site, built once for all tests. A warning of the build is an error."""
+    own = tmp_path_factory.getbasetemp()
+    return website.built_once(own.parent if hasattr(pytestconfig, "workerinput") else own)
+
+
 @pytest.fixture
 def postgresql_database(services: Services, postgresql_url: str) -> Iterator[str]:
     """The URL of an empty database for one test."""
@@ -47,6 +56,14 @@ def postgresql_database(services: Services, postgresql_url: str) -> Iterator[str
     with fresh_database(postgresql_url) as url:
         yield url
         sweep_postgresql(url)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Workers send reports as UTF-8, and some tests print what is none: a lone surrogate in a hostile text."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from releasing.artifacts import build_packages, write_context
+from releasing.artifacts import build_packages, package_chart, write_context
 from releasing.proof import prove
 from releasing.source import ReleaseError, Source, git, read_source
 
@@ -27,7 +27,7 @@ def source() -> Source:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory, source: Source) -> Path:
-    """The folder of a release, without what needs Helm or the tools of the SBOM."""
+    """The folder of a release, without what needs the tools of the SBOM."""
     directory = tmp_path_factory.mktemp("built")
     make(source, directory)
     return directory
@@ -36,6 +36,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, source: Source) -> Path:
 def make(source: Source, directory: Path) -> None:
     build_packages(source, directory)
     write_context(source, directory / "context.tar.gz", "")
+    package_chart(source, directory)
 
 
 def copied(source: Source, directory: Path) -> Source:
@@ -57,7 +58,7 @@ def elsewhere(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Sourc
 
 def test_two_builders_get_the_same_bytes(built: Path, elsewhere: Source, tmp_path: Path) -> None:
     make(elsewhere, tmp_path)
-    assert len(contents(built)) == 3
+    assert len(contents(built)) == 4
     assert contents(tmp_path) == contents(built)
 
 
