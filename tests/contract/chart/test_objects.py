@@ -3,6 +3,7 @@
 import re
 from base64 import b64decode
 from collections.abc import Iterator
+from importlib.metadata import version as installed_version
 from typing import Any
 
 import pytest
@@ -367,7 +368,9 @@ def test_an_image_is_named_by_its_digest_or_by_the_version(
     for name, objects in every_rendering.items():
         images = {container["image"] for _, container in containers(objects)}
         digest = f"registry.example.com/review-fetcher@sha256:{'0' * 64}"
-        assert images == {digest if name == "single, given secrets" else "review-fetcher:0.1.0"}
+        assert images == {
+            digest if name == "single, given secrets" else f"review-fetcher:{installed_version('review-fetcher')}"
+        }
 
 
 def test_a_cluster_that_is_too_old_is_refused() -> None:
