@@ -93,14 +93,15 @@ class Service:
         eventually(lambda: self.get("/readyz").status == 200, START_SECONDS, f"readiness: {self.log}")
         return self
 
-    def request(self, method: str, path: str, body: Any = None) -> Answer:
-        """Raises OSError or HTTPException when the service is not there, or dies before it has answered."""
+    def request(self, method: str, path: str, body: Any = None, also: Mapping[str, str] | None = None) -> Answer:
+        """`also`: more headers. Raises OSError or HTTPException when the service is not there, or dies before it has
+        answered."""
         CANARIES.learn_request(self.headers, body)
         connection = http.client.HTTPConnection(*self.address, timeout=ANSWER_SECONDS)
         try:
             data = None if body is None else json.dumps(body).encode()
             content = {"Content-Type": "application/json"} if data else {}
-            connection.request(method, path, data, self.headers | content)
+            connection.request(method, path, data, self.headers | content | dict(also or {}))
             answer = connection.getresponse()
             headers = {name.lower(): value for name, value in answer.getheaders()}
             content_of_answer = answer.read()
