@@ -236,14 +236,15 @@ class Site:
         self.database = directory / "data" / "reviews.db"
         self.settings = {"DATABASE_URL": f"sqlite:///{self.database}", **settings}
         self.services: list[Service] = []
+        self.program = ROOT
+        """Whose code runs: a test may put another version here."""
         CANARIES.directories.add(directory)
         CANARIES.learn_settings(settings)
 
     def launch(self, **settings: str) -> Service:
         """A service that may not have started yet."""
-        return self._launch(
-            [sys.executable, "-m", "uvicorn", "app.main:app", "--port", "0", "--app-dir", str(ROOT)], settings
-        )
+        program = ["--app-dir", str(self.program)]
+        return self._launch([sys.executable, "-m", "uvicorn", "app.main:app", "--port", "0", *program], settings)
 
     def serve(self, *, files: int | None = None, **settings: str) -> Service:
         """A service that is ready, started as `review-fetcher serve`; it may have so many files open."""
