@@ -12,9 +12,11 @@ from app.config.groups import KafkaConfig
 from tests.flows.test_replicas import published, started
 from tests.support.clients import assert_all_walked, submitting, wait_for_jobs
 from tests.support.own_standby import Pair, running_pair
+from tests.support.runbooks import follow
 from tests.support.service import eventually, site
 from tests.support.simulator import control, simulator_process
 from tests.support.stack import Stack
+from tests.support.transcripts import make_checkout
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.kafka, pytest.mark.timeout(240)]
 
@@ -32,7 +34,7 @@ def pair() -> Iterator[Pair]:
 @pytest.fixture
 def stack(pair: Pair, topic_prefix: str, kafka_bootstrap_servers: str, tmp_path: Path) -> Stack:
     kafka = KafkaConfig(bootstrap_servers=(kafka_bootstrap_servers,), topic_prefix=topic_prefix, topic_partitions=6)
-    return Stack.on_servers(tmp_path, pair.url, kafka)
+    return Stack.on_servers(make_checkout(tmp_path), pair.url, kafka)
 
 
 async def test_a_synchronous_standby_takes_over_under_load_and_nothing_is_lost(stack: Stack, pair: Pair) -> None:
@@ -47,7 +49,8 @@ async def test_a_synchronous_standby_takes_over_under_load_and_nothing_is_lost(s
                 wait_for_jobs(clients, 10)
                 pair.primary.kill()
                 eventually(lambda: replicas[0].get("/readyz").status == 503, 10, "a red readiness")
-                pair.promote()
+                told = follow("PostgreSQL fails over", stack.directory, {"STANDBY": pair.standby.url})
+                assert [one.split() for one in told] == [["t"], ["f"]]
                 promoted = time.monotonic()
                 wait_for_jobs(clients, 1)
                 took = time.monotonic() - promoted

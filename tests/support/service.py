@@ -243,8 +243,13 @@ class Site:
 
     def launch(self, **settings: str) -> Service:
         """A service that may not have started yet."""
+        return self.launch_by([], **settings)
+
+    def launch_by(self, starter: list[str], **settings: str) -> Service:
+        """The same, by a command that becomes the service."""
         program = ["--app-dir", str(self.program)]
-        return self._launch([sys.executable, "-m", "uvicorn", "app.main:app", "--port", "0", *program], settings)
+        serve = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", "0", *program]
+        return self._launch([*starter, *serve], settings)
 
     def serve(self, *, files: int | None = None, **settings: str) -> Service:
         """A service that is ready, started as `review-fetcher serve`; it may have so many files open."""
