@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from tests.support.runbooks import follow, sections
-from tests.support.service import site
+from tests.support.runbooks import follow, sections_of
+from tests.support.service import ROOT, site
 from tests.support.simulator import simulator_process
 from tests.support.transcripts import make_checkout
+
+PAGE = ROOT / "docs/runbooks.md"
 
 ELSEWHERE = {
     "Back up PostgreSQL": "test_restore",
@@ -20,7 +22,7 @@ HERE = {"Upgrade": "revision", "Go back": "store", "Change the quota": "minute"}
 
 
 def test_every_section_with_commands_is_run() -> None:
-    assert sections().keys() == ELSEWHERE.keys() | HERE.keys()
+    assert sections_of(PAGE).keys() == ELSEWHERE.keys() | HERE.keys()
     for heading, test in ELSEWHERE.items():
         text = Path(__file__).with_name(f"{test}.py").read_text()
         assert f'follow("{heading}"' in text

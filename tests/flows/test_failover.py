@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,10 +11,11 @@ import pytest
 
 from app.config.groups import KafkaConfig
 from tests.flows.test_replicas import published, started
+from tests.flows.test_restore import records
 from tests.support.clients import assert_all_walked, submitting, wait_for_jobs
 from tests.support.own_standby import Pair, running_pair
 from tests.support.runbooks import follow
-from tests.support.service import eventually, site
+from tests.support.service import JOBS, Service, eventually, site, upstream
 from tests.support.simulator import control, simulator_process
 from tests.support.stack import Stack
 from tests.support.transcripts import make_checkout
@@ -35,6 +37,43 @@ def pair() -> Iterator[Pair]:
 def stack(pair: Pair, topic_prefix: str, kafka_bootstrap_servers: str, tmp_path: Path) -> Stack:
     kafka = KafkaConfig(bootstrap_servers=(kafka_bootstrap_servers,), topic_prefix=topic_prefix, topic_partitions=6)
     return Stack.on_servers(make_checkout(tmp_path), pair.url, kafka)
+
+
+@pytest.mark.nightly
+async def test_an_asynchronous_standby_is_a_backup_of_a_moment_ago(stack: Stack, pair: Pair) -> None:
+    """It lacks a job that was published: the 202 is taken back, and somebody has to decide about `reviews-raw`."""
+
+    def fail_over() -> None:
+        with ExitStack() as opened:
+            google = opened.enter_context(simulator_process())
+            place = opened.enter_context(site(stack.directory, google, **stack.environment))
+            (replica,) = started(place, "")
+            kept = walked(replica)
+            with pair.standby.frozen():
+                taken_back = walked(replica)
+                eventually(lambda: published(stack), 30, "an empty outbox")
+                replica.terminate()
+                pair.primary.kill()
+            pair.promote()
+            replica = place.launch().listening()
+            eventually(lambda: b"restored from a backup" in replica.get("/readyz").body, 30, "a question")
+            follow("Decide what reviews-raw gets", stack.directory, place.settings)
+            eventually(lambda: replica.get("/readyz").status == 200, 30, "a green readiness")
+            assert replica.get(f"{JOBS}/{taken_back}").status == 404
+            later = walked(replica)
+            eventually(lambda: published(stack), 30, "an empty outbox")
+            replica.terminate()
+            copies = asyncio.run(records(stack))
+            true = Counter(upstream(google, f"ya29.{WORLD}"))
+            assert copies == {kept: true, taken_back: true, later: true}, "each review once"
+
+    await asyncio.to_thread(fail_over)
+
+
+def walked(replica: Service) -> str:
+    job = replica.job_ended(replica.submit(f"ya29.{WORLD}"))
+    assert job["status"] == "completed", job
+    return str(job["job_id"])
 
 
 async def test_a_synchronous_standby_takes_over_under_load_and_nothing_is_lost(stack: Stack, pair: Pair) -> None:

@@ -9,19 +9,21 @@ from tests.support.markdown import Command
 from tests.support.service import ROOT
 from tests.support.transcripts import LONGEST_SECONDS, shown_commands
 
-PAGE = ROOT / "docs" / "runbooks.md"
 _MARK = "\x1e"
 
 
-def sections() -> dict[str, list[Command]]:
+def sections_of(page: Path) -> dict[str, list[Command]]:
     """Heading → the commands below it that are to be run; those without any are left out."""
-    lines = PAGE.read_text().splitlines()
+    lines = page.read_text().splitlines()
     heading_at = {number: line.lstrip("# ") for number, line in enumerate(lines, 1) if line.startswith("#")}
     found: dict[str, list[Command]] = {}
-    for shown in shown_commands(PAGE):
+    for shown in shown_commands(page):
         heading = heading_at[max(number for number in heading_at if number < shown.command.line)]
         found.setdefault(heading, []).append(shown.command)
     return found
+
+
+PAGE = ROOT / "docs/runbooks.md"
 
 
 def follow(
@@ -31,7 +33,7 @@ def follow(
 
     `instead`: words of the page that are different here (an address, a name). AssertionError when a command fails.
     """
-    commands = [_with(command.text, instead or {}) for command in sections()[heading]]
+    commands = [_with(command.text, instead or {}) for command in sections_of(PAGE)[heading]]
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PYTHONPATH": str(ROOT)}
     script = "\n".join(["set -eu", *(f"printf '\\036'\n{command}" for command in commands)])
     done = subprocess.run(

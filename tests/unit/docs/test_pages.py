@@ -22,6 +22,7 @@ RUN_BY = {
     "docs/api.md": "tests/flows/test_docs_api.py",
     "docs/cli.md": "tests/flows/test_docs_cli.py",
     "docs/operating.md": "tests/flows/test_docs_operating.py",
+    "docs/runbooks.md": "tests/flows/test_docs_runbooks.py",
     "docs/quickstart.md": "tests/flows/test_docs_how_to.py",
     "docs/how-to/follow-a-job.md": "tests/flows/test_docs_how_to.py",
     "docs/how-to/get-called-back.md": "tests/flows/test_docs_how_to.py",
