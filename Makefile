@@ -5,6 +5,7 @@
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+WORKERS ?= 2
 SECTION = @printf '\n== %s ==\n'
 
 help: ## List the commands
@@ -20,8 +21,10 @@ demo: runtime ## Fetch the reviews of a simulated merchant, from POST to file
 	@$(BIN)/review-fetcher demo
 
 test: setup ## Run every test but the nightly ones, on real services where the machine has them
-	$(SECTION) "tests: unit, contract, flows, crash"
-	@$(PYTEST)
+	$(SECTION) "tests that may run beside each other: $(WORKERS) at a time"
+	@$(PYTEST) -n $(WORKERS) --dist loadfile -m 'not alone and not nightly'
+	$(SECTION) "tests that need the machine to themselves"
+	@$(PYTEST) -m 'alone and not nightly'
 
 check: check-static unit ## Format, lint, types, layers, unit tests: under a minute
 
