@@ -49,6 +49,7 @@ def _standby_first(pair: Pair) -> str:
     return f"{start}@{','.join(reversed(hosts.split(',')))}{slash}{name}"
 
 
+@pytest.mark.alone
 @pytest.mark.postgresql
 async def test_the_server_that_takes_writes_is_found_whatever_becomes_of_the_other(pair: Pair) -> None:
     """A standby is passed by; a server that is frozen, as one without power, leaves its successor time to answer."""
