@@ -1,7 +1,9 @@
 """What docs/runbooks.md tells to type is run by somebody: here, or by the flow of its section."""
 
+import re
 from pathlib import Path
 
+from tests.support.releases import MIGRATIONS
 from tests.support.runbooks import follow, sections_of
 from tests.support.service import ROOT, site
 from tests.support.simulator import simulator_process
@@ -26,6 +28,15 @@ def test_every_section_with_commands_is_run() -> None:
     for heading, test in ELSEWHERE.items():
         text = Path(__file__).with_name(f"{test}.py").read_text()
         assert f'follow("{heading}"' in text
+
+
+def test_the_page_says_with_which_code_the_tables_work() -> None:
+    declared = [
+        re.search(r'^works_with = "(\d{4})"', script.read_text(), re.MULTILINE)
+        for script in (ROOT / MIGRATIONS).glob("[0-9]*.py")
+    ]
+    oldest = max(found[1] for found in declared if found)
+    assert f"That is `{oldest}` until now" in PAGE.read_text()
 
 
 def test_the_commands_of_a_section_show_what_they_say(tmp_path: Path) -> None:
