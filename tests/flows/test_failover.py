@@ -20,7 +20,7 @@ from tests.support.simulator import control, simulator_process
 from tests.support.stack import Stack
 from tests.support.transcripts import make_checkout
 
-pytestmark = [pytest.mark.alone, pytest.mark.postgresql, pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.alone, pytest.mark.postgresql, pytest.mark.kafka, pytest.mark.timeout(400)]
 
 WORLD = "sim-accounts1-locations2-reviews60"
 GOES_ON_WITHIN_SECONDS = 15.0

@@ -18,7 +18,7 @@ from tests.support.simulator import control, simulator_process
 from tests.support.stack import Stack
 from tests.support.transcripts import make_checkout
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.postgresql, pytest.mark.kafka, pytest.mark.timeout(400)]
 
 WORLD = "sim-accounts1-locations3-reviews60"
 FEW, MORE = 2, 5

@@ -22,7 +22,7 @@ from tests.support.simulator import control, simulator_process
 from tests.support.stack import Stack
 from tests.support.transcripts import make_checkout
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.postgresql, pytest.mark.kafka, pytest.mark.timeout(400)]
 
 SMALL = "ya29.sim-accounts1-locations2-reviews120"
 LARGE = "ya29.sim-accounts1-locations8-reviews200"

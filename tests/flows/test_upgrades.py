@@ -24,7 +24,7 @@ EXIT_UNUSABLE = 3
 
 @pytest.mark.postgresql
 @pytest.mark.kafka
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 async def test_three_replicas_are_upgraded_under_load_and_go_back(
     servers: Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -9,11 +9,11 @@ from http.client import HTTPException
 
 from tests.support.service import JOBS, Answer, Service, upstream
 
-PAUSE_SECONDS = 0.25
+PAUSE_SECONDS = 0.5
 
 
 class Clients(threading.Thread):
-    """Submits a job each quarter of a second to one of `replicas()`, each in its turn.
+    """Submits two jobs a second to one of `replicas()`, each in its turn.
 
     A replica that refuses the connection, or says that it cannot (503), is passed by, as a balancer does: the next one
     gets the request, with the same `Idempotency-Key`. Only what nobody takes counts as `refused`.
