@@ -7,9 +7,12 @@ from pathlib import Path
 
 from tests.support.markdown import Command
 from tests.support.service import ROOT
-from tests.support.transcripts import LONGEST_SECONDS, shown_commands
+from tests.support.transcripts import shown_commands
 
 _MARK = "\x1e"
+
+LONGEST_SECONDS = 300.0
+"""Only ends a test that hangs."""
 
 
 def sections_of(page: Path) -> dict[str, list[Command]]:
