@@ -49,6 +49,8 @@ async def test_an_asynchronous_standby_is_a_backup_of_a_moment_ago(stack: Stack,
             place = opened.enter_context(site(stack.directory, google, **stack.environment))
             (replica,) = started(place, "")
             kept = walked(replica)
+            eventually(lambda: published(stack), 30, "an empty outbox")
+            pair.catch_up()
             pair.standby.stop_immediately()
             taken_back = walked(replica)
             eventually(lambda: published(stack), 30, "an empty outbox")

@@ -39,6 +39,11 @@ class Pair:
         seen = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
         eventually(lambda: ask(self.primary.url, seen) == 1, SECONDS, "a synchronous standby")
 
+    def catch_up(self) -> None:
+        """Returns when the standby has all that is committed now."""
+        behind = "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn < pg_current_wal_lsn()"
+        eventually(lambda: ask(self.primary.url, behind) == 0, SECONDS, "a standby that has everything")
+
     def promote(self) -> None:
         """Returns when the standby takes writes."""
         assert ask(self.standby.url, "SELECT pg_promote()") is True
