@@ -1,7 +1,7 @@
 # One command, one word. `make help` lists them. A Python of at least 3.11 is all that must be there before.
 
 .DEFAULT_GOAL := help
-.PHONY: supply-chain help setup runtime demo test check check-static unit format mutations nightly bench chaos services services-down
+.PHONY: site supply-chain help setup runtime demo test check check-static unit format mutations nightly bench chart chaos cluster cluster-down services services-down
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -56,9 +56,22 @@ nightly: setup ## Run the long tests: memory over millions of reviews, long fuzz
 bench: setup ## Measure against the plain loop and against the ceiling
 	@$(BIN)/python -m bench
 
+chart: setup ## Write what the Helm chart has from elsewhere, and lint it
+	@$(BIN)/python scripts/helm_chart.py
+	@"$$($(BIN)/python scripts/helm_tools.py)" lint --strict deploy/helm/review-fetcher
+
 SEED ?= 1
-chaos: setup ## Disturb three replicas on real servers and judge the promises (SEED=1 MINUTES=10)
-	@$(BIN)/python -m chaos --seed $(SEED) $(if $(MINUTES),--minutes $(MINUTES))
+chaos: setup ## Disturb three replicas on real servers and judge the promises (SEED=1 MINUTES=10 CLUSTER=1)
+	@$(BIN)/python -m chaos --seed $(SEED) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(CLUSTER),--cluster)
+
+cluster: setup ## Start three brokers, three replicas behind nginx, PostgreSQL and Prometheus here
+	@$(BIN)/python -m cluster up
+
+cluster-down: setup ## End them and throw their data away
+	@$(BIN)/python -m cluster down
+
+site: setup ## Build the documentation site into site/: every link checked, no network needed to read it
+	@$(BIN)/python -m website
 
 supply-chain: setup ## Check the dependencies: hashes, licences, SBOM, published vulnerabilities
 	@$(BIN)/python scripts/supply_chain.py

@@ -18,6 +18,7 @@ def left(arena: Arena, directory: Path) -> list[str]:
     for replica in arena.fleet.running:
         replica.service.sweep()
     sweep_files(directory, but=(LEDGER,))
-    for server in (arena.kafka, arena.postgresql):
-        sweep_files(Path(server.service.data))
+    for server in (*arena.brokers, arena.postgresql):
+        if not (data := Path(server.service.data)).is_relative_to(directory):
+            sweep_files(data)
     return CANARIES.places()

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
 
+from app.models.pools import Pool
 from app.store.database import Place, StoreUnavailableError, Transaction
 
 T = TypeVar("T")
@@ -33,10 +34,18 @@ class _Unit:
 
 
 class Lanes:
-    """`transact` runs work in a transaction of its own; it raises `StoreUnavailableError` or what the work raises."""
+    """`transact` runs work in a transaction of its own; it raises `StoreUnavailableError` or what the work raises.
 
-    def __init__(self, transact: Callable[[Callable[[Transaction], list[Any]]], Awaitable[list[Any]]]) -> None:
+    `committed` is told how many units of work each commit held.
+    """
+
+    def __init__(
+        self,
+        transact: Callable[[Callable[[Transaction], list[Any]]], Awaitable[list[Any]]],
+        committed: Callable[[int], None] = lambda _units: None,
+    ) -> None:
         self._transact = transact
+        self._committed = committed
         self._waiting: list[deque[_Unit]] = [deque() for _ in range(LANES)]
         self._running: dict[int, asyncio.Task[None]] = {}
 
@@ -49,6 +58,10 @@ class Lanes:
             self._running[lane] = asyncio.create_task(self._drive(lane), name=f"store-lane-{lane}")
         result: T = await unit.future
         return result
+
+    def pool(self) -> Pool:
+        """The lanes that are driven, and the units that wait in them."""
+        return Pool(len(self._running), sum(len(waiting) for waiting in self._waiting), LANES)
 
     async def close(self, grace: float) -> None:
         """What is under way may take `grace` seconds more; what waits then is not written."""
@@ -90,6 +103,7 @@ class Lanes:
                 if not unit.future.done():
                     await self._commit([unit])
         else:
+            self._committed(len(group))
             for unit, result in zip(group, results, strict=True):
                 if not unit.future.done():
                     unit.future.set_result(result)

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import greenlet_spawn
 
+from app.models.pools import Pool, pool_of
 from app.store.database import StoreBusyError, StoreUnavailableError, Transaction, may_take_long, place_of
 from app.store.lanes import Lanes
 from app.store.postgresql_errors import may_start_over, told
@@ -57,10 +58,13 @@ class PostgresDatabase:
         exclusive: bool = False,
         patience: float = 4.0,
         deadline: float = 12.0,
+        committed: Callable[[int], None] = lambda _units: None,
     ) -> None:
         """`patience`: seconds for which a transaction waits until one of the `connections` is free.
 
         `deadline`: seconds after which work that has not ended is cut off, and the server taken for away.
+
+        `committed` is told how many units of work each commit of a write held.
         """
         self._servers = Servers(url)
         self._connections = connections
@@ -68,7 +72,9 @@ class PostgresDatabase:
         self._patience = patience
         self._deadline = deadline
         self._engine: AsyncEngine | None = None
-        self._lanes = Lanes(self._limited)
+        self._asking = 0
+        self._committed = committed
+        self._lanes = Lanes(self._limited, committed)
         self._alone: asyncpg.Connection | None = None
 
     async def start(self) -> None:
@@ -88,7 +94,9 @@ class PostgresDatabase:
     async def write(self, work: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         place = place_of(work)
         if place is None:
-            return await self.read(work, *args, **kwargs)
+            result = await self.read(work, *args, **kwargs)
+            self._committed(1)
+            return result
         if self._engine is None:
             raise StoreUnavailableError("The store is closed.")
         try:
@@ -103,6 +111,10 @@ class PostgresDatabase:
 
     async def version(self) -> str:
         return await self.read(_version)
+
+    def pools(self) -> dict[str, Pool]:
+        """Connections, and the lanes of work that shares transactions."""
+        return {"store_connections": pool_of(self._asking, self._connections), "store_lanes": self._lanes.pool()}
 
     async def check(self) -> None:
         await self.version()
@@ -157,7 +169,11 @@ class PostgresDatabase:
             with engine.connect() as connection:
                 return transact(connection, work)
 
-        return await greenlet_spawn(run)
+        self._asking += 1
+        try:
+            return await greenlet_spawn(run)
+        finally:
+            self._asking -= 1
 
     async def _connect(self, *_: Any, **__: Any) -> asyncpg.Connection:
         return await self._servers.connect(CONNECT_SECONDS, server_settings=_SESSION)

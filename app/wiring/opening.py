@@ -59,7 +59,7 @@ class Opened(NamedTuple):
 
 async def open_components(settings: Settings, clock: Clock, undo: AsyncExitStack) -> Opened:
     """Open everything; `undo` learns how to close what was opened so far."""
-    metrics = Metrics(clock)
+    metrics = Metrics(clock, settings.version)
     database = await _open_database(settings, metrics, undo)
     check_fit_to_start(settings, stored_api_keys=await database.read(count_valid_keys) > 0)
     check_sealing_keys(settings, sealing_key_ids(settings), await database.read(keys_in_use))
@@ -81,7 +81,7 @@ async def _open_database(settings: Settings, metrics: Metrics, undo: AsyncExitSt
 
 
 def database_of(
-    settings: Settings, *, exclusive: bool, committed: Callable[[int], None] | None = None
+    settings: Settings, *, exclusive: bool, committed: Callable[[int], None] = lambda _units: None
 ) -> SqliteDatabase | PostgresDatabase:
     """The store that DATABASE_URL names, not opened. `exclusive`: for a service that must be alone on PostgreSQL.
 
@@ -89,7 +89,7 @@ def database_of(
     """
     where = settings.database
     if isinstance(where, PostgresqlServer):
-        return PostgresDatabase(where.url.get_secret_value(), exclusive=exclusive)
+        return PostgresDatabase(where.url.get_secret_value(), exclusive=exclusive, committed=committed)
     return SqliteDatabase(where.path, exclusive=True, committed=committed)
 
 

@@ -243,13 +243,19 @@ class Site:
 
     def launch(self, **settings: str) -> Service:
         """A service that may not have started yet."""
-        return self.launch_by([], **settings)
+        return self.launch_at(0, settings)
+
+    def launch_at(self, port: int, settings: Mapping[str, str]) -> Service:
+        """The same at a port; 0: a free one."""
+        return self._launch(self._uvicorn(port), settings)
 
     def launch_by(self, starter: list[str], **settings: str) -> Service:
         """The same, by a command that becomes the service."""
-        program = ["--app-dir", str(self.program)]
-        serve = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", "0", *program]
-        return self._launch([*starter, *serve], settings)
+        return self._launch([*starter, *self._uvicorn(0)], settings)
+
+    def _uvicorn(self, port: int) -> list[str]:
+        uvicorn = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(port)]
+        return [*uvicorn, "--app-dir", str(self.program)]
 
     def serve(self, *, files: int | None = None, **settings: str) -> Service:
         """A service that is ready, started as `review-fetcher serve`; it may have so many files open."""
