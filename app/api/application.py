@@ -27,6 +27,7 @@ from app.api.routes import (
     webhooks,
 )
 from app.api.surface import MetricsApart, Surface
+from app.api.traces import ServerSpans
 
 TITLE = "review-fetcher"
 
@@ -80,5 +81,6 @@ def _surround(app: FastAPI, shown: Surface) -> None:
     if shown.metrics_port is not None:
         app.add_middleware(MetricsApart, port=shown.metrics_port)
     app.add_middleware(RequestContext)
+    app.add_middleware(ServerSpans)
     if shown.trusted_proxies:
         app.add_middleware(TrustedProxies, networks=shown.trusted_proxies, headers=shown.proxy_headers)

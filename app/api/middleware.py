@@ -18,7 +18,7 @@ from app.telemetry.redaction import Harmless
 BODY_LIMIT = 64 * 1024
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
-_PROBES = frozenset({"/livez", "/readyz", "/api/v1/health", "/metrics"})
+PROBES = frozenset({"/livez", "/readyz", "/api/v1/health", "/metrics"})
 """Asked every few seconds by programs: logged at DEBUG, unless they fail."""
 
 log = structlog.get_logger(__name__)
@@ -86,7 +86,7 @@ def _tell(scope: Scope, status: int | None, seconds: float) -> None:
 
     `status` None: the client was gone before its answer began.
     """
-    route, client = _route(scope), scope.get("client")
+    route, client = route_of(scope), scope.get("client")
     told = {
         "method": Harmless(scope["method"]) if route else scope["method"],
         "route": route and Harmless(route),
@@ -94,13 +94,13 @@ def _tell(scope: Scope, status: int | None, seconds: float) -> None:
         "ms": round(seconds * 1000, 1),
         "client": client and Harmless(client[0]),
     }
-    if route in _PROBES and status is not None and status < 400:
+    if route in PROBES and status is not None and status < 400:
         log.debug(Event.REQUEST_ANSWERED, **told)
     else:
         log.info(Event.REQUEST_ANSWERED, **told)
 
 
-def _route(scope: Scope) -> str | None:
+def route_of(scope: Scope) -> str | None:
     """The path with the names of its parameters; None when nothing has it. A mounted application adds its prefix."""
     path = getattr(scope.get("route"), "path", None)
     return None if path is None else f"{scope.get('root_path', '')}{path}"
