@@ -1,26 +1,16 @@
-"""Spans that are recorded, by OpenTelemetry's SDK, and sent to a collector by OTLP over HTTP.
+"""Spans that are recorded, by OpenTelemetry's SDK.
 
-Imported only where tracing is on: the SDK takes a fifth of a second to import. Nothing here may hold up the service:
-spans wait in a bounded queue, a thread sends them, and what the collector does not take is dropped, counted and said
-once.
+Imported only where tracing is on: the SDK is slow to import.
 """
 
-import asyncio
-import logging
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextvars import Token
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-import structlog
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider, sampling
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace import TracerProvider, sampling
 from opentelemetry.trace import (
     NonRecordingSpan,
     SpanContext,
@@ -34,7 +24,7 @@ from opentelemetry.trace import Span as SdkSpan
 from opentelemetry.trace import Tracer as SdkOwnTracer
 
 from app.telemetry import conventions, tracing
-from app.telemetry.events import Event
+from app.telemetry.exporting import BoundedQueue, Destination
 from app.telemetry.redaction import redact
 from app.telemetry.tracing import Attributes, Kind, Span, TraceContext
 
@@ -43,23 +33,6 @@ FLUSH_SECONDS = 2.0
 
 _KINDS = {kind: SpanKind[kind.name] for kind in Kind}
 _NOWHERE = Context()
-
-log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """A collector. `endpoint`: the URL that spans are posted to; `timeout` in seconds, for a batch with its retries;
-    `queue` and `batch` in spans; `delay` in seconds, how long a span waits for others of its batch."""
-
-    endpoint: str
-    headers: Mapping[str, str] = field(repr=False)
-    timeout: float
-    gzip: bool
-    certificate: str | None
-    queue: int
-    batch: int
-    delay: float
 
 
 class OtlpTracer:
@@ -74,8 +47,7 @@ class OtlpTracer:
         ratio: float,
         dropped: Callable[[int], None],
     ) -> None:
-        _silence_exporter()
-        self._queue = _BoundedQueue(destination, _Losses(dropped))
+        self._queue = BoundedQueue(destination, dropped)
         provider = TracerProvider(
             sampler=sampler_of(sampler, ratio), resource=Resource.create(dict(resource)), shutdown_on_exit=False
         )
@@ -173,112 +145,3 @@ class _Recorded(_Entered):
         if kind is not None and not self._failed:
             self.failed(kind.__name__)
         self._span.end()
-
-
-class _Losses:
-    """Counts what is dropped; says so when it begins, and that it is over when the collector takes spans again."""
-
-    def __init__(self, dropped: Callable[[int], None]) -> None:
-        self._dropped = dropped
-        self._losing = False
-
-    def lost(self, count: int, why: str) -> None:
-        if count <= 0:
-            return
-        self._dropped(count)
-        if not self._losing:
-            self._losing = True
-            log.warning(Event.SPANS_DROPPED, count=count, why=why)
-
-    def taken(self) -> None:
-        if self._losing:
-            self._losing = False
-            log.info(Event.SPANS_TAKEN)
-
-
-class _Counting(SpanExporter):
-    """The exporter of OTLP, and what became of each batch."""
-
-    def __init__(self, destination: Destination, losses: _Losses, taken_out: Callable[[int], None]) -> None:
-        self._losses = losses
-        self._taken_out = taken_out
-        self._exporter = OTLPSpanExporter(
-            endpoint=destination.endpoint,
-            certificate_file=destination.certificate,
-            headers=dict(destination.headers),
-            timeout=destination.timeout,
-            compression=Compression.Gzip if destination.gzip else Compression.NoCompression,
-        )
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        try:
-            result = self._exporter.export(spans)
-        except Exception:
-            result = SpanExportResult.FAILURE
-        self._taken_out(len(spans))
-        if result is SpanExportResult.SUCCESS:
-            self._losses.taken()
-        else:
-            self._losses.lost(len(spans), "the collector did not take them")
-        return result
-
-    def shutdown(self) -> None:
-        self._exporter.shutdown()  # type: ignore[no-untyped-call] # OpenTelemetry leaves it untyped
-
-
-class _BoundedQueue(SpanProcessor):
-    """The SDK's batches behind a bound of our own, because the SDK does not tell what it drops."""
-
-    def __init__(self, destination: Destination, losses: _Losses) -> None:
-        self._most = destination.queue
-        self._losses = losses
-        self._waiting = 0
-        self._lock = threading.Lock()
-        self._closed = False
-        self._batches = BatchSpanProcessor(
-            _Counting(destination, losses, self._taken_out),
-            max_queue_size=destination.queue + destination.batch,
-            schedule_delay_millis=destination.delay * 1000,
-            max_export_batch_size=destination.batch,
-        )
-
-    def on_end(self, span: ReadableSpan) -> None:
-        with self._lock:
-            room = self._waiting < self._most and not self._closed
-            self._waiting += int(room)
-        if room:
-            self._batches.on_end(span)
-        else:
-            self._losses.lost(1, "too many wait for the collector")
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._batches.force_flush(timeout_millis)
-
-    def _taken_out(self, count: int) -> None:
-        with self._lock:
-            self._waiting -= count
-
-    async def close(self, seconds: float) -> None:
-        """The SDK's own stop waits for up to half a minute: it goes on in a thread that ends with the process."""
-        if self._closed:
-            return
-        self._closed = True
-        loop, ended = asyncio.get_running_loop(), asyncio.Event()
-
-        def end() -> None:
-            self._batches.shutdown()  # type: ignore[no-untyped-call] # OpenTelemetry leaves it untyped
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(ended.set)
-
-        threading.Thread(target=end, name="tracing-end", daemon=True).start()
-        try:
-            async with asyncio.timeout(seconds):
-                await ended.wait()
-        except TimeoutError:
-            self._losses.lost(self._waiting, "the process stops")
-
-
-def _silence_exporter() -> None:
-    """What it logs may quote the collector's address and answers, at each batch; `_Losses` says what matters."""
-    for name in ("opentelemetry", "urllib3"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)

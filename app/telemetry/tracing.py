@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from enum import Enum
+from functools import lru_cache
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
@@ -46,6 +47,7 @@ class TraceContext(NamedTuple):
         return f"00-{self.trace_id}-{self.span_id}-{int(self.sampled):02x}"
 
 
+@lru_cache(maxsize=1_000)
 def parse_traceparent(text: str | None) -> TraceContext | None:
     """The context that a header, a message or the store names; None for anything else: a trace begins anew then."""
     if not text or len(text) > LONGEST_TRACEPARENT:

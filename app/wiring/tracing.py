@@ -41,7 +41,8 @@ async def close_tracing(tracer: "OtlpTracer | None") -> None:
 
 
 def _tracer_of(settings: Settings, metrics: Metrics) -> "OtlpTracer":
-    from app.telemetry.otlp import Destination, OtlpTracer  # noqa: PLC0415 - the SDK is slow to import
+    from app.telemetry.exporting import Destination  # noqa: PLC0415 - the SDK is slow to import
+    from app.telemetry.otlp import OtlpTracer  # noqa: PLC0415
 
     config = settings.tracing
     destination = Destination(

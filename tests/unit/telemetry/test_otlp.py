@@ -16,8 +16,9 @@ from opentelemetry.semconv._incubating.attributes import (
 )
 
 from app.telemetry import conventions, tracing
+from app.telemetry.exporting import Destination
 from app.telemetry.logging import configure_logging
-from app.telemetry.otlp import Destination, OtlpTracer, sampler_of
+from app.telemetry.otlp import OtlpTracer, sampler_of
 from app.telemetry.tracing import Kind, TraceContext
 from tests.support.collector import Collector, collector
 
@@ -40,7 +41,7 @@ class Traced:
 
 @pytest.fixture
 def receiving() -> Iterator[Collector]:
-    levels = {name: logging.getLogger(name).level for name in ("opentelemetry", "urllib3")}
+    levels = {name: logging.getLogger(name).level for name in ("opentelemetry.sdk", "urllib3")}
     with collector() as running:
         yield running
     tracing.install(None)
@@ -123,13 +124,19 @@ async def test_what_finds_no_room_is_dropped_counted_and_said_once(receiving: Co
 
 
 async def test_what_the_collector_refuses_is_dropped_and_the_end_does_not_wait_for_it(receiving: Collector) -> None:
-    receiving.status = 400
+    written = StringIO()
+    configure_logging(stream=written)
+    receiving.status = 401
     traced = Traced(receiving)
     with tracing.child_of(PARENT.traceparent, "x", Kind.CLIENT):
         pass
     await traced.tracer.close()
     await traced.tracer.close()
     assert traced.dropped == [1]
+    (line,) = written.getvalue().splitlines()
+    assert "spans.dropped" in line
+    assert "code: 401" in line
+    structlog.reset_defaults()
     with tracing.child_of(PARENT.traceparent, "too late", Kind.CLIENT):
         pass
     assert traced.dropped == [1, 1]
