@@ -1,10 +1,11 @@
 # One command, one word. `make help` lists them. A Python of at least 3.11 is all that must be there before.
 
 .DEFAULT_GOAL := help
-.PHONY: supply-chain help setup runtime demo test check check-static unit format mutations nightly bench chaos services services-down
+.PHONY: supply-chain help setup runtime demo test check check-static unit format mutations nightly bench chart chaos cluster cluster-down services services-down
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+WORKERS ?= 2
 SECTION = @printf '\n== %s ==\n'
 
 help: ## List the commands
@@ -20,8 +21,10 @@ demo: runtime ## Fetch the reviews of a simulated merchant, from POST to file
 	@$(BIN)/review-fetcher demo
 
 test: setup ## Run every test but the nightly ones, on real services where the machine has them
-	$(SECTION) "tests: unit, contract, flows, crash"
-	@$(PYTEST)
+	$(SECTION) "tests that may run beside each other: $(WORKERS) at a time"
+	@$(PYTEST) -n $(WORKERS) --dist loadfile -m 'not alone and not nightly'
+	$(SECTION) "tests that need the machine to themselves"
+	@$(PYTEST) -m 'alone and not nightly'
 
 check: check-static unit ## Format, lint, types, layers, unit tests: under a minute
 
@@ -53,9 +56,19 @@ nightly: setup ## Run the long tests: memory over millions of reviews, long fuzz
 bench: setup ## Measure against the plain loop and against the ceiling
 	@$(BIN)/python -m bench
 
+chart: setup ## Write what the Helm chart has from elsewhere, and lint it
+	@$(BIN)/python scripts/helm_chart.py
+	@"$$($(BIN)/python scripts/helm_tools.py)" lint --strict deploy/helm/review-fetcher
+
 SEED ?= 1
-chaos: setup ## Disturb three replicas on real servers and judge the promises (SEED=1 MINUTES=10)
-	@$(BIN)/python -m chaos --seed $(SEED) $(if $(MINUTES),--minutes $(MINUTES))
+chaos: setup ## Disturb three replicas on real servers and judge the promises (SEED=1 MINUTES=10 CLUSTER=1)
+	@$(BIN)/python -m chaos --seed $(SEED) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(CLUSTER),--cluster)
+
+cluster: setup ## Start three brokers, three replicas behind nginx, PostgreSQL and Prometheus here
+	@$(BIN)/python -m cluster up
+
+cluster-down: setup ## End them and throw their data away
+	@$(BIN)/python -m cluster down
 
 supply-chain: setup ## Check the dependencies: hashes, licences, SBOM, published vulnerabilities
 	@$(BIN)/python scripts/supply_chain.py

@@ -17,6 +17,7 @@ from app.lifecycle import calm_garbage_collector
 from app.startup import PlainStartupFailure
 from app.state import set_app_state
 from app.telemetry.logging import configure_logging
+from app.telemetry.requests import Requests
 from app.wiring import initialize_components, shutdown_background_tasks, start_background_tasks
 from app.wiring.values import most_connections, surface_of
 
@@ -25,6 +26,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Its lifespan opens store and broker and starts the loops, and drains them at the end."""
     chosen = settings or get_settings()
     console = create_console(version=chosen.version)
+    requests = Requests()
 
     @asynccontextmanager
     async def lifespan(application: FastAPI) -> AsyncIterator[None]:
@@ -38,6 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         if server is not None:
             bound_connections(server, Bounds(most_connections(chosen)))
         state = await initialize_components(chosen)
+        state.metrics.watch_requests(requests)
         end_at_a_signal(state.services.events.close)
         set_services(application, state.services)
         set_console_services(console, state.services, state.sessions)
@@ -53,7 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             state.services.events.close()
             await shutdown_background_tasks(state)
 
-    application = create_api(version=chosen.version, lifespan=lifespan, surface=surface_of(chosen))
+    application = create_api(version=chosen.version, lifespan=lifespan, surface=surface_of(chosen), requests=requests)
     if "api" in chosen.roles:
         add_console(application, console)
     application.add_middleware(PlainStartupFailure)

@@ -1,6 +1,6 @@
 """What happens in the walk, as metrics and log lines; and what the store knows, for a scrape."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -8,16 +8,18 @@ from app.clock import Clock
 from app.google.errors import ErrorKind, GoogleAPIError
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival
-from app.limits.permits import Api
+from app.limits.permits import LONGEST_WAIT_SECONDS, Api
 from app.limits.quota import SharedQuota
+from app.limits.views import BudgetView, WindowView
 from app.models.job import HeldTask, TaskStatus
 from app.models.settlement import Move, Settled, Settlement
 from app.results.activity import ActivityLog
 from app.store.database import Database
-from app.store.measures import jobs_by_state, tasks_by_stage_and_state
+from app.store.measures import jobs_by_state, runnable_by_stage, tasks_by_stage_and_state, tokens_expiring
 from app.store.outbox import lag
 from app.telemetry.events import Event
-from app.telemetry.metrics import DequeNumbers, Metrics, StoreNumbers
+from app.telemetry.metrics import Metrics
+from app.telemetry.scraped import DequeNumbers, StoreNumbers
 
 log = structlog.get_logger(__name__)
 
@@ -30,8 +32,8 @@ class WalkObserver:
         self._activity = activity
 
     def called(self, task: HeldTask, api: Api, error: GoogleAPIError | None, seconds: float) -> None:
-        self._metrics.called(api, "ok" if error is None else error.reason, seconds)
         throttled = error is not None and error.kind is ErrorKind.THROTTLED
+        self._metrics.called(api, "ok" if error is None else error.reason, seconds, throttled=throttled)
         self._activity.add(task.tenant, calls=1, throttled=int(throttled))
 
     def settled(self, settlement: Settlement, settled: Settled, seconds: float) -> None:
@@ -46,7 +48,10 @@ class WalkObserver:
             self._metrics.first_review(settled.first_review_after)
         self._tell_trouble(settlement, settled.move)
         if settlement.token_problem is not None:
+            self._metrics.lacked_token(settlement.token_problem.type)
             log.warning(Event.JOB_NEEDS_TOKEN, cause=settlement.token_problem.type)
+        if settled.ended_after is not None:
+            self._metrics.job_ended(str(settled.job_ended), settled.ended_after)
         if settled.job_ended is not None:
             log.info(Event.JOB_ENDED, status=settled.job_ended)
 
@@ -80,22 +85,48 @@ class StoreNumbersReader:
         self._clock = clock
 
     async def __call__(self) -> StoreNumbers:
+        budgets = await self._quota.snapshot()
+        spent = spent_projects(budgets, self._clock.now())
         jobs = await self._database.read(jobs_by_state)
         tasks = await self._database.read(tasks_by_stage_and_state)
+        runnable = await self._database.read(runnable_by_stage, spent)
         waiting = await self._database.read(lag)
-        left: dict[tuple[str, str], float] = {}
-        closed: dict[str, float] = {str(api): 0.0 for api in Api}
-        for budget in await self._quota.snapshot():
-            for window in budget.windows:
-                key = (budget.api, window.name)
-                left[key] = min(window.left, left.get(key, window.left))
+        scarce = scarcest(budgets)
+        return StoreNumbers(
+            jobs={str(status): count for status, count in jobs.items()},
+            tasks={(stage, str(status)): count for (stage, status), count in tasks.items()},
+            runnable={str(stage): found.tasks for stage, found in runnable.items()},
+            runnable_seconds={str(stage): found.seconds for stage, found in runnable.items()},
+            tokens_expiring=await self._database.read(tokens_expiring),
+            quota_limit={of: window.limit for of, window in scarce.items()},
+            quota_left={of: window.left for of, window in scarce.items()},
+            cooldown_seconds=self._cooldowns(budgets),
+            unpublished=waiting.reviews,
+            unpublished_seconds=waiting.seconds,
+        )
+
+    def _cooldowns(self, budgets: Iterable[BudgetView]) -> dict[str, float]:
+        closed = {str(api): 0.0 for api in Api}
+        for budget in budgets:
             if budget.closed_until is not None:
                 closed[budget.api] = max(closed[budget.api], budget.closed_until - self._clock.now())
-        return StoreNumbers(
-            {str(status): count for status, count in jobs.items()},
-            {(stage, str(status)): count for (stage, status), count in tasks.items()},
-            left,
-            closed,
-            waiting.reviews,
-            waiting.seconds,
-        )
+        return closed
+
+
+def scarcest(budgets: Iterable[BudgetView]) -> dict[tuple[str, str], WindowView]:
+    """(api, window) → the window of the Google project that has least left."""
+    found: dict[tuple[str, str], WindowView] = {}
+    for budget in budgets:
+        for window in budget.windows:
+            of = (budget.api, window.name)
+            found[of] = min(window, found.get(of, window), key=lambda window: window.left)
+    return found
+
+
+def spent_projects(budgets: Iterable[BudgetView], now: float) -> dict[str, set[str]]:
+    """API → the Google projects of which no call can be made, for longer than a worker waits with a task in hand."""
+    spent: dict[str, set[str]] = {}
+    for budget in budgets:
+        if budget.next_call_at is not None and budget.next_call_at - now > LONGEST_WAIT_SECONDS:
+            spent.setdefault(budget.api, set()).add(budget.project)
+    return spent

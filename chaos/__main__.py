@@ -18,7 +18,7 @@ from rich.console import Console
 
 from chaos import mutations
 from chaos.details import details
-from chaos.rounds import KNOWN, by_seed, check, read_script
+from chaos.rounds import KNOWN, OF_A_CLUSTER, by_seed, check, check_place, read_script
 from chaos.run import Plan, place, run
 from chaos.servers import ServiceError
 from chaos.verdict import rows, table
@@ -49,7 +49,8 @@ def main(arguments: list[str]) -> int:
         with place(tell) as directory:
             evidence = run(plan, directory, tell)
             found = rows(evidence)
-            title = f"seed {plan.seed}, {plan.replicas} replicas, {(time.monotonic() - began) / 60:.1f} minutes"
+            where = "a cluster, " if plan.cluster else ""
+            title = f"{where}seed {plan.seed}, {plan.replicas} replicas, {(time.monotonic() - began) / 60:.1f} minutes"
             Console(width=100).print(table(found, title))
             for line in details(evidence):
                 print(line)
@@ -76,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     about.add_argument("--minutes", type=float, help="go on for so long; without it, each disturbance once")
     about.add_argument("--replicas", type=int, default=3)
     about.add_argument("--jobs", type=int, default=6, help="unfinished at any time (default: %(default)s)")
+    about.add_argument("--cluster", action="store_true", help="three brokers, and nginx in front of the replicas")
     chosen = about.add_mutually_exclusive_group()
     chosen.add_argument("--only", nargs="+", metavar="NAME", help=f"of: {', '.join(KNOWN)}")
     chosen.add_argument("--script", type=Path, help="a file: each line a round, the names in it at the same time")
@@ -88,11 +90,13 @@ def plan_of(options: argparse.Namespace) -> Plan:
     seconds = 60.0 * (options.minutes or 0.0)
     if options.script:
         scripted = read_script(options.script)
-        return Plan(options.seed, options.replicas, options.jobs, scripted, len(scripted), 0.0)
-    names = options.only or list(KNOWN)
+        check_place([name for names in scripted for name in names], cluster=options.cluster)
+        return Plan(options.seed, options.replicas, options.jobs, scripted, len(scripted), 0.0, options.cluster)
+    names = options.only or [name for name in KNOWN if options.cluster or name not in OF_A_CLUSTER]
     check(names)
+    check_place(names, cluster=options.cluster)
     endless = by_seed(Random(f"{options.seed} rounds"), names)
-    return Plan(options.seed, options.replicas, options.jobs, endless, len(names), seconds)
+    return Plan(options.seed, options.replicas, options.jobs, endless, len(names), seconds, options.cluster)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from random import Random
 
 from chaos.fleet import Fleet
 from chaos.google import Google
-from chaos.servers import Server
+from chaos.servers import Server, addresses
 from chaos.store import Store
 
 
@@ -16,7 +16,7 @@ class Arena:
     """`stopped` are the seconds of each SIGTERM to its exit; `poison` the keys of what was sent to the work topics."""
 
     fleet: Fleet
-    kafka: Server
+    brokers: list[Server]
     postgresql: Server
     store: Store
     google: Google
@@ -26,8 +26,8 @@ class Arena:
 
     @property
     def servers(self) -> str:
-        """Kafka's address."""
-        return self.kafka.service.settings["KAFKA_BOOTSTRAP_SERVERS"]
+        """Kafka's addresses."""
+        return addresses(self.brokers)
 
 
 @dataclass
@@ -36,7 +36,9 @@ class Case:
 
     `reached`: it met what it was to disturb; `failed` says what kept it from its end. `in_flight`: pages that were
     held by who died. `deaths`: when somebody died who may have held pages. `outage`: a server was away from `began`
-    on. `recovered`: seconds from the end of its round until work went on; None when it never did.
+    on, until work went on again or until `replaced`, when others have had time to take its place. `closed`: nobody
+    could accept a job meanwhile. `recovered`: seconds from the end of its round until work went on; None when it never
+    did.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Case:
     in_flight: int = 0
     deaths: list[float] = field(default_factory=list)
     outage: bool = False
+    replaced: float | None = None
+    closed: bool = False
     recovered: float | None = None
 
 

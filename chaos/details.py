@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from chaos.arena import Case
 from chaos.checks import Stall, wasted_calls
+from chaos.door import refusals
 from chaos.verdict import MOST_STALL, Evidence, longest_stall, not_tested, without_death
 
 SOME = 20
@@ -24,6 +25,8 @@ def _jobs(evidence: Evidence) -> Iterator[str]:
     yield from (f"job {job} was never answered 202" for job in jobs.unasked)
     yield from (f"the counters of job {job} disagree with its rows" for job in evidence.counters_off)
     yield from (f"a POST was answered {refusal}" for refusal in evidence.refused)
+    for knock in refusals(evidence.knocks or [])[:SOME]:
+        yield f"a POST through the proxy was answered {knock.status} {knock.body}"
 
 
 def _calls(evidence: Evidence) -> Iterator[str]:

@@ -13,6 +13,10 @@ FROZEN_SECONDS = (20.0, 30.0)
 """Longer than the leases of tasks (15 s) and of leaders (3 s), and than Kafka's session (10 s)."""
 
 AWAY_SECONDS = (2.0, 8.0)
+LONG_AWAY_SECONDS = (40.0, 50.0)
+REPLACED_SECONDS = 20.0
+"""Kafka takes a broker for dead after 9 s of silence; then leaders, coordinators and transactions move."""
+
 DEAD_SECONDS = (0.0, 3.0)
 CUT_SECONDS = 8.0
 
@@ -56,19 +60,27 @@ def zombie_publisher(arena: Arena, case: Case) -> Iterator[float]:
 
 
 def kafka_stop(arena: Arena, case: Case) -> Iterator[float]:
-    """An orderly stop of the broker, and its start."""
-    yield from _outage(arena, case, arena.kafka, signal.SIGTERM)
+    """An orderly stop of a broker, and its start."""
+    yield from _outage(arena, case, any_broker(arena), signal.SIGTERM)
 
 
 def kafka_kill(arena: Arena, case: Case) -> Iterator[float]:
-    """kill -9 of the broker, and its start."""
+    """kill -9 of a broker, and its start."""
     case.kills = 1
-    yield from _outage(arena, case, arena.kafka, signal.SIGKILL)
+    yield from _outage(arena, case, any_broker(arena), signal.SIGKILL)
+
+
+def broker_away(arena: Arena, case: Case) -> Iterator[float]:
+    """kill -9 of one broker of several, and a long stretch without it."""
+    case.kills = 1
+    case.replaced = case.began + REPLACED_SECONDS
+    yield from _outage(arena, case, any_broker(arena), signal.SIGKILL, LONG_AWAY_SECONDS)
 
 
 def postgresql_stop(arena: Arena, case: Case) -> Iterator[float]:
     """An immediate stop of PostgreSQL, which loses what was not committed, and its start."""
     case.kills = 1
+    case.closed = True
     before = arena.store.held()
     yield from _outage(arena, case, arena.postgresql, signal.SIGQUIT)
     case.in_flight = len(before)
@@ -77,6 +89,7 @@ def postgresql_stop(arena: Arena, case: Case) -> Iterator[float]:
 
 def connections(arena: Arena, case: Case) -> Iterator[float]:
     """Every connection to PostgreSQL terminated at once."""
+    case.closed = True
     ended = arena.store.end_connections()
     case.reached = ended > 0
     case.told = f"{ended} connections"
@@ -119,14 +132,24 @@ def _zombie(arena: Arena, case: Case, replica: Replica | None) -> Iterator[float
     case.told = f"replica {replica.number} with {case.in_flight} tasks for {case.deaths[1] - frozen:.0f} s"
 
 
-def _outage(arena: Arena, case: Case, server: Server, number: signal.Signals) -> Iterator[float]:
+def any_broker(arena: Arena) -> Server:
+    return arena.random.choice([broker for broker in arena.brokers if broker.service.alive])
+
+
+def _outage(
+    arena: Arena,
+    case: Case,
+    server: Server,
+    number: signal.Signals,
+    seconds: tuple[float, float] = AWAY_SECONDS,
+) -> Iterator[float]:
     case.outage = True
     pid = server.service.pid
     server.signal(number)
-    yield arena.random.uniform(*AWAY_SECONDS)
+    yield arena.random.uniform(*seconds)
     server.start()
     case.reached = server.service.pid != pid
-    case.told = f"away for {time.monotonic() - case.began:.1f} s"
+    case.told = f"{server.service.name} away for {time.monotonic() - case.began:.1f} s"
 
 
 DISTURBANCES: dict[str, Disturbance] = {
@@ -138,6 +161,7 @@ DISTURBANCES: dict[str, Disturbance] = {
     "zombie-publisher": zombie_publisher,
     "kafka-stop": kafka_stop,
     "kafka-kill": kafka_kill,
+    "broker-away": broker_away,
     "postgresql-stop": postgresql_stop,
     "connections": connections,
     "quota-cut": quota_cut,

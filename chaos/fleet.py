@@ -3,8 +3,10 @@
 import os
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
 from tests.support.service import Service, Site
 
@@ -32,6 +34,8 @@ class Replica:
 
     number: int
     service: Service
+    port: int = 0
+    """Where each of its processes listens; 0: wherever there is room."""
     frozen: bool = False
 
     @property
@@ -44,11 +48,14 @@ class Replica:
 
 
 class Fleet:
-    """N replicas of every role, and what can be done to them."""
+    """Replicas of every role, one for each of `ports`, and what can be done to them."""
 
-    def __init__(self, directory: Path, size: int, settings: dict[str, str]) -> None:
-        self._site = Site(directory, SETTINGS | settings)
-        self.replicas = [Replica(number, self._site.launch()) for number in range(1, size + 1)]
+    def __init__(self, directory: Path, ports: Sequence[int], settings: dict[str, str]) -> None:
+        self.directory = directory
+        key = token_hex(24)
+        self.key = {"X-API-Key": key}
+        self._site = Site(directory, SETTINGS | {"API_KEYS": key} | settings)
+        self.replicas = [Replica(number, self._launched(port), port) for number, port in enumerate(ports, start=1)]
 
     def started(self) -> None:
         """Returns when all of them answer that they are ready."""
@@ -83,7 +90,7 @@ class Fleet:
 
     def restart(self, replica: Replica) -> None:
         """A new process in the slot; returns when it is ready."""
-        replica.service = self._site.launch()
+        replica.service = self._launched(replica.port)
         replica.service.started()
 
     def revive(self) -> list[int]:
@@ -92,6 +99,11 @@ class Fleet:
         for replica in dead:
             self.restart(replica)
         return [replica.number for replica in dead]
+
+    def _launched(self, port: int) -> Service:
+        service = self._site.launch_at(port, {})
+        service.headers = self.key
+        return service
 
     def end(self) -> None:
         self._site.end()

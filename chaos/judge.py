@@ -12,8 +12,8 @@ from chaos.store import Store
 READER_SECONDS = 30.0
 """For the last records to reach the reader, once nothing new comes."""
 
-LATE_SECONDS = 10.0
-"""For the last records of a job that has completed while others go on."""
+LATE_SECONDS = 30.0
+"""For the last records of a job that has completed while others go on, and a broker comes back."""
 
 LOOK_SECONDS = 0.2
 

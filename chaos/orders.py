@@ -4,6 +4,7 @@ import http.client
 import json
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -90,20 +91,24 @@ class Orders(threading.Thread):
             time.sleep(PAUSE_SECONDS)
 
     def _post(self, token: str, key: str) -> tuple[int, bytes]:
-        """Status 0: no answer."""
         replica = self._random.choice(self._fleet.replicas)
         if not replica.service.url:
             return 0, b""
-        connection = http.client.HTTPConnection(*replica.service.address, timeout=ANSWER_SECONDS)
-        try:
-            headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-            connection.request("POST", JOBS, json.dumps({"access_token": token}), headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        except (OSError, http.client.HTTPException):
-            return 0, b""
-        finally:
-            connection.close()
+        return post(replica.service.address, token, {"Idempotency-Key": key, **self._fleet.key}, ANSWER_SECONDS)
+
+
+def post(address: tuple[str, int], token: str, headers: Mapping[str, str], seconds: float) -> tuple[int, bytes]:
+    """Status and body of the answer; status 0: there was none."""
+    connection = http.client.HTTPConnection(*address, timeout=seconds)
+    try:
+        content = {"Content-Type": "application/json", **headers}
+        connection.request("POST", JOBS, json.dumps({"access_token": token}), content)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except (OSError, http.client.HTTPException):
+        return 0, b""
+    finally:
+        connection.close()
 
 
 WORLDS = ((1, 20), (1, 4000), (4, 60), (4, 800), (8, 150), (16, 20), (16, 100))

@@ -10,7 +10,10 @@ from chaos.disturbances import DISTURBANCES
 
 KNOWN: dict[str, Disturbance] = DISTURBANCES | CROWDING
 
-LASTING = ("zombie", "zombie-publisher", "quota-cut", "rebalances", "duplicates")
+OF_A_CLUSTER = ("broker-away",)
+"""They need a broker that can be missed."""
+
+LASTING = ("broker-away", "zombie", "zombie-publisher", "quota-cut", "rebalances", "duplicates")
 """They go on while something else happens."""
 
 TOGETHER = 0.4
@@ -45,6 +48,12 @@ def check(names: Sequence[str]) -> None:
     unknown = [name for name in names if name not in KNOWN]
     if unknown:
         raise ValueError(f"no such disturbance: {', '.join(unknown)}. Known: {', '.join(KNOWN)}")
+
+
+def check_place(names: Sequence[str], *, cluster: bool) -> None:
+    misplaced = [name for name in names if name in OF_A_CLUSTER]
+    if misplaced and not cluster:
+        raise ValueError(f"{', '.join(misplaced)}: only with --cluster, where another broker takes over")
 
 
 def read_script(path: Path) -> list[Round]:

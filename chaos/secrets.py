@@ -18,6 +18,6 @@ def left(arena: Arena, directory: Path) -> list[str]:
     for replica in arena.fleet.running:
         replica.service.sweep()
     sweep_files(directory, but=(LEDGER,))
-    for server in (arena.kafka, arena.postgresql):
+    for server in (*arena.brokers, arena.postgresql):
         sweep_files(Path(server.service.data))
     return CANARIES.places()

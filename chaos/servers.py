@@ -1,11 +1,13 @@
 """A Kafka and a PostgreSQL of this run's own, ended and started again on the same port and data."""
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +15,35 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT / "scripts"))
 
 from local_services import kafka, postgresql  # noqa: E402 - found through the line above
-from local_services.process import Service, ServiceError, birth_of  # noqa: E402
+from local_services.process import (  # noqa: E402
+    READY_WITHIN,
+    Service,
+    ServiceError,
+    birth_of,
+    data_directory,
+    free_ports,
+    launch,
+    tail,
+    wait_until_ready,
+)
 
-__all__ = ["PROJECT", "Server", "ServiceError", "own_kafka", "own_postgresql"]
+from cluster import proxy  # noqa: E402
+from cluster.asking import ask  # noqa: E402
+from cluster.parts import KAFKA_JAVA, KAFKA_PROPERTIES  # noqa: E402
+
+__all__ = [
+    "PROJECT",
+    "Server",
+    "ServiceError",
+    "addresses",
+    "free_ports",
+    "own_brokers",
+    "own_kafka",
+    "own_postgresql",
+    "own_proxy",
+]
+
+OK = 200
 
 GONE_WITHIN = 60.0
 LOOK_SECONDS = 0.02
@@ -46,11 +74,70 @@ class Server:
         self.service = replace(self.service, pid=pid, birth=birth_of(pid) or "", log=str(log))
 
 
+def addresses(brokers: Sequence[Server]) -> str:
+    """Where clients find Kafka."""
+    return ",".join(broker.service.settings["KAFKA_BOOTSTRAP_SERVERS"] for broker in brokers)
+
+
 @contextmanager
 def own_kafka(directory: Path) -> Iterator[Server]:
     """Ended on leaving, and its data thrown away."""
     with _ended(Server(kafka.start(directory), _kafka_again)) as server:
         yield server
+
+
+@contextmanager
+def own_brokers(directory: Path, count: int) -> Iterator[list[Server]]:
+    """Several brokers of one cluster, each with a copy of everything; ended on leaving, and their data thrown away."""
+    ports = [kafka.lasting_ports() for _ in range(count)]
+    cluster_id = kafka.new_cluster_id()
+    with ExitStack() as stack:
+        brokers = [stack.enter_context(_begun(directory, number, ports, cluster_id)) for number in range(1, count + 1)]
+        for broker, (clients, _) in zip(brokers, ports, strict=True):
+            _wait_for(broker.service, clients)
+        yield brokers
+
+
+@contextmanager
+def _begun(directory: Path, number: int, ports: Sequence[tuple[int, int]], cluster_id: str) -> Iterator[Server]:
+    """One of them, which does not answer until most of them run."""
+    name = f"kafka-{number}"
+    properties = kafka.properties_in(KAFKA_PROPERTIES) | kafka.membership(number, ports)
+    with data_directory(f"{name}-", directory) as data:
+        log = directory / f"{name}.log"
+        node = kafka.create(data, log=log, ports=ports[number - 1], properties=properties, cluster_id=cluster_id)
+        pid = launch(kafka.server_command(node, KAFKA_JAVA), log=log, cwd=data, env=os.environ).pid
+    settings = {"KAFKA_BOOTSTRAP_SERVERS": node.bootstrap_servers}
+    service = Service(name, kafka.version(), settings, pid, birth_of(pid) or "", signal.SIGKILL, str(log), str(data))
+    with _ended(Server(service, _kafka_again)) as server:
+        yield server
+
+
+def _wait_for(service: Service, port: int) -> None:
+    deadline = time.monotonic() + READY_WITHIN
+    while not kafka.answers(port):
+        if not service.alive or time.monotonic() > deadline:
+            raise ServiceError(f"{service.name} did not start.\n{tail(Path(service.log))}")
+        time.sleep(LOOK_SECONDS)
+
+
+@contextmanager
+def own_proxy(directory: Path, replicas: Sequence[int]) -> Iterator[int]:
+    """The port of nginx in front of replicas at these ports; ended on leaving."""
+    user = postgresql.unprivileged_user()
+    (port,) = free_ports(1)
+    with tempfile.TemporaryDirectory(prefix="review-fetcher-nginx-", dir=postgresql.place_for(directory, user)) as home:
+        command = proxy.configure(Path(home), port, replicas)
+        if user is not None:
+            shutil.chown(home, user)
+        log = directory / "nginx.log"
+        process = launch(command, log=log, cwd=Path(home), env=os.environ, user=user)
+        try:
+            wait_until_ready(process, lambda: ask(port, "/livez").status == OK, name="nginx", log=log)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(GONE_WITHIN)
 
 
 @contextmanager
@@ -70,7 +157,8 @@ def _ended(server: Server) -> Iterator[Server]:
 
 def _kafka_again(service: Service, log: Path) -> int:
     port = int(service.settings["KAFKA_BOOTSTRAP_SERVERS"].rpartition(":")[2])
-    return kafka.start_node(kafka.Node(Path(service.data), (port, port), log)).pid
+    java = KAFKA_JAVA if service.name != kafka.NAME else ()
+    return kafka.start_node(kafka.Node(Path(service.data), (port, port), log), java).pid
 
 
 def _postgresql_again(service: Service, log: Path) -> int:

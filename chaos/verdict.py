@@ -21,11 +21,15 @@ from chaos.checks import (
     wasted_calls,
     worst_stall,
 )
+from chaos.door import Knock, longest_closed, refusals
 from chaos.judge import Findings
 
 MOST_RECOVERY = 30.0
 MOST_STALL = 5.0
 MOST_STOP = 25.0
+MOST_CLOSED = 10.0
+"""A replica that hangs is left after 5 s, and the next may hang as well."""
+
 MINUTE = 60.0
 APIS = ("accounts", "locations", "reviews")
 
@@ -68,6 +72,7 @@ class Evidence:
     buried: list[str] = field(default_factory=list)
     fell: list[int] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
+    knocks: list[Knock] | None = None
 
 
 def rows(evidence: Evidence) -> list[Row]:
@@ -88,6 +93,7 @@ def rows(evidence: Evidence) -> list[Row]:
         recovery_row(evidence.cases),
         stall_row(evidence),
         stop_row(evidence.stopped),
+        *door_rows(evidence),
         none_of("poison not buried", len(set(evidence.poison) - set(evidence.buried))),
         none_of("replicas fallen", len(evidence.fell)),
         none_of("secrets left in", len(evidence.secrets)),
@@ -156,8 +162,8 @@ def stall_row(evidence: Evidence) -> Row:
 
 
 def outages(cases: Iterable[Case]) -> list[Span]:
-    """From a server's end until work went on again."""
-    return [(case.began, case.ended + (case.recovered or 0.0)) for case in cases if case.outage]
+    """From a server's end until work went on again, or until another has taken its place."""
+    return [(case.began, case.replaced or case.ended + (case.recovered or 0.0)) for case in cases if case.outage]
 
 
 def stop_row(stopped: Sequence[float]) -> Row:
@@ -165,6 +171,24 @@ def stop_row(stopped: Sequence[float]) -> Row:
         return Row("SIGTERM to exit", "-")
     longest = max(stopped)
     return Row("SIGTERM to exit", f"{longest:.1f} s", f"≤ {MOST_STOP:.0f} s", longest <= MOST_STOP)
+
+
+def door_rows(evidence: Evidence) -> list[Row]:
+    """Only where a proxy stands before the replicas."""
+    if evidence.knocks is None:
+        return []
+    seconds = longest_closed(evidence.knocks, closed(evidence.cases))
+    refused = refusals(evidence.knocks)
+    return [
+        Row("POSTs through the proxy", f"{len(evidence.knocks):,}", "some", bool(evidence.knocks)),
+        Row("longest without a 202", f"{seconds:.1f} s", f"≤ {MOST_CLOSED:.0f} s", seconds <= MOST_CLOSED),
+        none_of("POSTs refused", len(refused)),
+    ]
+
+
+def closed(cases: Iterable[Case]) -> list[Span]:
+    """When the database was away, where every job is written down."""
+    return [(case.began, case.ended + (case.recovered or 0.0)) for case in cases if case.closed]
 
 
 def table(found: Iterable[Row], title: str) -> Table:

@@ -1,7 +1,8 @@
 """Fixtures and the closing table of every test run."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,8 @@ SERVICES = pytest.StashKey[Services]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[SERVICES] = Services.from_environment()
+    named = getattr(config, "workerinput", {}).get("services")
+    config.stash[SERVICES] = Services.from_environment() if named is None else Services.of_worker(named)
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +47,33 @@ def postgresql_database(services: Services, postgresql_url: str) -> Iterator[str
     with fresh_database(postgresql_url) as url:
         yield url
         sweep_postgresql(url)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Workers send reports as UTF-8, and some tests print what is none: a lone surrogate in a hostile text."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """A worker of pytest-xdist inherits an environment that the settings were taken out of."""
+    node.workerinput["services"] = node.config.stash[SERVICES].named
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The closing table is written where no test ran: a worker says which versions it met."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["versions"] = session.config.stash[SERVICES].versions
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[SERVICES].versions.update(getattr(node, "workeroutput", {}).get("versions", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

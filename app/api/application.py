@@ -28,6 +28,7 @@ from app.api.routes import (
 )
 from app.api.surface import MetricsApart, Surface
 from app.api.traces import ServerSpans
+from app.telemetry.requests import Requests
 
 TITLE = "review-fetcher"
 
@@ -43,8 +44,14 @@ class Api(FastAPI):
         return self.openapi_schema
 
 
-def create_api(*, version: str, lifespan: Lifespan | None = None, surface: Surface | None = None) -> Api:
-    """The API without its services: hand them over by `set_services` before the first request."""
+def create_api(
+    *,
+    version: str,
+    lifespan: Lifespan | None = None,
+    surface: Surface | None = None,
+    requests: Requests | None = None,
+) -> Api:
+    """The API without its services: hand them over by `set_services` before the first request. `requests` counts."""
     shown = surface or Surface()
     app = Api(
         title=TITLE,
@@ -69,18 +76,18 @@ def create_api(*, version: str, lifespan: Lifespan | None = None, surface: Surfa
         app.include_router(metrics.guarded if shown.metrics == "key" else metrics.unguarded)
     app.state.surface = shown
     errors.install(app)
-    _surround(app, shown)
+    _surround(app, shown, requests or Requests())
     return app
 
 
-def _surround(app: FastAPI, shown: Surface) -> None:
+def _surround(app: FastAPI, shown: Surface, requests: Requests) -> None:
     """What is around every request, the innermost first."""
     app.add_middleware(BodyLimit)
     if shown.allowed_origins:
         app.add_middleware(AllowedOrigins, origins=shown.allowed_origins)
     if shown.metrics_port is not None:
         app.add_middleware(MetricsApart, port=shown.metrics_port)
-    app.add_middleware(RequestContext)
+    app.add_middleware(RequestContext, requests=requests)
     app.add_middleware(ServerSpans)
     if shown.trusted_proxies:
         app.add_middleware(TrustedProxies, networks=shown.trusted_proxies, headers=shown.proxy_headers)

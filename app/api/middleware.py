@@ -14,6 +14,7 @@ from app.api.errors import BodyTooLargeError, unexpected
 from app.api.headers import with_careful_headers
 from app.telemetry.events import Event
 from app.telemetry.redaction import Harmless
+from app.telemetry.requests import Requests
 
 BODY_LIMIT = 64 * 1024
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -49,10 +50,12 @@ class BodyLimit:
 
 
 class RequestContext:
-    """Gives each request its id (X-Request-ID, taken over or made), binds it for the log, answers the unforeseen."""
+    """Gives each request its id (X-Request-ID, taken over or made), binds it for the log, answers the unforeseen, and
+    has it counted."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, requests: Requests) -> None:
         self._app = app
+        self._requests = requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,6 +72,7 @@ class RequestContext:
             await send(message)
 
         began = time.monotonic()
+        self._requests.began()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             await self._app(scope, receive, completed)
@@ -78,15 +82,17 @@ class RequestContext:
                 raise
             await unexpected()(scope, receive, completed)
         finally:
-            _tell(scope, status, time.monotonic() - began)
+            route, seconds = route_of(scope), time.monotonic() - began
+            self._requests.ended(route, scope["method"], status, seconds)
+            _tell(scope, route, status, seconds)
 
 
-def _tell(scope: Scope, status: int | None, seconds: float) -> None:
+def _tell(scope: Scope, route: str | None, status: int | None, seconds: float) -> None:
     """One line a request. The route and not the address, which may hold what is nobody's business, and never a query.
 
     `status` None: the client was gone before its answer began.
     """
-    route, client = route_of(scope), scope.get("client")
+    client = scope.get("client")
     told = {
         "method": Harmless(scope["method"]) if route else scope["method"],
         "route": route and Harmless(route),

@@ -1,7 +1,7 @@
 """What requests and the service's own answers look like. Jobs, reviews and dead letters are in `app.models.views`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -198,6 +198,11 @@ class Readiness(BaseModel):
 
     ready: bool
     checks: Mapping[str, str]
+
+    def without(self, parts: Collection[str]) -> "Readiness":
+        """The same, judged without these parts. What is wrong with them is told all the same."""
+        counted = {told for part, told in self.checks.items() if part not in parts}
+        return Readiness(ready=counted <= {"ok"}, checks=self.checks)
 
 
 class ServiceInformation(BaseModel):

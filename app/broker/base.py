@@ -38,6 +38,10 @@ class Consumer(Protocol):
         """Whether work of another job is here already and waits for a free place."""
         ...
 
+    def waiting(self) -> int:
+        """How much work is here already and waits for a free place."""
+        ...
+
     def acknowledge(self, delivery: Delivery) -> None:
         """Done with it: settled, given back, or not ours to do. Never waits, in any order, once or often.
 
@@ -73,6 +77,10 @@ class Broker(Protocol):
 
     async def publish(self, works: Sequence[Work]) -> None:
         """Returns when the broker has them; raises `BrokerUnavailableError` when it may not."""
+        ...
+
+    def unsent(self) -> dict[str, int]:
+        """Producer → how many of its messages the broker has not confirmed yet."""
         ...
 
     def consumer(self, stage: Stage) -> Consumer:

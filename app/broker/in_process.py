@@ -22,6 +22,9 @@ class InProcessConsumer:
     def others_wait(self, job_id: str) -> bool:
         return self._waiting.others(job_id)
 
+    def waiting(self) -> int:
+        return len(self._waiting)
+
     def acknowledge(self, delivery: Delivery) -> None:
         """Its place is free. What a process held when it died is found in the store."""
         self._waiting.finished(delivery)
@@ -51,6 +54,10 @@ class InProcessBroker:
     async def publish(self, works: Sequence[Work]) -> None:
         for work in works:
             self._consumers[work.stage].put(work)
+
+    def unsent(self) -> dict[str, int]:
+        """Nothing is on its way: what is published is there."""
+        return {}
 
     def consumer(self, stage: Stage) -> InProcessConsumer:
         return self._consumers[stage]

@@ -130,6 +130,9 @@ class KafkaBroker:
             records = [self._record(work) for work in works]
             await asyncio.get_running_loop().run_in_executor(threads.sending, self._publisher.send, records)
 
+    def unsent(self) -> dict[str, int]:
+        return {"work": self._publisher.unsent}
+
     def consumer(self, stage: Stage) -> KafkaConsumer:
         if stage not in self._consumers:
             source = Source(self._group_settings(stage), self.topic(TOPIC_OF[stage]), stage)

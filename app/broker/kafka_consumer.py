@@ -81,6 +81,9 @@ class KafkaConsumer:
     def others_wait(self, job_id: str) -> bool:
         return self._waiting.others(job_id)
 
+    def waiting(self) -> int:
+        return len(self._waiting)
+
     def acknowledge(self, delivery: Delivery) -> None:
         self._waiting.finished(delivery)
         if self._member is not None and isinstance(delivery.position, Position):

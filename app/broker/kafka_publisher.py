@@ -14,6 +14,9 @@ from app.clock import Clock
 POLL_SECONDS = 0.1
 """How long one call into librdkafka may block: closing waits for it."""
 
+ASKED_TIMES = 2
+"""How often a question is put within its time."""
+
 Delivered = Callable[[KafkaError | None], None]
 
 
@@ -45,6 +48,11 @@ class KafkaEventPublisher:
         self._broken = False
         self._replacing = RLock()
 
+    @property
+    def unsent(self) -> int:
+        """Messages that are on their way, or whose fate nobody has asked for yet."""
+        return 0 if self._producer is None else len(self._producer)
+
     def send(self, records: Sequence[Record]) -> None:
         """Returns when the brokers have all of them, in their replicas; raises `BrokerUnavailableError` else.
 
@@ -74,14 +82,21 @@ class KafkaEventPublisher:
             self._producer.poll(seconds)
 
     def ask(self, topic: str, seconds: float) -> None:
-        """Returns when Kafka has answered a question; raises `BrokerUnavailableError` when it does not in time."""
+        """Returns when Kafka has answered a question; raises `BrokerUnavailableError` when it does not in time.
+
+        A question that one broker died with waits for that broker: it is asked again, and goes to one that lives.
+        """
         producer = self._usable()
         self._trouble.forget()
-        try:
-            producer.list_topics(topic, timeout=seconds)
-        except KafkaException as error:
-            producer.poll(0)  # what it has to say of its connections
-            raise BrokerUnavailableError(f"Kafka: {self._trouble.explain(error)}") from error
+        for left in reversed(range(ASKED_TIMES)):
+            try:
+                producer.list_topics(topic, timeout=seconds / ASKED_TIMES)
+            except KafkaException as error:
+                producer.poll(0)  # what it has to say of its connections
+                if not left:
+                    raise BrokerUnavailableError(f"Kafka: {self._trouble.explain(error)}") from error
+            else:
+                return
 
     def flush(self) -> None:
         """Waits until what is on its way has arrived or failed, not beyond the deadline."""

@@ -20,6 +20,12 @@ T = TypeVar("T")
 HOLDING_REVIEWS = (Topic.REVIEWS_RAW, Topic.DEAD_LETTERS)
 """Topics whose messages may be as large as a review."""
 
+IN_SYNC_OF_MANY = 2
+"""Copies that must have a message before it counts as sent, of three or more: one broker may be away, or lose its disk.
+
+Of two copies one must do, or no broker could be away.
+"""
+
 PROPAGATION_SECONDS = 0.1
 """Between two looks at a topic that was created and that the broker asked does not know yet."""
 
@@ -159,10 +165,10 @@ class _Preparation:
                     raise
 
     def _new(self, topic: Topic) -> NewTopic:
-        settings = {"cleanup.policy": "delete"}
-        if topic in HOLDING_REVIEWS:
-            settings["max.message.bytes"] = str(self._layout.max_message_bytes)
         layout = self._layout
+        settings = {"cleanup.policy": "delete", "min.insync.replicas": str(in_sync_of(layout.replication_factor))}
+        if topic in HOLDING_REVIEWS:
+            settings["max.message.bytes"] = str(layout.max_message_bytes)
         return NewTopic(self._names[topic], layout.partitions, layout.replication_factor, config=settings)
 
     def _refusal(self, name: str, refused: KafkaError) -> str:
@@ -223,6 +229,10 @@ class _Preparation:
 
     def _result(self, answer: "Future[Any]") -> Any:
         return answer.result(self._left() + GRACE_SECONDS)
+
+
+def in_sync_of(copies: int) -> int:
+    return IN_SYNC_OF_MANY if copies > IN_SYNC_OF_MANY else 1
 
 
 def _counted(partitions: int) -> str:

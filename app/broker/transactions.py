@@ -111,6 +111,12 @@ class TransactionalProducer:
         self._group: object = None
         self._trouble = Trouble()
 
+    @property
+    def unsent(self) -> int:
+        """Messages of the batch on its way that the brokers have not confirmed."""
+        producer = self._producer
+        return 0 if producer is None else len(producer)
+
     async def start(self) -> Reached:
         """Once: fence whoever had the name, end what it left open, and only then look how far it came.
 

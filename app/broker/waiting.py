@@ -28,6 +28,9 @@ class WaitingWork:
         self._filled = asyncio.Event()
         self._error: Exception | None = None
 
+    def __len__(self) -> int:
+        return sum(len(of_job) for jobs in self._tenants.values() for of_job in jobs.values())
+
     def put(self, deliveries: Iterable[Delivery]) -> None:
         for delivery in deliveries:
             work = delivery.work

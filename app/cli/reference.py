@@ -1,4 +1,4 @@
-"""The tables of docs/configuration.md, cli.md and events.md, the schemas and .env.example, made from the code.
+"""Tables of docs/configuration.md, cli.md, events.md and monitoring.md, schemas and .env.example, made from the code.
 
 `python -m app.cli.reference` writes them, from the folder of the project; a test compares.
 """
@@ -18,10 +18,12 @@ from app.cli.events_reference import EVENTS, documents, topics_table
 from app.cli.exits import MEANINGS
 from app.config import Settings, variables
 from app.config.shown import COMPUTED, default_of
+from app.telemetry import names
 
 CONFIGURATION = Path("docs/configuration.md")
 COMMANDS = Path("docs/cli.md")
 EXAMPLE = Path(".env.example")
+MONITORING = Path("docs/monitoring.md")
 
 
 def main() -> None:
@@ -30,6 +32,8 @@ def main() -> None:
     text = filled(COMMANDS.read_text(encoding="utf-8"), "exit codes", exit_codes_table())
     COMMANDS.write_text(filled(text, "commands", commands_text()))
     EXAMPLE.write_text(environment_example())
+    monitoring = MONITORING.read_text(encoding="utf-8")
+    MONITORING.write_text(filled(monitoring, "metrics", metrics_table()))
     events = EVENTS.read_text(encoding="utf-8")
     EVENTS.write_text(filled(events, "topics", topics_table()))
     for path, text in documents().items():
@@ -101,6 +105,17 @@ def exit_codes_table() -> str:
     """Markdown: code, meaning."""
     rows = [f"| {code.value} | {meaning} |" for code, meaning in MEANINGS.items()]
     return "\n".join(["| Code | Meaning |", "|---|---|", *rows]) + "\n"
+
+
+def metrics_table() -> str:
+    """Markdown: name as it is queried, kind, labels, what it counts."""
+    rows = ["| Metric | Kind | Labels | What it is |", "|---|---|---|---|"]
+    for metric in names.ALL:
+        name = f"{metric.name}_total" if metric.kind == "counter" else metric.name
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        kind = f"{metric.kind}, of the store" if metric.of_store else metric.kind
+        rows.append(f"| `{name}` | {kind} | {labels} | {metric.help} |")
+    return "\n".join(rows) + "\n"
 
 
 def commands_text() -> str:

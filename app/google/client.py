@@ -22,6 +22,7 @@ from app.google.spans import Call, call_span, tell_answered, tell_failed
 from app.google.transport import FAILURES, send_once, transport_error
 from app.google.wire import decode_reviews
 from app.models.grant import RefreshGrant
+from app.models.pools import Pool, pool_of
 
 
 def _query(**parameters: str | int) -> str:
@@ -85,6 +86,11 @@ class GoogleAPIClient:
         self._authorities = authorities
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
         self._session: ClientSession | None = None
+        self._sending = 0
+
+    def pool(self) -> Pool:
+        """Calls that have begun and not ended, among the connections they share."""
+        return pool_of(self._sending, self._connections)
 
     async def start(self) -> None:
         """Be ready to send; nothing is sent yet. Idempotent."""
@@ -175,6 +181,7 @@ class GoogleAPIClient:
         headers |= _FORM if form else {}
         # `encoded`: the URL goes out exactly as built, with no ".." resolved and nothing decoded.
         target = URL(url, encoded=True)
+        self._sending += 1
         try:
             async with (
                 asyncio.timeout(self._deadline),
@@ -188,6 +195,8 @@ class GoogleAPIClient:
                 failure = refusal_error(refusal, self._clock.now())
         except FAILURES as error:
             failure = transport_error(error)
+        finally:
+            self._sending -= 1
         # Outside of the handler: aiohttp's exceptions carry the request, token and all, and must not be chained.
         raise failure
 

@@ -85,7 +85,8 @@ class SettleOptions:
 class Settled:
     """What came of it. `move` None: dropped, nothing was written; else where the task went, under `version`.
 
-    `first_review_after`: seconds from the job's submission, when this settle brought its first reviews.
+    `first_review_after`: seconds from the job's submission, when this settle brought its first reviews; `ended_after`:
+    the same, when it ended the job.
     """
 
     move: Move | None
@@ -96,6 +97,7 @@ class Settled:
     total: int | None = None
     job_ended: JobStatus | None = None
     first_review_after: float | None = None
+    ended_after: float | None = None
 
     @property
     def status(self) -> TaskStatus | None:

@@ -23,6 +23,7 @@ from app.limits.quota import SharedQuota
 from app.limits.spent import SpentBudgets
 from app.limits.waiters import Tenant
 from app.models.job import DEFAULT_PROJECT, HeldTask, Problem, Stage, TaskStatus, Work
+from app.models.pools import Pool
 from app.models.settlement import Settled, Settlement, SettleOptions
 from app.pipeline import refusals
 from app.pipeline.leases import LEASE_SECONDS, LeaseKeeper
@@ -174,6 +175,10 @@ class Worker(ABC, Generic[Page]):
         if self._taking is not None:
             await _end({self._taking}, grace)
         await _end(self._working, max(0.0, deadline - self.clock.monotonic()))
+
+    def pool(self) -> Pool:
+        """The places of this stage here, and the work that this process has received and not taken."""
+        return Pool(len(self._working), self._consumer.waiting(), self.options.concurrency)
 
     @property
     def _room(self) -> int:

@@ -44,7 +44,8 @@ log = structlog.get_logger(__name__)
 
 class Erasing:
     """`retention_days`: for tenants that have none of their own, 0 keeps everything. `publishes`: reviews go to a
-    topic, whose readers learn what was erased; `announce` wakes the publisher. `leading`: whether it is our turn."""
+    topic, whose readers learn what was erased; `announce` wakes the publisher. `leading`: whether it is our turn.
+    `swept` is told when a turn went well."""
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class Erasing:
         publishes: bool,
         announce: Callable[[], None],
         leading: Callable[[], bool] = lambda: True,
+        swept: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -62,6 +64,7 @@ class Erasing:
         self._publishes = publishes
         self._announce = announce
         self._leading = leading
+        self._swept = swept
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -71,10 +74,12 @@ class Erasing:
 
     async def _tried(self) -> bool:
         try:
-            return await self.turn()
+            more = await self.turn()
         except StoreUnavailableError as error:
             log.warning(Event.ERASING_STORE_AWAY, cause=str(error))
             return False
+        self._swept()
+        return more
 
     async def turn(self) -> bool:
         """Some of all there is to do. Whether there is more to do at once."""

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 class Housekeeping:
     """`token_wait`: how many seconds a job waits for a new token. `token_max_age`: after how many seconds one is wiped
-    whatever its job does. `leading`: whether it is this process's turn."""
+    whatever its job does. `leading`: whether it is this process's turn. `swept` is told when a turn went well."""
 
     def __init__(
         self,
@@ -32,12 +32,14 @@ class Housekeeping:
         leading: Callable[[], bool] = lambda: True,
         *,
         token_max_age: float,
+        swept: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._token_wait = token_wait
         self._token_max_age = token_max_age
         self._leading = leading
+        self._swept = swept
         self._sweep_from: QueuePosition | None = None
 
     async def run(self) -> None:
@@ -55,6 +57,7 @@ class Housekeeping:
             log.warning(Event.HOUSEKEEPING_STORE_AWAY, cause=str(error))
             return False
         self._sweep_from = done.sweep_on
+        self._swept()
         if aged:
             log.warning(Event.TOKENS_TOO_OLD, tokens=aged)
         return done.is_full(ROWS_A_COMMIT) or aged == ROWS_A_COMMIT

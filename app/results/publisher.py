@@ -1,6 +1,7 @@
 """The publisher: what settles have announced goes to reviews-raw, each review once. One replica leads, and runs it."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 import structlog
@@ -37,8 +38,10 @@ class ReviewPublisher:
         topic_prefix: str = "",
         deadline: float = 10.0,
         idle: float = IDLE_SECONDS,
+        published: Callable[[int], None] | None = None,
     ) -> None:
-        """`deadline`: seconds for each exchange with Kafka; `idle`: until the store is asked unwoken."""
+        """`deadline`: seconds for each exchange with Kafka; `idle`: until the store is asked unwoken; `published` is
+        told how many reviews arrived in a batch."""
         name = f"{consumer_group}-publisher"
         topic = topic_prefix + Topic.REVIEWS_RAW
         self._producer = partial(TransactionalProducer, connection, name, topic, layout, clock, deadline=deadline)
@@ -46,6 +49,8 @@ class ReviewPublisher:
         self._clock = clock
         self._prefix = topic_prefix
         self._idle = idle
+        self._published = published
+        self._current: TransactionalProducer | None = None
         self._reach = Reach(clock)
         self._portion = Portion()
         self._woken = asyncio.Event()
@@ -55,6 +60,11 @@ class ReviewPublisher:
     def problem(self) -> str | None:
         """Why nothing is published until somebody does something, and what that is; None: all is well."""
         return self._problem
+
+    @property
+    def unsent(self) -> int:
+        """Messages on their way that Kafka has not confirmed."""
+        return 0 if self._current is None else self._current.unsent
 
     @property
     def cut_off(self) -> bool:
@@ -78,7 +88,7 @@ class ReviewPublisher:
 
     async def _publish(self) -> None:
         while True:
-            producer = self._producer()
+            producer = self._current = self._producer()
             publishing = Publishing(
                 self._database,
                 producer,
@@ -89,6 +99,7 @@ class ReviewPublisher:
                 going_on=self._going_on,
                 topic_prefix=self._prefix,
                 idle=self._idle,
+                published=self._published,
             )
             try:
                 await publishing.run()
@@ -99,6 +110,7 @@ class ReviewPublisher:
                     self._reach.failed()
                 log.warning(Event.PUBLISHER_AWAY, cause=str(error))
             finally:
+                self._current = None
                 await producer.close()
             await self._clock.sleep(RETRY_SECONDS)
 

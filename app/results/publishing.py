@@ -52,7 +52,7 @@ log = structlog.get_logger(__name__)
 
 class Publishing:
     """`going_on` is told whenever the topic has all that was read so far. `idle`: seconds until the store is asked
-    unwoken."""
+    unwoken. `published` is told how many reviews arrived with each batch."""
 
     def __init__(
         self,
@@ -66,6 +66,7 @@ class Publishing:
         going_on: Callable[[], None],
         topic_prefix: str,
         idle: float = IDLE_SECONDS,
+        published: Callable[[int], None] | None = None,
     ) -> None:
         self._database = database
         self._producer = producer
@@ -76,6 +77,7 @@ class Publishing:
         self._going_on = going_on
         self._prefix = topic_prefix
         self._idle = idle
+        self._tell_published = published
         self._sending: asyncio.Task[None] | None = None
         self._sent = 0
         self._published = 0
@@ -135,6 +137,8 @@ class Publishing:
             raise
         self._portion.arrived()
         self._published = batch.position
+        if self._tell_published is not None:
+            self._tell_published(len(batch.reviews))
 
     async def _arrived(self) -> None:
         sending, self._sending = self._sending, None

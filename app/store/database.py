@@ -16,6 +16,8 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from app.models.pools import Pool
+
 P = ParamSpec("P")
 T = TypeVar("T")
 Work = TypeVar("Work", bound=Callable[..., Any])
@@ -232,4 +234,8 @@ class Database(Protocol):
 
     async def version(self) -> str:
         """The server's name and version, for people."""
+        ...
+
+    def pools(self) -> dict[str, Pool]:
+        """What work of this process waits for, by name."""
         ...

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
 
+from app.models.pools import Pool
 from app.store.database import Place, StoreUnavailableError, Transaction
 
 T = TypeVar("T")
@@ -49,6 +50,10 @@ class Lanes:
             self._running[lane] = asyncio.create_task(self._drive(lane), name=f"store-lane-{lane}")
         result: T = await unit.future
         return result
+
+    def pool(self) -> Pool:
+        """The lanes that are driven, and the units that wait in them."""
+        return Pool(len(self._running), sum(len(waiting) for waiting in self._waiting), LANES)
 
     async def close(self, grace: float) -> None:
         """What is under way may take `grace` seconds more; what waits then is not written."""

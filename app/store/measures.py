@@ -1,19 +1,36 @@
 """What metrics ask of the store, over all tenants. However much waits or is done, a scrape costs no more."""
 
-from sqlalchemy import ColumnElement, ScalarSelect, Table, func, literal, select
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
-from app.models.job import JobStatus, Stage, TaskStatus
+from sqlalchemy import CTE, ColumnElement, ScalarSelect, Table, and_, func, literal, select, union
+
+from app.models.job import DEFAULT_PROJECT, RUNNING, JobStatus, Stage, TaskStatus
 from app.store.database import Transaction
 from app.store.schema import OUT, dead_letters, jobs, status_in, status_is, tasks
 
 COUNTED_UP_TO = 10_000
-"""Of what may be millions, no more are counted of each stage: the number says that there are many, and costs 1 ms."""
+"""Of what may be millions, no more are counted of each kind: the number says that there are many, and costs 1 ms."""
+
+JOBS_LOOKED_AT = 250
+"""Of the jobs in each state that runs so many that stood still longest, and as many that moved last: those that starve
+and those that are served. Each costs three looks into an index."""
+
+EXPIRING_SECONDS = 600.0
+"""Before an access token ends: time for somebody to send another. Google's live an hour."""
 
 
-def jobs_by_state(transaction: Transaction) -> dict[JobStatus, int]:
-    """Every state with its number of jobs, from an index alone."""
-    rows = transaction.connection.execute(select(jobs.c.status, func.count()).group_by(jobs.c.status))
-    return dict.fromkeys(JobStatus, 0) | {JobStatus(status): count for status, count in rows}
+class Runnable(NamedTuple):
+    """Tasks that could run now, and for how many seconds the first of them has been due."""
+
+    tasks: int = 0
+    seconds: float = 0.0
+
+
+def jobs_by_state(transaction: Transaction, up_to: int = COUNTED_UP_TO) -> dict[JobStatus, int]:
+    """Every state with its number of jobs, counted `up_to` so many, from an index alone."""
+    counted = {status: _count(jobs, up_to, status_is(jobs.c.status, status)) for status in JobStatus}
+    return dict(zip(counted, transaction.connection.execute(select(*counted.values())).one(), strict=True))
 
 
 def tasks_by_stage_and_state(transaction: Transaction, up_to: int = COUNTED_UP_TO) -> dict[tuple[str, TaskStatus], int]:
@@ -27,6 +44,68 @@ def tasks_by_stage_and_state(transaction: Transaction, up_to: int = COUNTED_UP_T
     counts = transaction.connection.execute(select(*counted.values())).one()
     found = {(stage.value, status): count for (stage, status), count in zip(counted, counts, strict=True) if count}
     return found | _out(transaction)
+
+
+def runnable_by_stage(
+    transaction: Transaction, closed: Mapping[str, Collection[str]], up_to: int = COUNTED_UP_TO
+) -> dict[Stage, Runnable]:
+    """Stage → its due tasks of running jobs, but for those whose Google project is among `closed` of the stage.
+
+    Jobs first, then their tasks: what a paused job has waiting is not looked at, however much it is.
+    """
+    running, now = _running(), transaction.now
+    ready = {stage: _ready(running, stage, closed.get(stage, ()), now) for stage in Stage}
+    counts = [_due(ready[stage], stage, up_to, now) for stage in Stage]
+    firsts = [select(func.min(ready[stage].c.since)).scalar_subquery() for stage in Stage]
+    row = transaction.connection.execute(select(*counts, *firsts)).one()
+    found = zip(Stage, row[: len(counts)], row[len(counts) :], strict=True)
+    return {stage: Runnable(count, _age(transaction, first)) for stage, count, first in found}
+
+
+def tokens_expiring(transaction: Transaction, up_to: int = COUNTED_UP_TO) -> int:
+    """Running jobs whose access token ends soon, or has, and that have no grant to get another by."""
+    expiry = select(jobs.c.token_expires_at, jobs.c.token_refreshable)
+    some = expiry.where(status_in(jobs.c.status, RUNNING)).limit(up_to).subquery()
+    soon = some.c.token_expires_at <= transaction.now + EXPIRING_SECONDS
+    statement = select(func.count()).select_from(some).where(soon, some.c.token_refreshable.is_(False))
+    return int(transaction.connection.execute(statement).scalar_one())
+
+
+def _running() -> CTE:
+    """Some of the jobs that run, each by a walk along an index."""
+    project = func.coalesce(jobs.c.google_project, DEFAULT_PROJECT).label("project")
+    some = [
+        select(jobs.c.tenant, jobs.c.id, project)
+        .where(status_is(jobs.c.status, status))
+        .order_by(end)
+        .limit(JOBS_LOOKED_AT)
+        .subquery()
+        for status in RUNNING
+        for end in (jobs.c.updated_at, jobs.c.updated_at.desc())
+    ]
+    return union(*(select(part) for part in some)).cte("running_jobs")
+
+
+def _ready(running: CTE, stage: Stage, closed: Collection[str], now: float) -> CTE:
+    """The jobs of which a task is due, and since when the first is: of each job one look into an index."""
+    waits = (tasks.c.stage == stage.value, status_is(tasks.c.status, TaskStatus.WAITING))
+    of_job = (tasks.c.tenant == running.c.tenant, tasks.c.job_id == running.c.id)
+    first = select(func.min(tasks.c.due_at)).where(*waits, *of_job).scalar_subquery()
+    open_to_it = running.c.project.not_in(sorted(closed))
+    firsts = select(running.c.tenant, running.c.id, first.label("since")).where(open_to_it).subquery()
+    return select(firsts).where(firsts.c.since <= now).cte(f"ready_{stage.value}")
+
+
+def _due(ready: CTE, stage: Stage, up_to: int, now: float) -> ScalarSelect[int]:
+    """How many tasks of the stage are due."""
+    waits = (tasks.c.stage == stage.value, status_is(tasks.c.status, TaskStatus.WAITING), tasks.c.due_at <= now)
+    of_job = and_(tasks.c.tenant == ready.c.tenant, tasks.c.job_id == ready.c.id, *waits)
+    some = select(literal(1)).select_from(ready.join(tasks, of_job)).limit(up_to).subquery()
+    return select(func.count()).select_from(some).scalar_subquery()
+
+
+def _age(transaction: Transaction, since: float | None) -> float:
+    return 0.0 if since is None else max(0.0, transaction.now - since)
 
 
 def _waiting(stage: Stage, up_to: int) -> ScalarSelect[int]:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import greenlet_spawn
 
+from app.models.pools import Pool, pool_of
 from app.store.database import StoreBusyError, StoreUnavailableError, Transaction, may_take_long, place_of
 from app.store.lanes import Lanes
 from app.store.postgresql_errors import may_start_over, told
@@ -69,6 +70,7 @@ class PostgresDatabase:
         self._patience = patience
         self._deadline = deadline
         self._engine: AsyncEngine | None = None
+        self._asking = 0
         self._lanes = Lanes(self._limited)
         self._alone: asyncpg.Connection | None = None
 
@@ -104,6 +106,10 @@ class PostgresDatabase:
 
     async def version(self) -> str:
         return await self.read(_version)
+
+    def pools(self) -> dict[str, Pool]:
+        """Connections, and the lanes of work that shares transactions."""
+        return {"store_connections": pool_of(self._asking, self._connections), "store_lanes": self._lanes.pool()}
 
     async def check(self) -> None:
         await self.version()
@@ -158,7 +164,11 @@ class PostgresDatabase:
             with engine.connect() as connection:
                 return transact(connection, work)
 
-        return await greenlet_spawn(run)
+        self._asking += 1
+        try:
+            return await greenlet_spawn(run)
+        finally:
+            self._asking -= 1
 
     async def _connect(self, *_: Any, **__: Any) -> asyncpg.Connection:
         return await asyncpg.connect(self._url, timeout=CONNECT_SECONDS, server_settings=_SESSION)

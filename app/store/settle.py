@@ -86,7 +86,8 @@ def settle(transaction: Transaction, settlement: Settlement, options: SettleOpti
         move = replace(move, status=TaskStatus.WAITING)
     if not _stays_as_guarded(task, settlement.move, move):
         _place(transaction, task, move)
-    first = 0 < add.reviews_fetched == job.reviews_fetched
+    first, age = 0 < add.reviews_fetched == job.reviews_fetched, transaction.now - job.created_at
+    ended = _after(transaction, settlement, job, options)
     return Settled(
         move,
         task.version + 1,
@@ -94,8 +95,9 @@ def settle(transaction: Transaction, settlement: Settlement, options: SettleOpti
         duplicates=add.reviews_duplicates,
         new_tasks=add.tasks_open + (move.status in (TaskStatus.DONE, TaskStatus.DEAD)),
         total=settlement.total,
-        job_ended=_after(transaction, settlement, job, options),
-        first_review_after=transaction.now - job.created_at if first else None,
+        job_ended=ended,
+        first_review_after=age if first else None,
+        ended_after=age if ended else None,
     )
 
 

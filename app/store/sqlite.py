@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from app.clock import Clock, SystemClock
+from app.models.pools import Pool, pool_of
 from app.store.database import StoreBusyError, StoreUnavailableError, Transaction, is_away
 from app.store.sqlite_engine import sqlite_engine, truncate_log
 
@@ -96,6 +97,8 @@ class SqliteDatabase:
         self._waiting: deque[_Unit] = deque()
         self._wake = threading.Condition()
         self._closing = False
+        self._committing = False
+        self._reading = 0
         self._writer: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._local = threading.local()
@@ -157,13 +160,22 @@ class SqliteDatabase:
         if self._readers is None or self._engine is None:
             raise StoreUnavailableError("The store is closed.")
         unit = partial(self._read, partial(_call, work, args, kwargs))
-        return await asyncio.get_running_loop().run_in_executor(self._readers, unit)
+        self._reading += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, unit)
+        finally:
+            self._reading -= 1
 
     async def check(self) -> None:
         await self.read(lambda transaction: transaction.connection.exec_driver_sql("SELECT 1"))
 
     async def version(self) -> str:
         return f"SQLite {sqlite3.sqlite_version}"
+
+    def pools(self) -> dict[str, Pool]:
+        """One writer, which takes what waits together, and a few readers."""
+        writer = Pool(int(self._committing), len(self._waiting), 1)
+        return {"store_writer": writer, "store_readers": pool_of(self._reading, READERS)}
 
     def _lock(self) -> None:
         if not self._exclusive:
@@ -198,10 +210,12 @@ class SqliteDatabase:
             try:
                 connection = connection or self.engine.connect()
                 if group:
+                    self._committing = True
                     self._commit(connection, group)
             except DBAPIError as error:
                 for unit in group:
                     unit.error = unit.error or _told(error)
+            self._committing = False
             self._loop.call_soon_threadsafe(_resolve, group)
             if connection is not None:
                 self._keep_log_short(connection, written=bool(group))

@@ -5,8 +5,7 @@ Label values come from a fixed set, or are bounded here: Google's words for an e
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 
 import structlog
 from prometheus_client import (
@@ -17,14 +16,13 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from app.clock import Clock, SystemClock
 from app.telemetry import names
 from app.telemetry.events import Event
-from app.telemetry.names import Declared
+from app.telemetry.names import Declared, counter, histogram
+from app.telemetry.requests import Requests
+from app.telemetry.scraped import DequeNumbers, ProcessNumbers, Scraped, StoreNumbers
 
 SNAPSHOT_SECONDS = 2.0
 """How old the store's numbers may be: several scrapers, or an eager one, cost one read."""
@@ -32,29 +30,12 @@ SNAPSHOT_SECONDS = 2.0
 SNAPSHOT_TIMEOUT_SECONDS = 3.0
 """A scrape must end well within Prometheus' usual 10 s, whatever the store does."""
 
+LAG_SECONDS = 1.0
+"""Between two looks at how late the event loop is."""
+
 MOST_LABEL_VALUES = 60
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class StoreNumbers:
-    """What the store knows. Keys: status · (stage, status) · (api, window) · api."""
-
-    jobs: Mapping[str, int] = field(default_factory=dict)
-    tasks: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    quota_left: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    cooldown_seconds: Mapping[str, float] = field(default_factory=dict)
-    unpublished: int = 0
-    unpublished_seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class DequeNumbers:
-    """The buffer: its load, and its four counters by name."""
-
-    load_percent: float
-    counters: Mapping[str, int]
 
 
 class _Labels:
@@ -76,7 +57,7 @@ class _Labels:
 class Metrics:
     """All metrics of one process, in a registry of their own."""
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, version: str = "") -> None:
         # `_created` doubles the series for nobody
         disable_created_metrics()  # type: ignore[no-untyped-call] # prometheus_client leaves it untyped
         self.registry = CollectorRegistry()
@@ -85,7 +66,12 @@ class Metrics:
         self._calls = self._counter(names.CALLS)
         self._call_seconds = self._histogram(names.CALL_SECONDS)
         self._settle_seconds = self._histogram(names.SETTLE_SECONDS)
+        self._throttled = self._counter(names.THROTTLED)
         self._first_review_seconds = self._histogram(names.FIRST_REVIEW_SECONDS)
+        self._job_seconds = self._histogram(names.JOB_SECONDS)
+        self._token_problems = self._counter(names.TOKEN_PROBLEMS)
+        self._published = self._counter(names.PUBLISHED)
+        self._loop_lag = self._histogram(names.LOOP_LAG)
         self._reviews = self._counter(names.REVIEWS_STORED)
         self._duplicates = self._counter(names.DUPLICATES)
         self._retries = self._counter(names.RETRIES)
@@ -97,15 +83,24 @@ class Metrics:
         self._spans_dropped = self._counter(names.SPANS_DROPPED)
         self._commits = self._counter(names.COMMITS)
         self._commit_units = self._histogram(names.COMMIT_UNITS)
-        self._scraped = _Scraped()
+        self._begin_at_zero()
+        self._scraped = Scraped(version)
         self.registry.register(self._scraped)
         ProcessCollector(registry=self.registry)
         self._read_store: Callable[[], Awaitable[StoreNumbers]] | None = None
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
-    def called(self, api: str, outcome: str, seconds: float) -> None:
-        """One call to Google ended: `outcome` is ok or the reason of the error."""
+    def _begin_at_zero(self) -> None:
+        """Of a series that begins with its first event nobody sees that this was one more than before."""
+        for status in ("delivered", "failed"):
+            self._webhooks.labels(status)
+        for reason in ("missing", "wrong", "limited"):
+            self._failed_authentications.labels(reason)
+
+    def called(self, api: str, outcome: str, seconds: float, *, throttled: bool = False) -> None:
+        """One call to Google ended: `outcome` is ok or the reason of the error, `throttled` whether a quota was it."""
+        self._throttled.labels(api).inc(int(throttled))
         self._calls.labels(api, self._labels.bounded(outcome)).inc()
         self._call_seconds.labels(api).observe(seconds)
 
@@ -121,6 +116,22 @@ class Metrics:
         """A job stored its first review this long after it was accepted."""
         self._first_review_seconds.observe(seconds)
 
+    def job_ended(self, status: str, seconds: float) -> None:
+        """A job ended by itself this long after it was accepted."""
+        self._job_seconds.labels(status).observe(seconds)
+
+    def lacked_token(self, cause: str) -> None:
+        """A page was not fetched, and its job may wait for a token."""
+        self._token_problems.labels(self._labels.bounded(cause)).inc()
+
+    def published(self, reviews: int) -> None:
+        """Kafka has so many more in reviews-raw."""
+        self._published.inc(reviews)
+
+    def swept(self, sweep: str) -> None:
+        """The store took a turn of this sweep."""
+        self._scraped.swept_at[sweep] = self._clock.now()
+
     def retried(self, cause: str) -> None:
         """An attempt failed and is to be made again."""
         self._retries.labels(self._labels.bounded(cause)).inc()
@@ -128,6 +139,10 @@ class Metrics:
     def dead_lettered(self, cause: str, count: int = 1) -> None:
         """Tasks or reviews were given up."""
         self._dead_letters.labels(self._labels.bounded(cause)).inc(count)
+
+    def loop_began(self, loop: str) -> None:
+        """It has not died yet."""
+        self._loop_restarts.labels(loop)
 
     def loop_restarted(self, loop: str) -> None:
         """A background loop died and is started again."""
@@ -157,6 +172,21 @@ class Metrics:
     def watch_deque(self, read: Callable[[], DequeNumbers]) -> None:
         """Ask `read` at each scrape."""
         self._scraped.read_deque = read
+
+    def watch_process(self, read: Callable[[], ProcessNumbers]) -> None:
+        """Ask `read` at each scrape."""
+        self._scraped.read_process = read
+
+    def watch_requests(self, requests: Requests) -> None:
+        """Show them, of an application in this process."""
+        requests.register(self.registry)
+
+    async def watch_event_loop(self) -> None:
+        """Until cancelled: see how late the event loop wakes who asked for it."""
+        while True:
+            asked = self._clock.monotonic()
+            await self._clock.sleep(LAG_SECONDS)
+            self._loop_lag.observe(max(0.0, self._clock.monotonic() - asked - LAG_SECONDS))
 
     def watch_store(self, read: Callable[[], Awaitable[StoreNumbers]]) -> None:
         """Ask `read` before a scrape, at most every `SNAPSHOT_SECONDS`."""
@@ -190,54 +220,7 @@ class Metrics:
             return None
 
     def _counter(self, declared: Declared) -> Counter:
-        return Counter(declared.name, declared.help, declared.labels, registry=self.registry)
+        return counter(declared, self.registry)
 
     def _histogram(self, declared: Declared) -> Histogram:
-        return Histogram(
-            declared.name, declared.help, declared.labels, registry=self.registry, buckets=declared.buckets
-        )
-
-
-class _Scraped(Collector):
-    """What is computed when somebody looks."""
-
-    def __init__(self) -> None:
-        self.read_deque: Callable[[], DequeNumbers] | None = None
-        self.store: StoreNumbers | None = None
-
-    def describe(self) -> Iterable[Metric]:
-        """Names only: registering must not compute anything."""
-        return ()
-
-    def collect(self) -> Iterable[Metric]:
-        """Called by `generate_latest`."""
-        if self.read_deque is not None:
-            deque = self.read_deque()
-            yield _gauge(names.DEQUE_LOAD, [((), deque.load_percent)])
-            yield _counter(names.DEQUE, deque.counters)
-        yield _gauge(names.STORE_READ, [((), 0 if self.store is None else 1)])
-        if self.store is not None:
-            yield _gauge(names.JOBS, _labelled(self.store.jobs))
-            yield _gauge(names.TASKS, self.store.tasks.items())
-            yield _gauge(names.QUOTA_LEFT, self.store.quota_left.items())
-            yield _gauge(names.COOLDOWN_SECONDS, _labelled(self.store.cooldown_seconds))
-            yield _gauge(names.UNPUBLISHED, [((), self.store.unpublished)])
-            yield _gauge(names.UNPUBLISHED_SECONDS, [((), self.store.unpublished_seconds)])
-
-
-def _labelled(values: Mapping[str, float]) -> Iterable[tuple[tuple[str], float]]:
-    return [((label,), value) for label, value in values.items()]
-
-
-def _gauge(declared: Declared, values: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
-    family = GaugeMetricFamily(declared.name, declared.help, labels=declared.labels)
-    for labels, value in values:
-        family.add_metric(labels, value)
-    return family
-
-
-def _counter(declared: Declared, values: Mapping[str, int]) -> Metric:
-    family = CounterMetricFamily(declared.name, declared.help, labels=declared.labels)
-    for label, value in values.items():
-        family.add_metric((label,), value)
-    return family
+        return histogram(declared, self.registry)

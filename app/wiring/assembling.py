@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import TypedDict
 
 from app.api.key_desk import KeyDesk
@@ -59,6 +60,7 @@ from app.webhooks.client import CallbackClient
 from app.webhooks.desk import Webhooks
 from app.webhooks.sender import WebhookSender
 from app.webhooks.signing import WebhookSigner
+from app.wiring.measuring import process_numbers
 from app.wiring.opening import Opened
 from app.wiring.readiness import ReadinessCheck
 from app.wiring.values import (
@@ -136,7 +138,8 @@ def assemble(opened: Opened) -> AppState:
         wake=wake,
         readiness=readiness,
     )
-    return AppState(
+    opened.metrics.watch_process(lambda: process_numbers(state))
+    state = AppState(
         **opened._asdict(),
         quota=quota,
         refresher=tools.refresher,
@@ -159,6 +162,7 @@ def assemble(opened: Opened) -> AppState:
         sessions=Sessions(sealer, clock, database),
         loops=loops,
     )
+    return state
 
 
 def _housekeeping(opened: Opened, leaders: Leaders) -> Housekeeping:
@@ -169,6 +173,7 @@ def _housekeeping(opened: Opened, leaders: Leaders) -> Housekeeping:
         settings.token_wait_sec,
         leaders.leads_scheduler,
         token_max_age=settings.token_max_age_days * DAY_SECONDS,
+        swept=partial(opened.metrics.swept, "housekeeping"),
     )
 
 
@@ -181,6 +186,7 @@ def _erasing(opened: Opened, leaders: Leaders, announce: Callable[[], None]) -> 
         publishes=not settings.mock_kafka,
         announce=announce,
         leading=leaders.leads_scheduler,
+        swept=partial(opened.metrics.swept, "erasing"),
     )
 
 
@@ -281,6 +287,7 @@ def _publisher(opened: Opened) -> ReviewPublisher | None:
         layout=topic_layout(settings),
         topic_prefix=settings.kafka.topic_prefix,
         idle=_idle(opened),
+        published=opened.metrics.published,
     )
 
 

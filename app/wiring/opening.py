@@ -64,7 +64,7 @@ class Opened(NamedTuple):
 
 async def open_components(settings: Settings, clock: Clock, undo: AsyncExitStack) -> Opened:
     """Open everything; `undo` learns how to close what was opened so far."""
-    metrics = Metrics(clock)
+    metrics = Metrics(clock, settings.version)
     tracer = await open_tracing(settings, metrics, undo)
     database = await _open_database(settings, metrics, undo)
     check_fit_to_start(settings, stored_api_keys=await database.read(count_valid_keys) > 0)

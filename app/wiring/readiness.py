@@ -52,7 +52,9 @@ class ReadinessCheck:
         checks = {"store": store, "broker": broker}
         checks |= {loop.name: "ok" if loop.healthy else "keeps dying: see the logs" for loop in self._loops}
         checks |= self._problems()
-        return Readiness(ready=bool(self._loops) and set(checks.values()) == {"ok"}, checks=checks)
+        if not self._loops:
+            checks["loops"] = "do not run: the process starts or stops"
+        return Readiness(ready=set(checks.values()) == {"ok"}, checks=checks)
 
     async def _write(self) -> None:
         """A store that can only be read cannot do the service's work, nor one that another service has taken."""

@@ -46,6 +46,7 @@ async def start_background_tasks(state: AppState) -> None:
     else:
         await state.topic_keeper.prepare()
     for name, body in _bodies(state):
+        state.metrics.loop_began(name)
         loop = Loop(name, body, state.clock, restarted=state.metrics.loop_restarted)
         state.loops.append(loop)
         loop.start()
@@ -61,6 +62,7 @@ def _bodies(state: AppState) -> Iterator[tuple[str, Body]]:
         "locations": ("location_worker", state.location_worker.run),
         "reviews": ("review_worker", state.review_worker.run),
     }
+    yield "event_loop", state.metrics.watch_event_loop
     yield "key_uses", state.key_uses.run
     if "api" in roles:
         yield "producer_loop", state.committer.run

@@ -79,24 +79,41 @@ def start(directory: Path) -> Service:
 
 
 def create(
-    data: Path, *, log: Path, ports: tuple[int, int] | None = None, properties: Mapping[str, str] | None = None
+    data: Path,
+    *,
+    log: Path,
+    ports: tuple[int, int] | None = None,
+    properties: Mapping[str, str] | None = None,
+    cluster_id: str | None = None,
 ) -> Node:
-    """Format storage in the directory `data`, under a new cluster id. `properties` go beyond those of the recipe.
+    """Format storage in the directory `data`, under a new cluster id or one that other nodes have as well.
+
+    `properties` go beyond those of the recipe.
 
     The ports of an earlier node, which is dead, and another directory: the same cluster after it lost its disks.
     """
     node = Node(data, ports or lasting_ports(), log)
-    format_storage(find_java(), classpath(), write_properties(node, properties or {}), data)
+    format_storage(write_properties(node, properties or {}), data, cluster_id or new_cluster_id())
     return node
 
 
 def start_node(node: Node, java_options: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
     """Start the broker, for the first time or again, and return when it answers. Who calls this ends it."""
-    java = [find_java(), "-Xms256m", "-Xmx768m", *java_options]
-    command = [*java, "-cp", classpath(), "kafka.Kafka", str(properties_of(node))]
+    command = server_command(node, java_options)
     broker = launch(command, log=node.log, cwd=node.data, env=os.environ)
     wait_until_ready(broker, lambda: answers(node.ports[0]), name="Kafka", log=node.log)
     return broker
+
+
+def server_command(node: Node, java_options: Sequence[str] = ()) -> list[str]:
+    java = [find_java(), "-Xms256m", "-Xmx768m", *java_options]
+    return [*java, "-cp", classpath(), "kafka.Kafka", str(properties_of(node))]
+
+
+def membership(number: int, ports: Sequence[tuple[int, int]]) -> dict[str, str]:
+    """What the broker `number` (from 1) of a cluster at these ports has to know of itself and the others."""
+    voters = (f"{node}@127.0.0.1:{controller}" for node, (_, controller) in enumerate(ports, start=1))
+    return {"node.id": str(number), "controller.quorum.voters": ",".join(voters)}
 
 
 def lasting_ports() -> tuple[int, int]:
@@ -170,15 +187,23 @@ def write_properties(node: Node, more: Mapping[str, str]) -> Path:
     return properties
 
 
-def format_storage(java: str, classpath: str, properties: Path, data: Path) -> None:
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    tool = [java, *SHORT_LIVED, "-cp", classpath, "kafka.tools.StorageTool", "format"]
-    run(
-        [*tool, f"--cluster-id={cluster_id}", "--config", str(properties)],
-        name="Formatting Kafka's storage",
-        cwd=data,
-        env=os.environ,
-    )
+def new_cluster_id() -> str:
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
+def properties_in(path: Path) -> dict[str, str]:
+    """The lines NAME=value of a file; comments stay behind."""
+    lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
+    return dict(line.split("=", 1) for line in lines if line)
+
+
+def format_storage(properties: Path, data: Path, cluster_id: str) -> None:
+    run(format_command(properties, cluster_id), name="Formatting Kafka's storage", cwd=data, env=os.environ)
+
+
+def format_command(properties: Path, cluster_id: str) -> list[str]:
+    tool = [find_java(), *SHORT_LIVED, "-cp", classpath(), "kafka.tools.StorageTool", "format"]
+    return [*tool, f"--cluster-id={cluster_id}", "--config", str(properties)]
 
 
 def answers(port: int) -> bool:

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +77,11 @@ def create(home: Path, log: Path) -> Cluster:
         shutil.chown(home, user)
     create_cluster(find_binaries(), home, password, clean_environment(), user)
     (port,) = free_ports(1)
-    return Cluster(home, port, f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres", log)
+    return Cluster(home, port, url_of(port, password), log)
+
+
+def url_of(port: int, password: str) -> str:
+    return f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
 
 
 def serve(cluster: Cluster) -> subprocess.Popen[bytes]:
@@ -140,20 +145,30 @@ def clean_environment() -> dict[str, str]:
 
 
 def create_cluster(binaries: Path, home: Path, password: str, env: dict[str, str], user: str | None) -> None:
-    secret = home / "password"
-    secret.write_text(password)
-    secret.chmod(0o600)
-    if user is not None:
-        shutil.chown(secret, user)
-    options = ["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
-    command = [str(binaries / "initdb"), f"--pgdata={home / 'data'}", f"--pwfile={secret}", *options]
+    secret = write_password(home, password, user)
     try:
-        run(command, name="initdb", cwd=home, env=env, user=user)
+        run(creating_command(binaries, home, secret), name="initdb", cwd=home, env=env, user=user)
     finally:
         secret.unlink()
 
 
-def server_command(binaries: Path, data: Path, port: int) -> list[str]:
+def write_password(home: Path, password: str, user: str | None) -> Path:
+    """For initdb to read; who calls this removes it."""
+    secret = home / "password"
+    secret.touch(mode=0o600)
+    secret.write_text(password)
+    if user is not None:
+        shutil.chown(secret, user)
+    return secret
+
+
+def creating_command(binaries: Path, home: Path, secret: Path) -> list[str]:
+    options = ["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
+    return [str(binaries / "initdb"), f"--pgdata={home / 'data'}", f"--pwfile={secret}", *options]
+
+
+def server_command(binaries: Path, data: Path, port: int, more: Mapping[str, object] | None = None) -> list[str]:
+    """`more` are settings of PostgreSQL by name."""
     options = {
         "listen_addresses": "127.0.0.1",
         "port": port,
@@ -161,6 +176,7 @@ def server_command(binaries: Path, data: Path, port: int) -> list[str]:
         "max_connections": MAX_CONNECTIONS,
         "timezone": "UTC",
         "log_line_prefix": "%m [%p] ",
+        **(more or {}),
     }
     return [
         str(binaries / "postgres"),

@@ -15,6 +15,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from local_services import records
+
 READY_WITHIN = 90.0
 """Seconds. Kafka needs about 4 on an idle machine of two cores; a busy one takes several times that."""
 
@@ -81,16 +83,10 @@ def forget(directory: Path, name: str) -> None:
 
 def birth_of(pid: int) -> str | None:
     """When a process started, so that a number given out again is not taken for it. None when it is gone."""
-    stat = Path(f"/proc/{pid}/stat")
-    if not Path("/proc/self/stat").exists():
-        listed = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], check=False, capture_output=True)
-        return listed.stdout.decode().strip() or None
-    try:
-        fields = stat.read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return None if fields[0] == "Z" else f"{boot}/{fields[19]}"
+    if Path("/proc/self/stat").exists():
+        return records.birth_of(pid)
+    listed = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], check=False, capture_output=True)
+    return listed.stdout.decode().strip() or None
 
 
 @contextmanager
@@ -105,13 +101,23 @@ def data_directory(prefix: str, place: Path) -> Iterator[Path]:
 
 
 def launch(
-    command: Sequence[str], *, log: Path, cwd: Path, env: Mapping[str, str], user: str | None = None
+    command: Sequence[str],
+    *,
+    log: Path,
+    cwd: Path,
+    env: Mapping[str, str],
+    user: str | None = None,
+    record: Path | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start in a session of its own, so that Ctrl-C in the terminal does not reach it. `log` starts empty."""
-    with log.open("wb") as output:
+    """Start in a session of its own, so that Ctrl-C in the terminal does not reach it. `log` starts empty.
+
+    With `record` the process itself writes there who it is, before it becomes `command`: see `records`.
+    """
+    with ExitStack() as files:
+        output = files.enter_context(log.open("wb"))
         return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
+            command if record is None else records.announced(command),
+            stdin=subprocess.DEVNULL if record is None else files.enter_context(records.claimed(record)),
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=cwd,

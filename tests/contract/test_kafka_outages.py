@@ -20,7 +20,7 @@ from app.models.job import Stage, Work
 from tests.support.kafka import delete_topic
 from tests.support.own_kafka import OwnKafka, running_kafka
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.alone, pytest.mark.kafka, pytest.mark.timeout(300)]
 
 RECOVERY_SECONDS = 10.0
 """From the broker's first answer to the first work received."""

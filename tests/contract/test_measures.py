@@ -1,11 +1,43 @@
 """What metrics ask of the store, over every database."""
 
-from app.models.job import JobStatus, TaskStatus
-from app.store.database import Database
-from app.store.measures import COUNTED_UP_TO, jobs_by_state, tasks_by_stage_and_state
+from functools import partial
+
+import pytest
+from sqlalchemy import update
+
+from app.models.job import DEFAULT_PROJECT, JobStatus, Stage, TaskStatus
+from app.store.database import Database, Transaction
+from app.store.measures import (
+    COUNTED_UP_TO,
+    EXPIRING_SECONDS,
+    JOBS_LOOKED_AT,
+    Runnable,
+    jobs_by_state,
+    runnable_by_stage,
+    tasks_by_stage_and_state,
+    tokens_expiring,
+)
+from app.store.schema import jobs, tasks
 from app.telemetry import names
 from tests.support.jobs import in_state
-from tests.support.store import job_with_tasks, plans
+from tests.support.store import job_with_tasks, new_job, plans
+
+
+async def set_job(database: Database, job_id: str, **values: object) -> None:
+    def work(transaction: Transaction) -> None:
+        transaction.connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+
+    await database.write(work)
+
+
+async def due(database: Database, job_id: str, ago: float) -> None:
+    """All tasks of the job have been due for so many seconds; a negative number: will be."""
+
+    def work(transaction: Transaction) -> None:
+        when = transaction.now - ago
+        transaction.connection.execute(update(tasks).where(tasks.c.job_id == job_id).values(due_at=when))
+
+    await database.write(work)
 
 
 async def test_metrics_count_jobs_by_state_and_tasks_by_stage(database: Database) -> None:
@@ -42,3 +74,78 @@ async def test_tasks_that_are_done_cost_a_scrape_nothing(database: Database) -> 
     assert "ix_tasks_waiting" in many
     assert "ix_tasks_out" in out
     assert "Seq Scan on tasks" not in many + out
+
+
+async def test_jobs_are_counted_so_far_and_no_further(database: Database) -> None:
+    for _ in range(5):
+        await new_job(database)
+    assert (await database.read(jobs_by_state, 3))[JobStatus.PENDING] == 3
+
+
+async def runnable(database: Database, **closed: list[str]) -> dict[Stage, int]:
+    found = await database.read(runnable_by_stage, closed)
+    return {stage: of.tasks for stage, of in found.items() if of.tasks}
+
+
+async def test_tasks_that_are_due_of_jobs_that_run_are_runnable(database: Database) -> None:
+    job = await job_with_tasks(database, waiting=3, held=2, done=4)
+    await due(database, job, 60.0)
+    later = await job_with_tasks(database, waiting=5)
+    await due(database, later, -60.0)
+    found = await database.read(runnable_by_stage, {})
+    assert found[Stage.REVIEWS].tasks == 3
+    assert found[Stage.REVIEWS].seconds == pytest.approx(60.0, abs=5.0)
+    assert found[Stage.ACCOUNTS].tasks == 1
+    assert found[Stage.LOCATIONS] == Runnable(0, 0.0)
+
+
+@pytest.mark.parametrize("status", [JobStatus.PAUSED, JobStatus.NEEDS_TOKEN, JobStatus.CANCELLED, JobStatus.FAILED])
+async def test_tasks_of_a_job_that_does_not_run_are_not_runnable(database: Database, status: JobStatus) -> None:
+    job = await job_with_tasks(database, waiting=3)
+    await set_job(database, job, status=status.value)
+    assert await runnable(database) == {}
+
+
+async def test_tasks_whose_quota_is_spent_are_not_runnable(database: Database) -> None:
+    one = await job_with_tasks(database, waiting=3)
+    await set_job(database, one, google_project="one")
+    await job_with_tasks(database, waiting=4)
+    assert await runnable(database) == {Stage.ACCOUNTS: 2, Stage.REVIEWS: 7}
+    assert await runnable(database, reviews=["one"]) == {Stage.ACCOUNTS: 2, Stage.REVIEWS: 4}
+    assert await runnable(database, reviews=["one", DEFAULT_PROJECT]) == {Stage.ACCOUNTS: 2}
+
+
+async def test_runnable_tasks_are_counted_so_far_and_no_further(database: Database) -> None:
+    await job_with_tasks(database, waiting=7)
+    found = await database.read(runnable_by_stage, {}, 4)
+    assert found[Stage.REVIEWS].tasks == 4
+
+
+async def test_the_job_that_moved_last_is_seen_among_many_that_run(database: Database) -> None:
+    for _ in range(2 * JOBS_LOOKED_AT):
+        await new_job(database)
+    await job_with_tasks(database, waiting=7)
+    assert (await runnable(database))[Stage.REVIEWS] == 7
+
+
+async def test_what_is_runnable_is_found_in_indexes(database: Database) -> None:
+    await job_with_tasks(database, waiting=50, held=20, released=20, done=5000)
+    plan = "\n".join(await database.write(plans, partial(runnable_by_stage, closed={})))
+    assert "ix_tasks_waiting" in plan
+    assert "Seq Scan on tasks" not in plan
+    assert "SCAN tasks" not in plan
+
+
+async def test_tokens_that_end_soon_and_cannot_be_renewed_are_counted(database: Database) -> None:
+    async def job(ends_in: float, status: JobStatus = JobStatus.PROCESSING, *, refreshable: bool = False) -> None:
+        job_id = await new_job(database)
+        now = await database.read(lambda transaction: transaction.now)
+        expiry = {"token_expires_at": now + ends_in, "token_refreshable": refreshable}
+        await set_job(database, job_id, status=status.value, **expiry)
+
+    assert await database.read(tokens_expiring) == 0
+    await job(EXPIRING_SECONDS - 5)
+    await job(EXPIRING_SECONDS + 60)
+    await job(60.0, refreshable=True)
+    await job(60.0, JobStatus.PAUSED)
+    assert await database.read(tokens_expiring) == 1

@@ -14,7 +14,7 @@ from app.store.writable import prove_writable
 from tests.support.own_postgresql import OwnPostgresql, running_postgresql
 from tests.support.services import ask
 
-pytestmark = pytest.mark.postgresql
+pytestmark = [pytest.mark.alone, pytest.mark.postgresql]
 
 DEADLINE = 1.0
 

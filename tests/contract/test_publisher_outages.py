@@ -14,7 +14,7 @@ from tests.support.own_kafka import OwnKafka, running_kafka
 from tests.support.publishing import Site, leading, running, until
 from tests.support.store import review, sqlite_database
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.alone, pytest.mark.kafka]
 
 FEW_SECONDS = 3.0
 STOP_SECONDS = 8.0

@@ -42,6 +42,23 @@ async def test_a_service_that_cannot_work_says_which_part_is_away(tmp_path: Path
         assert (await api.client.get("/livez")).status == 200
 
 
+@pytest.mark.parametrize(("query", "status"), [("?exclude=broker", 200), ("?exclude=topics&exclude=publisher", 503)])
+async def test_parts_that_are_excluded_do_not_count_and_are_told(query: str, status: int, tmp_path: Path) -> None:
+    """An orchestrator asks so whether clients can be served: without Kafka, jobs are accepted all the same."""
+    away = Readiness(ready=False, checks={"store": "ok", "broker": "no answer for 10 s"})
+    async with sqlite_database(tmp_path) as database, served_api(database, readiness=away) as api:
+        answer = await api.client.get(f"/readyz{query}")
+        assert answer.status == status
+        assert answer.json()["checks"]["broker"] == "no answer for 10 s"
+
+
+@pytest.mark.parametrize("part", ["store", "review_worker"])
+async def test_what_every_answer_needs_cannot_be_excluded(part: str, tmp_path: Path) -> None:
+    away = Readiness(ready=False, checks={"store": "ok", "broker": "ok", part: "away"})
+    async with sqlite_database(tmp_path) as database, served_api(database, readiness=away) as api:
+        assert (await api.client.get(f"/readyz?exclude={part}&exclude=broker")).status == 503
+
+
 async def test_the_quota_is_shown_with_times_that_people_can_read(api: ServedApi) -> None:
     (budget,) = (await api.client.get("/api/v1/quota")).json()["budgets"]
     assert (budget["project"], budget["api"], budget["reason"]) == ("123456", "reviews", "Google answered 429")

@@ -9,6 +9,8 @@ import pytest
 
 from chaos.rounds import by_script
 
+pytestmark = pytest.mark.alone
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 SCRIPT = """

@@ -16,7 +16,7 @@ from tests.support.service import ROOT, Site, eventually, site, upstream, wait_f
 from tests.support.simulator import control, simulator_process
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.alone, pytest.mark.postgresql, pytest.mark.kafka, pytest.mark.timeout(240)]
 
 TOKEN = "ya29.token-of-an-outage"
 RED_WITHIN_SECONDS = 10.0

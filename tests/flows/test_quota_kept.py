@@ -19,6 +19,8 @@ from tests.support.engine import running_engine, truth
 from tests.support.simulator import running_simulator
 from tests.support.stack import Stack
 
+pytestmark = pytest.mark.alone
+
 UTILISATION = 0.95
 
 

@@ -11,7 +11,7 @@ from tests.support.simulator import control, simulator_process
 from tests.support.stack import Stack
 from tests.support.verdict import calls_of, ideal_calls
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.kafka]
+pytestmark = [pytest.mark.alone, pytest.mark.postgresql, pytest.mark.kafka]
 
 TOKEN = "ya29.token-of-many-replicas"
 WORLD = ("--accounts", "2", "--locations", "12", "--reviews", "120")

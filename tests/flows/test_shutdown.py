@@ -19,6 +19,8 @@ from tests.support.verdict import (
     lost_in_kills,
 )
 
+pytestmark = pytest.mark.alone
+
 TOKEN = "ya29.sim-accounts3-locations8-reviews300-seed5"
 """148 pages."""
 

@@ -18,6 +18,8 @@ from app.edge.bounds import LOOK_SECONDS, Bounds
 from tests.support.raw import answers_in, connect, converse, listen, reset
 from tests.support.service import Service, eventually, site
 
+pytestmark = pytest.mark.alone
+
 KEY = "a-key-for-these-tests-alone"
 POST = b"POST /api/v1/review-fetch HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nX-API-Key: " + KEY.encode()
 POST += b"\r\n"

@@ -15,6 +15,8 @@ from tests.support.engine import Engine, running_engine
 from tests.support.simulator import running_simulator
 from tests.support.stack import Stack
 
+pytestmark = pytest.mark.alone
+
 RATE = 25.0
 LIMITS = RateLimitConfig(token_bucket_capacity=25, refill_rate=RATE, per_minute=0)
 FLOOD, LATE = "ya29.sim-locations600-reviews5", "ya29.sim-locations600-reviews5-seed9"

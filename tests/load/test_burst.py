@@ -14,6 +14,8 @@ import pytest
 from tests.support.service import ROOT, Service, Site, eventually, ledger, site, wait_for
 from tests.support.simulator import simulator_process
 
+pytestmark = pytest.mark.alone
+
 TINY = "ya29.sim-accounts1-locations1-reviews1-crowd"
 """A world of one review: its job takes four calls."""
 

@@ -29,7 +29,7 @@ NOBODY = "http://127.0.0.1:9"
 TASTE = 200_000
 """Bytes that a slow reader takes before it stops; far more are on their way by then."""
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ import pytest
 from tests.support.hostile_google import Answer, always, flood, hostile_google, review, sent, whole
 from tests.support.service import Service, site
 
+pytestmark = pytest.mark.alone
+
 WORKERS = 48
 MEBIBYTE = 2**20
 PATIENCE_SECONDS = 240.0

@@ -9,6 +9,8 @@ import pytest
 from tests.support.service import Service, eventually, site
 from tests.support.simulator import simulator_process
 
+pytestmark = pytest.mark.alone
+
 MOST_MB = 150.0
 MOST_GROWTH = 1.15
 """Caches of pages and statements fill until about 100,000 reviews; from there on nothing may grow."""

@@ -15,6 +15,8 @@ import pytest
 from tests.support.service import JOBS, ROOT, Service, site, wait_for
 from tests.support.simulator import control, simulator_process
 
+pytestmark = pytest.mark.alone
+
 CLIENTS = 1_000
 FROZEN = 100
 FILES = 4_096

@@ -47,8 +47,10 @@ exec unshare --root="$SEALED" --wd="$WORK" /setpriv --reuid="$USER_ID" --regid="
 """
 
 
-def sealed(command: list[str], directory: Path, data: Path) -> list[str]:
+def sealed(command: list[str], directory: Path, data: Path, *more: Path) -> list[str]:
     """The command as it is run in a sealed root, made anew below `directory`, with `data` as the folder of the store.
+
+    `more`: other folders that it may read.
 
     The process that is started becomes the command: its pid, signals and exit code are the command's own.
     """
@@ -61,7 +63,7 @@ def sealed(command: list[str], directory: Path, data: Path) -> list[str]:
     os.chown(data, USER, USER)
     base = Path(sys.base_prefix)
     folders = [*(path for path in _LIBRARIES if Path(path).is_dir()), *_unless_library(base / "lib")]
-    folders += [str(ROOT / "app"), str(ROOT / ".venv")]
+    folders += [str(ROOT / "app"), str(ROOT / ".venv"), *map(str, more)]
     interpreter = Path(sys.executable).resolve()
     settings = {
         "SEALED": str(root),

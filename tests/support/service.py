@@ -240,9 +240,12 @@ class Site:
 
     def launch(self, **settings: str) -> Service:
         """A service that may not have started yet."""
-        return self._launch(
-            [sys.executable, "-m", "uvicorn", "app.main:app", "--port", "0", "--app-dir", str(ROOT)], settings
-        )
+        return self.launch_at(0, settings)
+
+    def launch_at(self, port: int, settings: Mapping[str, str]) -> Service:
+        """The same at a port; 0: a free one."""
+        uvicorn = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(port)]
+        return self._launch([*uvicorn, "--app-dir", str(ROOT)], settings)
 
     def serve(self, *, files: int | None = None, **settings: str) -> Service:
         """A service that is ready, started as `review-fetcher serve`; it may have so many files open."""

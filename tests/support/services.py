@@ -29,7 +29,7 @@ class Services:
     """The services of one test run. What it started itself ends with `end`; all else stays as it was."""
 
     def __init__(self, named: dict[str, str], *, required: bool) -> None:
-        self._named = named
+        self.named = named
         self._required = required
         self._own: Path | None = None
         self.versions: dict[str, str] = {}
@@ -41,7 +41,11 @@ class Services:
         found = {service: os.environ.pop(setting, "") for service, setting in SETTINGS.items()}
         if not found["postgresql"].startswith(("postgresql:", "postgres:")):
             del found["postgresql"]
-        named = {service: value for service, value in found.items() if value}
+        return cls.of_worker({service: value for service, value in found.items() if value})
+
+    @classmethod
+    def of_worker(cls, named: dict[str, str]) -> "Services":
+        """Those that another process took out of the environment."""
         return cls(named, required=os.environ.get("REQUIRE_SERVICES") == "1")
 
     def locate(self, service: str) -> str:
@@ -49,8 +53,8 @@ class Services:
 
         A machine that lacks a program skips the test with the reason, unless the services are required.
         """
-        if service in self._named:
-            return self._named[service]
+        if service in self.named:
+            return self.named[service]
         return value_of(run("env", service).stdout) or self._start(service)
 
     def end(self) -> None:

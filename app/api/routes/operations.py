@@ -1,6 +1,8 @@
 """For operators and their tools: health, quota, settings, and what this service is."""
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 
 from app.api.auth import Administrator, AnyCaller
 from app.api.errors import NotReadyError
@@ -11,6 +13,14 @@ from app.models.overview import SettingList
 from app.models.quota import QuotaReport
 
 router = APIRouter(tags=["operations"])
+
+SPARED = frozenset({"broker", "topics", "publisher"})
+"""Parts without which jobs are still accepted and told of."""
+
+Excluded = Annotated[
+    tuple[str, ...],
+    Query(description=f"Parts that do not count: any of {', '.join(sorted(SPARED))}. Others are not spared."),
+]
 
 _LINKS = {"jobs": "/api/v1/review-fetch", "health": "/api/v1/health"}
 _DOCUMENTATION = {"documentation": "/docs", "openapi": "/openapi.json"}
@@ -28,10 +38,10 @@ async def get_liveness() -> Liveness:
     return Liveness()
 
 
-@router.get("/readyz", responses=problem_responses([503]))
-async def get_readiness(services: Services) -> Readiness:
+@router.get("/readyz", responses=problem_responses([422, 503]))
+async def get_readiness(services: Services, exclude: Excluded = ()) -> Readiness:
     """Whether the service can do its work; 503 with what is away when it cannot."""
-    readiness = await services.readiness()
+    readiness = (await services.readiness()).without(SPARED.intersection(exclude))
     if not readiness.ready:
         raise NotReadyError(readiness.checks)
     return readiness

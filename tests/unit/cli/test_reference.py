@@ -22,6 +22,12 @@ def test_the_commands_page_is_the_commands() -> None:
     assert text == reference.filled(expected, "commands", reference.commands_text()), AGAIN
 
 
+def test_the_table_of_metrics_is_what_is_declared() -> None:
+    text = (ROOT / reference.MONITORING).read_text(encoding="utf-8")
+    assert text == reference.filled(text, "metrics", reference.metrics_table()), AGAIN
+    assert "| `review_fetcher_runnable_tasks` | gauge, of the store | `stage` | Tasks that could run now" in text
+
+
 def test_the_page_of_messages_is_the_topics() -> None:
     text = (ROOT / events_reference.EVENTS).read_text(encoding="utf-8")
     assert text == reference.filled(text, "topics", events_reference.topics_table()), AGAIN

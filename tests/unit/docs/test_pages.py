@@ -31,7 +31,7 @@ RUN_BY = {
 }
 """Pages with commands, and the test that runs every one that is not marked."""
 
-LANGUAGES = {"console", "sh", "json", "mermaid", "python"}
+LANGUAGES = {"console", "sh", "json", "mermaid", "python", "yaml"}
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 DIAGRAM = re.compile(r"(flowchart (TD|LR)|sequenceDiagram|stateDiagram-v2)")

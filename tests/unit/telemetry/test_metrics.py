@@ -1,13 +1,17 @@
 """What `/metrics` shows."""
 
 import asyncio
+import platform
 import re
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.models.pools import Pool
 from app.telemetry import names
-from app.telemetry.metrics import MOST_LABEL_VALUES, SNAPSHOT_SECONDS, DequeNumbers, Metrics, StoreNumbers
+from app.telemetry.metrics import MOST_LABEL_VALUES, SNAPSHOT_SECONDS, Metrics
+from app.telemetry.requests import Requests
+from app.telemetry.scraped import DequeNumbers, ProcessNumbers, StoreNumbers
 from tests.support.clock import ManualClock
 
 
@@ -34,6 +38,10 @@ class Store:
         return StoreNumbers(
             jobs={"processing": 2},
             tasks={("reviews", "waiting"): 7},
+            runnable={"reviews": 5},
+            runnable_seconds={"reviews": 61.0},
+            tokens_expiring=3,
+            quota_limit={("reviews", "minute"): 300.0},
             quota_left={("reviews", "minute"): 120.0},
             cooldown_seconds={"reviews": 3.5},
             unpublished=12,
@@ -51,10 +59,18 @@ def test_what_is_counted_is_shown() -> None:
     metrics.loop_restarted("scheduler")
     metrics.committed(8)
     metrics.first_review(1.5)
+    metrics.called("reviews", "rateLimitExceeded", 0.1, throttled=True)
+    metrics.job_ended("completed", 40.0)
+    metrics.lacked_token("token_expired")
+    metrics.published(50)
     shown = samples(metrics.render())
     assert shown["review_fetcher_google_calls_total", ("reviews", "ok")] == 1
     assert shown["review_fetcher_google_calls_total", ("reviews", "http_503")] == 1
-    assert shown["review_fetcher_google_call_seconds_count", ("reviews",)] == 2
+    assert shown["review_fetcher_google_call_seconds_count", ("reviews",)] == 3
+    assert shown["review_fetcher_google_throttled_total", ("reviews",)] == 1
+    assert shown["review_fetcher_job_seconds_sum", ("completed",)] == 40
+    assert shown["review_fetcher_token_problems_total", ("token_expired",)] == 1
+    assert shown["review_fetcher_reviews_published_total", ()] == 50
     assert shown["review_fetcher_settle_seconds_count", ()] == 1
     assert shown["review_fetcher_reviews_stored_total", ()] == 50
     assert shown["review_fetcher_duplicates_dropped_total", ()] == 2
@@ -73,6 +89,11 @@ async def test_what_the_store_and_the_buffer_know_is_read_when_scraped() -> None
     shown = samples(await metrics.scrape())
     assert shown["review_fetcher_jobs", ("processing",)] == 2
     assert shown["review_fetcher_tasks", ("reviews", "waiting")] == 7
+    assert shown["review_fetcher_runnable_tasks", ("reviews",)] == 5
+    assert shown["review_fetcher_oldest_runnable_task_seconds", ("reviews",)] == 61
+    assert shown["review_fetcher_tokens_expiring", ()] == 3
+    assert shown["review_fetcher_quota_limit", ("reviews", "minute")] == 300
+    assert shown["review_fetcher_quota_used", ("reviews", "minute")] == 180
     assert shown["review_fetcher_quota_left", ("reviews", "minute")] == 120
     assert shown["review_fetcher_cooldown_seconds", ("reviews",)] == 3.5
     assert shown["review_fetcher_unpublished_reviews", ()] == 12
@@ -80,6 +101,43 @@ async def test_what_the_store_and_the_buffer_know_is_read_when_scraped() -> None
     assert shown["review_fetcher_deque_load_percent", ()] == 12.5
     assert shown["review_fetcher_deque_items_total", ("rejected",)] == 1
     assert shown["review_fetcher_store_readable", ()] == 1
+
+
+async def test_what_the_process_knows_of_itself_is_read_when_scraped() -> None:
+    metrics = Metrics(ManualClock(), "1.2.3")
+    metrics.watch_process(
+        lambda: ProcessNumbers(
+            pools={"google": Pool(3, 0, 56)},
+            leaders={"scheduler": True, "publisher": False},
+            loops={"retry_loop": False},
+            unsent={"work": 4},
+        )
+    )
+    metrics.swept("housekeeping")
+    shown = samples(await metrics.scrape())
+    assert shown["review_fetcher_pool_in_use", ("google",)] == 3
+    assert shown["review_fetcher_pool_size", ("google",)] == 56
+    assert shown["review_fetcher_leader", ("scheduler",)] == 1
+    assert shown["review_fetcher_leader", ("publisher",)] == 0
+    assert shown["review_fetcher_loop_healthy", ("retry_loop",)] == 0
+    assert shown["review_fetcher_kafka_unsent_messages", ("work",)] == 4
+    assert shown["review_fetcher_build_info", (platform.python_version(), "1.2.3")] == 1
+    assert shown["review_fetcher_sweep_last_success_timestamp_seconds", ("housekeeping",)] == ManualClock().now()
+    assert shown["review_fetcher_asyncio_tasks", ()] >= 1
+
+
+async def test_how_late_the_event_loop_is_is_seen_once_a_second() -> None:
+    clock = ManualClock()
+    metrics = Metrics(clock)
+    watching = asyncio.create_task(metrics.watch_event_loop())
+    await clock.advance(1.0)
+    clock.skip(1.4)
+    await clock.advance(0.0)
+    watching.cancel()
+    shown = samples(metrics.render())
+    assert shown["review_fetcher_event_loop_lag_seconds_count", ()] == 2
+    assert shown["review_fetcher_event_loop_lag_seconds_bucket", ("0.25",)] == 1
+    assert shown["review_fetcher_event_loop_lag_seconds_bucket", ("0.5",)] == 2
 
 
 async def test_many_scrapes_cost_one_read_of_the_store() -> None:
@@ -140,5 +198,7 @@ async def test_every_declared_name_is_on_the_page() -> None:
     metrics = Metrics(ManualClock())
     metrics.watch_store(Store().read)
     metrics.watch_deque(lambda: DequeNumbers(0.0, {"enqueued": 0}))
+    metrics.watch_process(ProcessNumbers)
+    metrics.watch_requests(Requests())
     page = (await metrics.scrape()).decode()
     assert [name.name for name in names.ALL if f"# HELP {name.name}" not in page] == []

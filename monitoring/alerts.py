@@ -1,0 +1,186 @@
+"""What wakes somebody (page) or is looked at the same day (ticket). Each has a section in docs/alerts.md.
+
+Numbers of the store are the same on every replica: they are taken by max, never by sum.
+"""
+
+from typing import Literal, NamedTuple
+
+from monitoring.recording import OBJECTIVE
+
+Severity = Literal["page", "ticket"]
+
+
+class Alert(NamedTuple):
+    """`wait`: for how long the expression must hold. `promise`: within what time of the cause it fires, at scrapes and
+    evaluations 15 s apart."""
+
+    name: str
+    expression: str
+    wait: str
+    severity: Severity
+    summary: str
+    promise: str
+
+
+def _burn(rate: float, long: str, short: str) -> str:
+    """The budget of errors is being spent `rate` times too fast, for long and still now."""
+    most = round(rate * (1 - OBJECTIVE), 6)
+    series = "review_fetcher:acceptance_errors:ratio_rate"
+    return f"{series}{long} > {most:g} and {series}{short} > {most:g}"
+
+
+ALERTS = (
+    Alert(
+        "ReviewFetcherAbsent",
+        "absent(review_fetcher_build_info)",
+        "2m",
+        "page",
+        "No replica is being scraped.",
+        "8 minutes",
+    ),
+    Alert(
+        "ReviewFetcherReplicaDown",
+        'up{job=~".*review-fetcher.*"} == 0',
+        "1m",
+        "page",
+        "The replica {{ $labels.instance }} does not answer.",
+        "2 minutes",
+    ),
+    Alert(
+        "ReviewFetcherAcceptanceErrors",
+        _burn(14.4, "1h", "5m"),
+        "2m",
+        "page",
+        "{{ $value | humanizePercentage }} of submissions fail: a month's budget of errors lasts two days so.",
+        "5 minutes of failing altogether",
+    ),
+    Alert(
+        "ReviewFetcherAcceptanceErrorsLasting",
+        _burn(6, "6h", "30m"),
+        "15m",
+        "ticket",
+        "{{ $value | humanizePercentage }} of submissions have failed for hours.",
+        "20 minutes of failing altogether",
+    ),
+    Alert(
+        "ReviewFetcherDequeFull",
+        "max by (instance) (review_fetcher_deque_load_percent) > 90",
+        "2m",
+        "page",
+        "The buffer between POST and the store is {{ $value | humanize }} % full on {{ $labels.instance }}.",
+        "3 minutes",
+    ),
+    Alert(
+        "ReviewFetcherStoreUnread",
+        "min by (instance) (review_fetcher_store_readable) == 0",
+        "1m",
+        "page",
+        "{{ $labels.instance }} cannot read the store.",
+        "2 minutes",
+    ),
+    Alert(
+        "ReviewFetcherNoLeader",
+        "max by (role) (review_fetcher_leader) == 0",
+        "30s",
+        "page",
+        "No process leads as {{ $labels.role }}.",
+        "2 minutes",
+    ),
+    Alert(
+        "ReviewFetcherPublishingStalled",
+        "max(review_fetcher_unpublished_age_seconds) > 60",
+        "30s",
+        "page",
+        "The first review that is not in reviews-raw has waited for {{ $value | humanizeDuration }}.",
+        "3 minutes",
+    ),
+    Alert(
+        "ReviewFetcherWorkStalled",
+        "sum(review_fetcher:runnable_tasks:max) > 0"
+        " unless on () (sum(rate(review_fetcher_google_calls_total[5m])) > 0)",
+        "5m",
+        "page",
+        "Google is not being called, and could be for {{ $value | humanize }} tasks.",
+        "12 minutes",
+    ),
+    Alert(
+        "ReviewFetcherLoopDies",
+        "sum by (instance, loop) (increase(review_fetcher_loop_restarts_total[10m])) > 2",
+        "0s",
+        "page",
+        "The loop {{ $labels.loop }} of {{ $labels.instance }} keeps dying.",
+        "2 minutes of the third death",
+    ),
+    Alert(
+        "ReviewFetcherDeadLetters",
+        "sum by (cause) (increase(review_fetcher_dead_letters_total[30m])) > 10",
+        "0s",
+        "ticket",
+        "{{ $value | humanize }} dead letters in half an hour: {{ $labels.cause }}.",
+        "2 minutes of the eleventh",
+    ),
+    Alert(
+        "ReviewFetcherJobsNeedTokens",
+        'max(review_fetcher_jobs{status="needs_token"}) > 0',
+        "5m",
+        "ticket",
+        "{{ $value | humanize }} jobs wait for a new access token, and fail when none comes.",
+        "6 minutes",
+    ),
+    Alert(
+        "ReviewFetcherQuotaClosed",
+        "max by (api) (review_fetcher_cooldown_seconds) > 0",
+        "15m",
+        "ticket",
+        "Google has kept the API {{ $labels.api }} closed for a quarter of an hour.",
+        "16 minutes",
+    ),
+    Alert(
+        "ReviewFetcherQuotaRefused",
+        "review_fetcher:google_throttled:ratio_rate5m > 0.1",
+        "15m",
+        "ticket",
+        "Google refuses {{ $value | humanizePercentage }} of the calls to {{ $labels.api }}: are the limits too high?",
+        "20 minutes",
+    ),
+    Alert(
+        "ReviewFetcherDayQuotaSpent",
+        'max by (api) (review_fetcher_quota_left{window="day"}) <= 0',
+        "5m",
+        "ticket",
+        "The day's calls to {{ $labels.api }} are spent.",
+        "6 minutes",
+    ),
+    Alert(
+        "ReviewFetcherSweepsFail",
+        "time() - max by (sweep) (review_fetcher_sweep_last_success_timestamp_seconds) > 900",
+        "5m",
+        "ticket",
+        "The sweep {{ $labels.sweep }} has not gone through for {{ $value | humanizeDuration }}.",
+        "21 minutes",
+    ),
+    Alert(
+        "ReviewFetcherStoreCrowded",
+        'min by (instance) (min_over_time(review_fetcher_pool_waiting{pool="store_connections"}[5m])) > 0',
+        "5m",
+        "ticket",
+        "Work on {{ $labels.instance }} has waited for a connection of the database at every look.",
+        "11 minutes",
+    ),
+    Alert(
+        "ReviewFetcherEventLoopSlow",
+        "histogram_quantile(0.9, sum by (instance, le) (rate(review_fetcher_event_loop_lag_seconds_bucket[5m]))) > 0.5",
+        "10m",
+        "ticket",
+        "The event loop of {{ $labels.instance }} is late by {{ $value | humanizeDuration }} one time in ten.",
+        "16 minutes",
+    ),
+    Alert(
+        "ReviewFetcherWebhooksFail",
+        'sum(increase(review_fetcher_webhooks_total{status="failed"}[1h])) > 0',
+        "0s",
+        "ticket",
+        "Messages to callbacks that were given up within an hour: {{ $value | humanize }}.",
+        "2 minutes",
+    ),
+)

@@ -1,0 +1,47 @@
+"""The rules as Prometheus reads them, and as a person may: YAML of a few plain forms."""
+
+import json
+from collections.abc import Iterator
+
+from monitoring.alerts import ALERTS, Alert
+from monitoring.recording import RECORDINGS, Recording
+
+RUNBOOKS = "docs/alerts.md"
+"""Where each alert's section is. A base in front of it is the operator's: `python -m monitoring --runbooks URL`."""
+
+
+def rules_file(runbooks: str = RUNBOOKS) -> str:
+    """The whole file. `runbooks`: the page with the alerts' sections."""
+    lines = ["# Made by `python -m monitoring`: change monitoring/ and run it again.", "groups:"]
+    lines += ["  - name: review-fetcher-recording", "    rules:"]
+    lines += [line for recording in RECORDINGS for line in _recording(recording)]
+    lines += ["  - name: review-fetcher-alerts", "    rules:"]
+    lines += [line for alert in ALERTS for line in _alert(alert, runbooks)]
+    return "\n".join(lines) + "\n"
+
+
+def anchor(alert: Alert) -> str:
+    """As Markdown's readers make it of a heading."""
+    return alert.name.lower()
+
+
+def _recording(recording: Recording) -> Iterator[str]:
+    yield f"      - record: {recording.record}"
+    yield f"        expr: {_text(recording.expression)}"
+
+
+def _alert(alert: Alert, runbooks: str) -> Iterator[str]:
+    yield f"      - alert: {alert.name}"
+    yield f"        expr: {_text(alert.expression)}"
+    if alert.wait != "0s":
+        yield f"        for: {alert.wait}"
+    yield "        labels:"
+    yield f"          severity: {alert.severity}"
+    yield "        annotations:"
+    yield f"          summary: {_text(alert.summary)}"
+    yield f"          runbook_url: {_text(f'{runbooks}#{anchor(alert)}')}"
+
+
+def _text(text: str) -> str:
+    """A string of JSON is one of YAML."""
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,48 @@
+"""docs/kubernetes.md: the values that it shows are accepted, and do what the page says."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.chart import CHART, PROJECT, render, workloads
+from tests.support.kubernetes import validate
+from tests.support.markdown import read_blocks
+
+PAGE = PROJECT / "docs/kubernetes.md"
+SHOWN: list[dict[str, Any]] = [
+    yaml.safe_load("\n".join(block.lines))
+    for block in read_blocks(PAGE.read_text().splitlines(), PAGE.name)
+    if block.language == "yaml"
+]
+
+
+@pytest.mark.parametrize("values", SHOWN, ids=map(str, range(len(SHOWN))))
+def test_values_that_the_page_shows_are_rendered(values: dict[str, Any]) -> None:
+    objects = render(values)
+    for one in objects:
+        validate(one)
+    assert len(workloads(objects)) == (6 if values.get("mode") == "roles" else 1)
+
+
+def test_the_page_shows_values_for_every_mode() -> None:
+    assert {values.get("mode", "single") for values in SHOWN} == {"single", "replicas", "roles"}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "value"),
+    [
+        ("a volume of {} of the cluster's default storage class", ("persistence", "size")),
+        ("after `probes.startupSeconds` ({})", ("probes", "startupSeconds")),
+        ("pauses for `preStopSeconds` ({})", ("preStopSeconds",)),
+        ("`terminationGracePeriodSeconds` ({})", ("terminationGracePeriodSeconds",)),
+        ("on a port of their own ({})", ("metrics", "port")),
+        ("a Deployment of {} pods that are all alike", ("replicas",)),
+    ],
+)
+def test_numbers_of_the_page_are_those_of_the_chart(sentence: str, value: tuple[str, ...]) -> None:
+    found: Any = yaml.safe_load((CHART / "values.yaml").read_text())
+    for name in value:
+        found = found[name]
+    told = str(found).replace("Gi", " GiB")
+    assert sentence.format(told) in " ".join(PAGE.read_text().split())

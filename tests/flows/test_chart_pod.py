@@ -1,0 +1,69 @@
+"""The pod of the Helm chart's default values, by hand: its settings, its secrets, its user, its probes, its stop."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from local_services.process import free_ports
+
+from tests.contract.chart.test_settings import environment_of
+from tests.flows.test_image import assert_powerless, at, commands_of_the_image, running
+from tests.support.chart import BUILD_SECONDS, Object, render, workloads
+from tests.support.sealed_root import USER, sealed
+from tests.support.service import Answer, Service, upstream
+from tests.support.simulator import simulator_process
+
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+
+
+@pytest.mark.timeout(BUILD_SECONDS)
+def test_the_pod_serves_answers_its_probes_and_stops_in_time(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    token, data, secrets = "ya29.token-for-the-pod", tmp_path / "data", tmp_path_factory.mktemp("projected")
+    with simulator_process("--accounts", "1", "--locations", "2", "--reviews", "60") as google:
+        objects = render({"settings": {"GOOGLE_API_BASE_URL": google}})
+        (workload,) = workloads(objects)
+        (metrics,) = free_ports(1)
+        own = {"HOST": "127.0.0.1", "METRICS_PORT": str(metrics)}
+        settings = environment_of(workload, objects, secrets) | own
+        as_projected(secrets)
+        _, start = commands_of_the_image()
+        command = sealed(at(start, 0), tmp_path, data, secrets)
+        with running(command, settings, tmp_path / "service.log") as service:
+            service.headers = {"X-API-Key": (secrets / "API_KEYS").read_text()}
+            assert_powerless(service.pid)
+            assert [probed(service, workload, name).status for name in PROBES] == [200, 200, 200]
+            job = service.job_ended(service.submit(token))
+            assert job["status"] == "completed", job
+            assert service.exported(job["job_id"]) == upstream(google, token)
+            assert b"review_fetcher_jobs" in scraped(service, metrics).body
+            assert service.get("/metrics").status == 404
+            grace = workload["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+            assert service.terminate() < grace
+    assert {path.name for path in data.iterdir()} >= {"review-fetcher.db"}
+
+
+def as_projected(folder: Path) -> None:
+    """A projected volume belongs to root and is read by the pod's fsGroup."""
+    for path in folder.iterdir():
+        os.chown(path, 0, USER)
+        path.chmod(0o440)
+
+
+def probed(service: Service, workload: Object, name: str) -> Answer:
+    """As the kubelet asks: without a key."""
+    (container,) = workload["spec"]["template"]["spec"]["containers"]
+    keyless = Service(service.process, service.log)
+    keyless.url = service.url
+    answer = keyless.get(container[name]["httpGet"]["path"])
+    json.loads(answer.body)
+    return answer
+
+
+def scraped(service: Service, port: int) -> Answer:
+    """As Prometheus does: at the port of the metrics, without a key."""
+    apart = Service(service.process, service.log)
+    apart.url = f"http://127.0.0.1:{port}"
+    return apart.get("/metrics")
