@@ -1,7 +1,7 @@
 # One command, one word. `make help` lists them. A Python of at least 3.11 is all that must be there before.
 
 .DEFAULT_GOAL := help
-.PHONY: supply-chain help setup runtime demo test check check-static unit format mutations nightly bench chart chaos cluster cluster-down services services-down
+.PHONY: site supply-chain help setup runtime demo test check check-static unit format mutations nightly bench chart chaos cluster cluster-down services services-down
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -69,6 +69,9 @@ cluster: setup ## Start three brokers, three replicas behind nginx, PostgreSQL a
 
 cluster-down: setup ## End them and throw their data away
 	@$(BIN)/python -m cluster down
+
+site: setup ## Build the documentation site into site/: every link checked, no network needed to read it
+	@$(BIN)/python -m website
 
 supply-chain: setup ## Check the dependencies: hashes, licences, SBOM, published vulnerabilities
 	@$(BIN)/python scripts/supply_chain.py

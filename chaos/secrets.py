@@ -19,5 +19,6 @@ def left(arena: Arena, directory: Path) -> list[str]:
         replica.service.sweep()
     sweep_files(directory, but=(LEDGER,))
     for server in (*arena.brokers, arena.postgresql):
-        sweep_files(Path(server.service.data))
+        if not (data := Path(server.service.data)).is_relative_to(directory):
+            sweep_files(data)
     return CANARIES.places()

@@ -70,11 +70,13 @@ def up(directory: Path, settings: Mapping[str, str], tell: Tell) -> Plan:
 
     Raises:
         NotInstalledError: the machine lacks a program; nothing was started.
-        ServiceError: something did not start.
+        ServiceError: something did not start, or a cluster with other settings is there.
     """
     check_installed()
     places = Places(directory)
     known = plans.load(directory)
+    if known is not None and settings and dict(settings) != known.settings:
+        raise ServiceError("a cluster with other settings is here already. End it first: make cluster-down")
     plan = known or plans.new_plan(directory, settings)
     started: list[Part] = []
     try:

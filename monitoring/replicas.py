@@ -113,7 +113,7 @@ REPLICAS = Dashboard(
                 ),
                 Panel(
                     "Units in a commit",
-                    "How much work shared a transaction of a SQLite file, on average.",
+                    "How much work shared a transaction of the store, on average.",
                     (
                         _each(
                             f"rate(review_fetcher_store_commit_units_sum{_CHOSEN}{_RATE})"

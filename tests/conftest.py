@@ -2,10 +2,12 @@
 
 import sqlite3
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import website
 from tests.support.adapters import count, describe
 from tests.support.services import Services, fresh_database, postgresql_version
 from tests.support.sweeping import sweep_postgresql
@@ -37,6 +39,13 @@ def kafka_bootstrap_servers(services: Services) -> str:
     servers = services.locate("kafka")
     services.versions["kafka"] = f"Kafka {services.started_version('kafka', servers) or '(not ours)'}"
     return servers
+
+
+@pytest.fixture(scope="session")
+def documentation_site(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the documentation site, built once for all tests. A warning of the build is an error."""
+    own = tmp_path_factory.getbasetemp()
+    return website.built_once(own.parent if hasattr(pytestconfig, "workerinput") else own)
 
 
 @pytest.fixture

@@ -14,6 +14,9 @@ EXPECTED_SECONDS = 1.0
 CREDIT_SECONDS = 2.0
 """The next work of a tenant with a small share may be on its way from the scheduler just when a place is free."""
 
+DEBT_SECONDS = 2.0
+"""Places that all wait for quota may not become free for so long; then the one who had none would have all of them."""
+
 
 class WaitingWork:
     """A queue that serves tenants by the time that their work keeps workers busy, for their weight; and the jobs of
@@ -22,9 +25,11 @@ class WaitingWork:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._tenants: dict[str, OrderedDict[str, deque[Delivery]]] = {}
-        self._turns = FairTurns(CREDIT_SECONDS)
-        self._in_hand: dict[Delivery, float] = {}
-        self._ahead: Counter[str] = Counter()
+        self._turns = FairTurns(CREDIT_SECONDS, DEBT_SECONDS)
+        self._in_hand: set[Delivery] = set()
+        self._hands: Counter[str] = Counter()
+        self._weights: dict[str, int] = {}
+        self._counted_at = monotonic()
         self._filled = asyncio.Event()
         self._error: Exception | None = None
 
@@ -32,11 +37,12 @@ class WaitingWork:
         return sum(len(of_job) for jobs in self._tenants.values() for of_job in jobs.values())
 
     def put(self, deliveries: Iterable[Delivery]) -> None:
+        self._count_time()
         for delivery in deliveries:
             work = delivery.work
             if work.tenant not in self._tenants:
+                self._turns.joins(work.tenant, self._tenants.keys() | self._hands.keys())
                 self._tenants[work.tenant] = OrderedDict()
-                self._turns.joins(work.tenant)
             self._tenants[work.tenant].setdefault(work.job_id, deque()).append(delivery)
         self._note_filled()
 
@@ -48,6 +54,7 @@ class WaitingWork:
         while not self._tenants:
             await self._filled.wait()
             self._raise_once()
+        self._count_time()
         taken: list[Delivery] = []
         while self._tenants and len(taken) < limit:
             taken.append(self._pop())
@@ -56,12 +63,11 @@ class WaitingWork:
 
     def finished(self, delivery: Delivery) -> None:
         """No worker has it in hand any more. What was not taken, or is told twice, counts for nothing."""
-        began = self._in_hand.pop(delivery, None)
-        if began is not None:
-            work = delivery.work
-            self._ahead[work.tenant] -= 1
-            self._ahead += Counter()  # without those that have nothing in hand
-            self._turns.used(work.tenant, self._monotonic() - began, work.weight)
+        if delivery in self._in_hand:
+            self._count_time()
+            self._in_hand.remove(delivery)
+            self._hands[delivery.work.tenant] -= 1
+            self._hands += Counter()  # without those that have nothing in hand
 
     def remove(self, unwanted: Callable[[Delivery], bool]) -> int:
         """Take out what nobody here shall work on; how many that were."""
@@ -87,7 +93,7 @@ class WaitingWork:
             raise error
 
     def _pop(self) -> Delivery:
-        ahead = {tenant: self._ahead[tenant] * EXPECTED_SECONDS / self._weight(tenant) for tenant in self._tenants}
+        ahead = {tenant: self._hands[tenant] * EXPECTED_SECONDS / self._weight(tenant) for tenant in self._tenants}
         tenant = self._turns.first(self._tenants.keys(), ahead)
         jobs = self._tenants[tenant]
         job_id, of_job = jobs.popitem(last=False)
@@ -96,9 +102,17 @@ class WaitingWork:
             jobs[job_id] = of_job
         if not jobs:
             del self._tenants[tenant]
-        self._in_hand[delivery] = self._monotonic()
-        self._ahead[tenant] += 1
+        self._in_hand.add(delivery)
+        self._hands[tenant] += 1
+        self._weights[tenant] = delivery.work.weight
         return delivery
+
+    def _count_time(self) -> None:
+        """What is in hand keeps workers busy: counted as it goes, so that who comes begins where the others are now."""
+        now = self._monotonic()
+        elapsed, self._counted_at = now - self._counted_at, now
+        for tenant, number in self._hands.items():
+            self._turns.used(tenant, number * elapsed, self._weights[tenant])
 
     def _weight(self, tenant: str) -> int:
         """As the work says that is next."""

@@ -120,11 +120,15 @@ def metrics_table() -> str:
 
 def commands_text() -> str:
     """Markdown: each command with its help and options."""
-    return "\n".join(_described(command, name) for name, command in _leaves(get_command(application), "review-fetcher"))
+    return "\n".join(_described(command, name) for name, command in commands())
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Each command with its full name. Typer carries a click of its own, which has no public types."""
+    yield from _leaves(get_command(application), "review-fetcher")
 
 
 def _leaves(command: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Each command with its full name. Typer carries a click of its own, which has no public types."""
     if isinstance(command, TyperGroup):
         for inner_name, inner in command.commands.items():
             yield from _leaves(inner, f"{name} {inner_name}")

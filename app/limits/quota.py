@@ -15,7 +15,7 @@ from app.limits.permits import BudgetStore, Permit, Wait
 from app.limits.rules import Limits
 from app.limits.views import BudgetView, views
 from app.limits.waiters import Tenant, Waiter
-from app.limits.windows import Grant, Refusal
+from app.limits.windows import BudgetState, Grant, Refusal
 from app.telemetry.events import Event
 
 REFRESH_SECONDS = 1.0
@@ -223,17 +223,19 @@ class SharedQuota:
     async def _ask_for_share(self, gate: Gate) -> None:
         asked_at = self._clock.monotonic()
         old, wanted, good, seen = gate.detach(asked_at), gate.wanted(), gate.take_good(), gate.cooldown
+        given = gate.waiters.take_given()
 
-        def change(raw: bytes | None, now: float) -> tuple[bytes, tuple[float, Cooldown, Grant | Refusal]]:
+        def change(raw: bytes | None, now: float) -> tuple[bytes, tuple[float, BudgetState, Grant | Refusal]]:
             state = windows.decode(raw)
             if old is not None:
                 state = windows.give_back(state, gate.limits, *old.report())
-            state = windows.went_well(state, seen, good)
+            state = windows.told(windows.went_well(state, seen, good), given, now)
             state, answer = windows.take(state, gate.limits, now, wanted, self._holder)
-            return windows.encode(state), (now, state.cooldown, answer)
+            return windows.encode(state), (now, state, answer)
 
-        now, cooldown, answer = await self._store.change_budget(gate.project, gate.api, change)
-        self._learn(gate, cooldown, now, asked_at)
+        now, state, answer = await self._store.change_budget(gate.project, gate.api, change)
+        self._learn(gate, state.cooldown, now, asked_at)
+        gate.waiters.note_others(state.served, given)
         refusal = answer.then if isinstance(answer, Grant) else answer
         if isinstance(answer, Grant):
             gate.share = _local(answer.share, asked_at)

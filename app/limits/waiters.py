@@ -1,17 +1,21 @@
 """Who waits for the calls of a budget: tenants by their weight, each tenant's own in the order in which they came."""
 
 import asyncio
-from collections import deque
-from collections.abc import Iterator
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
 from app.fair import FairTurns
 from app.limits.permits import Permit, Wait
+from app.limits.served import MOST_TENANTS, Account, elsewhere
 
 CREDIT_CALLS = 2.0
 """A tenant with few places may have none of its calls in the queue just when others are served."""
+
+DEBT_CALLS = 10.0
+"""So much of what another tenant got elsewhere is made up for, at most: a second or so of a busy replica."""
 
 
 class Tenant(NamedTuple):
@@ -36,7 +40,9 @@ class Waiters:
 
     def __init__(self) -> None:
         self._of: dict[str, deque[Waiter]] = {}
-        self._turns = FairTurns(CREDIT_CALLS)
+        self._turns = FairTurns(CREDIT_CALLS, DEBT_CALLS)
+        self._given: defaultdict[str, float] = defaultdict(float)
+        self._seen: Account = {}
 
     def __len__(self) -> int:
         return sum(len(of_tenant) for of_tenant in self._of.values())
@@ -50,8 +56,8 @@ class Waiters:
     def append(self, waiter: Waiter) -> None:
         name = waiter.tenant.name
         if name not in self._of:
+            self._turns.joins(name, self._of.keys())
             self._of[name] = deque()
-            self._turns.joins(name)
         self._of[name].append(waiter)
 
     def pop_next(self) -> Waiter:
@@ -62,6 +68,19 @@ class Waiters:
 
     def note_call(self, tenant: Tenant) -> None:
         self._turns.used(tenant.name, 1.0, tenant.weight)
+        if tenant.name in self._given or len(self._given) < MOST_TENANTS:
+            self._given[tenant.name] += 1.0 / tenant.weight
+
+    def take_given(self) -> dict[str, float]:
+        """What each tenant got since the last time, each call divided by its weight: now told to the store."""
+        given, self._given = dict(self._given), defaultdict(float)
+        return given
+
+    def note_others(self, account: Account, given: Mapping[str, float]) -> None:
+        """The account of all replicas, which has what was `given` here: whom others served is served later."""
+        for name, amount in elsewhere(self._seen, account, given).items() if self._seen else ():
+            self._turns.used(name, amount, 1)
+        self._seen = account
 
     def remove(self, waiter: Waiter) -> None:
         """Raises ValueError unless it waits here."""

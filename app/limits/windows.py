@@ -11,7 +11,7 @@ For a window in which the last granted call was granted at g, every other call i
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,7 +21,9 @@ from msgspec.structs import replace
 from app.limits import cooldown as cooldowns
 from app.limits.bucket import ROUNDING, Level, fits
 from app.limits.cooldown import Cooldown
+from app.limits.line import Line, Waits, after, others, part
 from app.limits.rules import MINUTE, TRANSIT_SECONDS, Limits
+from app.limits.served import Account, counted
 
 SLOT_SECONDS = 0.5
 """Calls of a minute window are kept by half seconds, rounded up: at most some 125 entries, half a percent lost."""
@@ -53,6 +55,7 @@ class BudgetState(msgspec.Struct, frozen=True):
     """All that is known of one budget. Times are epoch seconds of the database.
 
     `minute` holds [slot, calls], oldest first; `day` is the calendar day (ordinal) that `day_count` belongs to.
+    `line` are the replicas that wait, `served` is what tenants got lately.
     """
 
     version: int = 1
@@ -63,6 +66,8 @@ class BudgetState(msgspec.Struct, frozen=True):
     shares: tuple[Share, ...] = ()
     next_share: int = 1
     cooldown: Cooldown = Cooldown()
+    line: Line = ()
+    served: Account = msgspec.field(default_factory=dict)
 
 
 class Refusal(NamedTuple):
@@ -105,16 +110,19 @@ def take(
     if now < state.cooldown.until:
         return state, Refusal(state.cooldown.until - now, state.cooldown.reason, state.cooldown.until)
     wanted = max(1, min(wanted, limits.share_size))
-    count = min([wanted, *(window.free(state, limits, now) for window in active(limits))])
+    free = min((window.free(state, limits, now) for window in active(limits)), default=wanted)
+    count = min(wanted, part(state.line, holder, free, now))
     if count >= 1 and (count := int(min(count, _tries(state)))) < 1:
         return state, Refusal(TRY_SECONDS, TRYING.format(state.cooldown.reason), now + TRY_SECONDS)
+    all_want = wanted + others(state.line, holder, now)
     if count < 1:
-        return state, _refusal(state, limits, now, wanted)
+        refusal = _refusal(state, limits, now, all_want)
+        return _in_line(state, holder, 0, Waits(wanted, refusal.until), now), refusal
     state, share = _lend(state, limits, now, count, holder)
     if count == wanted:
-        return state, Grant(share, None)
-    used_at_once = _settled(state, limits, share, count, now)
-    return state, Grant(share, _refusal(used_at_once, limits, now, wanted))
+        return _in_line(state, holder, count, None, now), Grant(share, None)
+    then = _refusal(_settled(state, limits, share, count, now), limits, now, all_want)
+    return _in_line(state, holder, count, Waits(wanted - count, then.until), now), Grant(share, then)
 
 
 def give_back(state: BudgetState, limits: Limits, share_number: int, unused: int, last_used_at: float) -> BudgetState:
@@ -140,9 +148,14 @@ def close(
     return replace(state, cooldown=cooldowns.after_429(state.cooldown, now, call_sent_at, retry_after, random))
 
 
+def told(state: BudgetState, given: Mapping[str, float], now: float) -> BudgetState:
+    """The state once a replica has told what it gave to each tenant."""
+    return replace(state, served=counted(state.served, given, now)) if given else state
+
+
 def waiting(state: BudgetState, limits: Limits, now: float) -> Refusal | None:
     """Until when, and why, nobody could be granted a call; None when somebody could. For who does not want a share."""
-    _, answer = take(state, limits, now, 1, "")
+    _, answer = take(replace(state, line=()), limits, now, 1, "")
     return answer if isinstance(answer, Refusal) else None
 
 
@@ -208,6 +221,10 @@ def _tries(state: BudgetState) -> float:
         return math.inf
     trying = sum(share.count for share in state.shares if share.granted_at >= state.cooldown.until)
     return 1 + state.cooldown.good - trying
+
+
+def _in_line(state: BudgetState, holder: str, got: int, more: Waits | None, now: float) -> BudgetState:
+    return replace(state, line=after(state.line, holder, got, more, now))
 
 
 def _lend(state: BudgetState, limits: Limits, now: float, count: int, holder: str) -> tuple[BudgetState, Share]:

@@ -9,7 +9,7 @@ from app.models.views import JobView
 from app.store import control
 from app.store.audit import audited
 from app.store.control import ResealGrant
-from app.store.database import Database
+from app.store.database import Database, Transaction
 from app.telemetry.events import Event
 
 log = structlog.get_logger(__name__)
@@ -29,23 +29,18 @@ class JobControl:
 
     async def cancel(self, tenant: str, job_id: str, by: Origin = SYSTEM) -> JobView:
         """Ends the job at once and wipes its token; what it has fetched stays. Pages in flight are dropped."""
-        entry = AuditEntry(tenant, Action.JOB_CANCEL, job_id, by)
-        job = await self._database.write(audited(control.cancel, entry), tenant, job_id)
-        log.info(Event.JOB_CANCELLED, job_id=job_id)
-        return job
+        return await self._change(
+            control.cancel, AuditEntry(tenant, Action.JOB_CANCEL, job_id, by), Event.JOB_CANCELLED
+        )
 
     async def pause(self, tenant: str, job_id: str, by: Origin = SYSTEM) -> JobView:
         """No page is begun any more; those in flight are kept."""
-        entry = AuditEntry(tenant, Action.JOB_PAUSE, job_id, by)
-        job = await self._database.write(audited(control.pause, entry), tenant, job_id)
-        log.info(Event.JOB_PAUSED, job_id=job_id)
-        return job
+        return await self._change(control.pause, AuditEntry(tenant, Action.JOB_PAUSE, job_id, by), Event.JOB_PAUSED)
 
     async def resume(self, tenant: str, job_id: str, by: Origin = SYSTEM) -> JobView:
         """A paused job goes on at the pages where it stopped."""
         entry = AuditEntry(tenant, Action.JOB_RESUME, job_id, by)
-        job = await self._database.write(audited(control.resume, entry), tenant, job_id)
-        log.info(Event.JOB_RESUMED, job_id=job_id)
+        job = await self._change(control.resume, entry, Event.JOB_RESUMED)
         self._wake()
         return job
 
@@ -75,4 +70,12 @@ class JobControl:
         )
         log.info(Event.JOB_GOT_TOKEN, job_id=job_id)
         self._wake()
+        return job
+
+    async def _change(
+        self, change: Callable[[Transaction, str, str], JobView], entry: AuditEntry, event: Event
+    ) -> JobView:
+        """What the entry says, done and written down together."""
+        job = await self._database.write(audited(change, entry), entry.tenant, entry.subject)
+        log.info(event, job_id=entry.subject)
         return job

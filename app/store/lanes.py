@@ -34,10 +34,18 @@ class _Unit:
 
 
 class Lanes:
-    """`transact` runs work in a transaction of its own; it raises `StoreUnavailableError` or what the work raises."""
+    """`transact` runs work in a transaction of its own; it raises `StoreUnavailableError` or what the work raises.
 
-    def __init__(self, transact: Callable[[Callable[[Transaction], list[Any]]], Awaitable[list[Any]]]) -> None:
+    `committed` is told how many units of work each commit held.
+    """
+
+    def __init__(
+        self,
+        transact: Callable[[Callable[[Transaction], list[Any]]], Awaitable[list[Any]]],
+        committed: Callable[[int], None] = lambda _units: None,
+    ) -> None:
         self._transact = transact
+        self._committed = committed
         self._waiting: list[deque[_Unit]] = [deque() for _ in range(LANES)]
         self._running: dict[int, asyncio.Task[None]] = {}
 
@@ -95,6 +103,7 @@ class Lanes:
                 if not unit.future.done():
                     await self._commit([unit])
         else:
+            self._committed(len(group))
             for unit, result in zip(group, results, strict=True):
                 if not unit.future.done():
                     unit.future.set_result(result)

@@ -59,10 +59,13 @@ class PostgresDatabase:
         exclusive: bool = False,
         patience: float = 4.0,
         deadline: float = 12.0,
+        committed: Callable[[int], None] = lambda _units: None,
     ) -> None:
         """`patience`: seconds for which a transaction waits until one of the `connections` is free.
 
         `deadline`: seconds after which work that has not ended is cut off, and the server taken for away.
+
+        `committed` is told how many units of work each commit of a write held.
         """
         self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._connections = connections
@@ -71,7 +74,8 @@ class PostgresDatabase:
         self._deadline = deadline
         self._engine: AsyncEngine | None = None
         self._asking = 0
-        self._lanes = Lanes(self._limited)
+        self._committed = committed
+        self._lanes = Lanes(self._limited, committed)
         self._alone: asyncpg.Connection | None = None
 
     async def start(self) -> None:
@@ -91,7 +95,9 @@ class PostgresDatabase:
     async def write(self, work: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         place = place_of(work)
         if place is None:
-            return await self.read(work, *args, **kwargs)
+            result = await self.read(work, *args, **kwargs)
+            self._committed(1)
+            return result
         if self._engine is None:
             raise StoreUnavailableError("The store is closed.")
         try:

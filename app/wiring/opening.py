@@ -87,7 +87,7 @@ async def _open_database(settings: Settings, metrics: Metrics, undo: AsyncExitSt
 
 
 def database_of(
-    settings: Settings, *, exclusive: bool, committed: Callable[[int], None] | None = None
+    settings: Settings, *, exclusive: bool, committed: Callable[[int], None] = lambda _units: None
 ) -> SqliteDatabase | PostgresDatabase:
     """The store that DATABASE_URL names, not opened. `exclusive`: for a service that must be alone on PostgreSQL.
 
@@ -95,7 +95,7 @@ def database_of(
     """
     where = settings.database
     if isinstance(where, PostgresqlServer):
-        return PostgresDatabase(where.url.get_secret_value(), exclusive=exclusive)
+        return PostgresDatabase(where.url.get_secret_value(), exclusive=exclusive, committed=committed)
     return SqliteDatabase(where.path, exclusive=True, committed=committed)
 
 

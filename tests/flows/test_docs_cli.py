@@ -4,16 +4,17 @@ import csv
 import json
 from pathlib import Path
 
-from tests.support.transcripts import PROJECT, make_checkout, run_commands, running_server, shown_commands
+from tests.support.transcripts import PROJECT, make_checkout, run_shown, running_server, typed_beside
 
 PAGE = PROJECT / "docs/cli.md"
 
 
 def test_the_commands_of_the_page_run_in_their_order(tmp_path: Path) -> None:
     directory = make_checkout(tmp_path)
-    typed = [shown.command for shown in shown_commands(PAGE)]
+    typed = typed_beside(PAGE)
     with running_server(directory) as server:
-        outputs = dict(zip((command.text for command in typed), run_commands(typed, directory, server), strict=True))
+        printed = run_shown(typed, directory, server)
+    outputs = dict(zip((shown.command.text for shown in typed), printed, strict=True))
     submitted = next(output for text, output in outputs.items() if "jobs submit" in text)
     assert "2000 of 2000" in submitted
     events = [json.loads(line) for line in (directory / "events.ndjson").read_text().splitlines()]

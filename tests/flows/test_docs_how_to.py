@@ -2,12 +2,20 @@
 
 import re
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.support.markdown import Command
-from tests.support.transcripts import PROJECT, SERVE, make_checkout, run_commands, running_server, shown_commands
+from tests.support.transcripts import (
+    PROJECT,
+    SERVE,
+    Shown,
+    make_checkout,
+    run_shown,
+    running_server,
+    shown_commands,
+)
 
 PAGES = (
     "docs/quickstart.md",
@@ -26,28 +34,26 @@ MOST_SECONDS_A_PAGE = 90.0
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_a_how_to_does_what_it_says(page: str, tmp_path: Path) -> None:
     directory = make_checkout(tmp_path)
-    before, settings, after = _around_the_start([shown.command for shown in shown_commands(PROJECT / page)])
+    before, settings, after = _around_the_start(shown_commands(PROJECT / page))
     if before:
-        run_commands(before, directory)
+        run_shown(before, directory)
     with running_server(directory, settings) as server:
-        run_commands(_on_a_free_port(after), directory, server)
+        run_shown(_on_a_free_port(after), directory, server)
 
 
-def _around_the_start(commands: list[Command]) -> tuple[list[Command], dict[str, str], list[Command]]:
+def _around_the_start(shown: list[Shown]) -> tuple[list[Shown], dict[str, str], list[Shown]]:
     """What stands before the command that starts the service, the settings that it is given, and what comes after."""
-    (number,) = [number for number, command in enumerate(commands) if command.text.endswith(SERVE)]
-    given = commands[number].text.removesuffix(SERVE)
+    (number,) = [number for number, one in enumerate(shown) if one.command.text.endswith(SERVE)]
+    given = shown[number].command.text.removesuffix(SERVE)
     settings = dict(re.findall(r"([A-Z_]+)=(\S+)", given))
     assert "".join(f"{name}={value} " for name, value in settings.items()) == given
-    return commands[:number], settings, commands[number + 1 :]
+    return shown[:number], settings, shown[number + 1 :]
 
 
-def _on_a_free_port(commands: list[Command]) -> list[Command]:
+def _on_a_free_port(shown: list[Shown]) -> list[Shown]:
     """Readers have one receiver; here another program may have its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     pattern = re.compile(rf"\b{DOCUMENTED_RECEIVER_PORT}\b")
-    return [
-        Command(pattern.sub(port, command.text), command.line, command.language, command.marker) for command in commands
-    ]
+    return [replace(one, command=replace(one.command, text=pattern.sub(port, one.command.text))) for one in shown]

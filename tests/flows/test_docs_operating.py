@@ -15,12 +15,11 @@ from tests.support.service import eventually
 from tests.support.stack import Stack
 from tests.support.transcripts import (
     PROJECT,
-    SERVE,
     make_checkout,
     run_commands,
     run_script,
     running_server,
-    shown_commands,
+    typed_beside,
 )
 
 PAGE = PROJECT / "docs/operating.md"
@@ -100,7 +99,7 @@ def commands_of(heading: str) -> list[Command]:
     lines = PAGE.read_text().splitlines()
     start = next(number for number, line in enumerate(lines, 1) if line.lstrip("#") == f" {heading}")
     end = next(number for number in range(start + 1, len(lines) + 1) if lines[number - 1].startswith(("## ", "### ")))
-    typed = [shown.command for shown in shown_commands(PAGE) if shown.command.text != SERVE]
+    typed = [shown.command for shown in typed_beside(PAGE)]
     return [command for command in typed if start < command.line < end]
 
 
@@ -121,5 +120,5 @@ def test_every_section_with_commands_is_run_here() -> None:
         for heading in (*WHILE_RUNNING, "Restore", "API keys", "Rotate", "Tenants", "From SQLite to PostgreSQL")
         for command in commands_of(heading)
     ]
-    typed = [shown.command for shown in shown_commands(PAGE) if shown.command.text != SERVE]
+    typed = [shown.command for shown in typed_beside(PAGE)]
     assert sorted(run, key=lambda command: command.line) == typed

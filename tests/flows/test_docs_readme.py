@@ -11,8 +11,10 @@ from tests.support.transcripts import (
     SERVE,
     make_checkout,
     run_commands,
+    run_shown,
     running_server,
     shown_commands,
+    typed_beside,
 )
 
 README = PROJECT / "README.md"
@@ -20,10 +22,9 @@ README = PROJECT / "README.md"
 
 def test_the_examples_of_the_readme_fetch_every_review(tmp_path: Path) -> None:
     directory = make_checkout(tmp_path)
-    typed = [shown.command for shown in shown_commands(README)]
-    assert SERVE in [command.text for command in typed]
+    assert SERVE in [shown.command.text for shown in shown_commands(README)]
     with running_server(directory) as server:
-        run_commands([command for command in typed if command.text != SERVE], directory, server)
+        run_shown(typed_beside(README), directory, server)
     lines = [json.loads(line) for line in (directory / "reviews.ndjson").read_text().splitlines()]
     assert len({(line["location"], line["review_id"]) for line in lines}) == len(lines) == told_reviews()
     for name in ("reviews.csv", "fetched.csv"):

@@ -74,7 +74,12 @@ async def test_every_query_is_about_metrics_and_labels_that_a_running_service_ha
             wait_for_every_series(prometheus)
             assert missing(prometheus, all_expressions()) == []
             assert missing(prometheus, WRONG) == WHAT_IS_WRONG
-            for counted in ("reviews_published_total", "duplicates_dropped_total", "job_seconds_count"):
+            for counted in (
+                "reviews_published_total",
+                "duplicates_dropped_total",
+                "job_seconds_count",
+                "store_commits_total",
+            ):
                 assert prometheus.value(f"sum(review_fetcher_{counted}) > 0"), counted
             checked = promtool("check", "metrics", text=service.get("/metrics").body.decode())
             assert (checked.returncode, checked.stderr + checked.stdout) == (0, "")

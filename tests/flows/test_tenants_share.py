@@ -17,28 +17,22 @@ from tests.support.stack import Stack
 
 pytestmark = pytest.mark.alone
 
-RATE = 25.0
+RATE = 12.5
+"""So little that a busy machine keeps up with it: what tenants share is the quota, not the machine."""
+
 LIMITS = RateLimitConfig(token_bucket_capacity=25, refill_rate=RATE, per_minute=0)
 FLOOD, LATE = "ya29.sim-locations600-reviews5", "ya29.sim-locations600-reviews5-seed9"
 
-TOLERANCE = 0.12
-"""By so much the part of the calls that a tenant gets may be off over six seconds: calls come in shares of up to two
+TOLERANCE = 0.05
+"""By so much the part of the calls that a tenant gets may be off over ten seconds: calls come in shares of up to two
 seconds' worth."""
 
-FIRST_PAGE_SECONDS = 4.0
-"""Three stages, each with a place to get from the flood and a call to wait for, and Kafka between them."""
+FIRST_PAGE_SECONDS = 8.0
+"""Three stages, each with a place to get from the flood and a call to wait for, and Kafka between them: a second where
+nothing else runs."""
 
-CALLS_JUDGED = 150
-
-
-def assert_shared(found: float, part: float, stack: Stack) -> None:
-    """In one process the late tenant's part is its weight's. Over Kafka it is at least that, and the flood goes on: of
-    messages that arrive in batches the larger weight was seen to get up to 0.97 in place of 0.75 (0031).
-    """
-    if stack.kafka is None:
-        assert found == pytest.approx(part, abs=TOLERANCE)
-    else:
-        assert part - TOLERANCE <= found < 1
+CALLS_UNTIL_SETTLED = 40
+CALLS_JUDGED = 120
 
 
 class Shared:
@@ -51,14 +45,15 @@ class Shared:
     async def flood(self, jobs: int = 1) -> None:
         for _ in range(jobs):
             await self.engines[0].submit(FLOOD, "flood")
-        assert await self.google.signals.reached({"answered:reviews": 60}, 30)
+        assert await self.google.signals.reached({"answered:reviews": 40}, 30)
 
     async def late(self) -> float:
         """Seconds until its first page of reviews was asked for; returns when enough was seen of both."""
         before = self.google.ledger.calls("reviews")
         last = max(call["time"] for call in self.google.ledger.entries())
         await self.engines[-1].submit(LATE, "late")
-        assert await self.google.signals.reached({"answered:reviews": before + CALLS_JUDGED + 130}, 60)
+        seen = before + FIRST_PAGE_SECONDS * RATE + CALLS_UNTIL_SETTLED + CALLS_JUDGED
+        assert await self.google.signals.reached({"answered:reviews": int(seen)}, 60)
         return self.calls(LATE)[0] - float(last)
 
     def calls(self, token: str) -> list[float]:
@@ -70,7 +65,8 @@ class Shared:
     def part_of_late(self) -> float:
         """Of the calls from the first one of the late tenant on, once its share has settled."""
         calls = sorted([(time, "late") for time in self.calls(LATE)] + [(time, "flood") for time in self.calls(FLOOD)])
-        begin = next(number for number, (_, whose) in enumerate(calls) if whose == "late") + 25
+        begin = next(number for number, (_, whose) in enumerate(calls) if whose == "late")
+        begin += CALLS_UNTIL_SETTLED
         judged = calls[begin : begin + CALLS_JUDGED]
         assert len(judged) == CALLS_JUDGED
         return sum(whose == "late" for _, whose in judged) / len(judged)
@@ -97,7 +93,7 @@ async def test_a_flood_and_a_tenant_that_comes_late_share_the_calls_by_weight(
         found = shared.part_of_late()
         await shared.stop()
         assert waited <= FIRST_PAGE_SECONDS
-        assert_shared(found, part, stack)
+        assert found == pytest.approx(part, abs=TOLERANCE)
 
 
 async def test_a_flood_of_many_jobs_has_no_more_than_one_of_a_single_job(stack: Stack) -> None:
@@ -111,7 +107,7 @@ async def test_a_flood_of_many_jobs_has_no_more_than_one_of_a_single_job(stack: 
         found = shared.part_of_late()
         await shared.stop()
         assert waited <= FIRST_PAGE_SECONDS
-        assert_shared(found, 1 / 2, stack)
+        assert found == pytest.approx(1 / 2, abs=TOLERANCE)
 
 
 @pytest.mark.postgresql
@@ -129,4 +125,4 @@ async def test_replicas_share_the_calls_alike(servers: Stack, weight: int, part:
         found = shared.part_of_late()
         await shared.stop()
         assert waited <= FIRST_PAGE_SECONDS
-        assert_shared(found, part, servers)
+        assert found == pytest.approx(part, abs=TOLERANCE)

@@ -21,6 +21,9 @@ DOCUMENTED_ADDRESS = "127.0.0.1:8000"
 SERVE = ".venv/bin/python -m uvicorn app.main:app"
 """How the pages start the service."""
 
+NOT_RUN = "not-run:"
+"""The marker of a block that no test runs. A reason follows."""
+
 LONGEST_SECONDS = 100.0
 """Only ends a test that hangs."""
 
@@ -51,7 +54,7 @@ def shown_commands(path: Path) -> list[Shown]:
 
 def is_left_out(block: Block) -> bool:
     """Whether the page says that nobody runs the block."""
-    return (block.marker or "").startswith("not-run:")
+    return (block.marker or "").startswith(NOT_RUN)
 
 
 def _shown(block: Block) -> Iterator[Shown]:
@@ -64,6 +67,19 @@ def _shown(block: Block) -> Iterator[Shown]:
         lines = block.lines[first - block.first_line : end - block.first_line]
         shown = lines if block.language == "console" else []
         yield Shown(command, [line for line in shown if not typed(line, "console")])
+
+
+def typed_beside(page: Path) -> list[Shown]:
+    """Every command of a page that is to be run beside the service: without the one that starts it."""
+    return [shown for shown in shown_commands(page) if shown.command.text != SERVE]
+
+
+def run_shown(shown: Sequence[Shown], directory: Path, server: Server | None = None) -> list[str]:
+    """What each command printed. AssertionError for one that fails, or prints else than the page shows."""
+    printed = run_commands([one.command for one in shown], directory, server)
+    compared = [(one, text) for one, text in zip(shown, printed, strict=True) if one.command.language == "console"]
+    assert [(one.command.line, text) for one, text in compared if not looks_like(one.output, text)] == []
+    return printed
 
 
 def run_commands(commands: Sequence[Command], directory: Path, server: Server | None = None) -> list[str]:

@@ -43,6 +43,22 @@ def test_who_leaves_takes_its_debt_along() -> None:
     assert _served(turns, {"a": 1, "b": 1}, 3) == {"b": 3}
 
 
+def test_nobody_waits_for_more_than_the_debt() -> None:
+    turns = FairTurns(debt=3.0)
+    for name in ("a", "b"):
+        turns.joins(name)
+    turns.used("a", 1000.0, 1)
+    assert _served(turns, {"a": 1, "b": 1}, 9) == {"b": 6, "a": 3}
+
+
+def test_who_comes_begins_where_those_are_now_who_were_here() -> None:
+    turns = FairTurns()
+    turns.joins("busy")
+    turns.used("busy", 50.0, 1)
+    turns.joins("late", beside=["busy"])
+    assert _served(turns, {"busy": 1, "late": 1}, 10) == {"busy": 5, "late": 5}
+
+
 @given(st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 50), min_size=1))
 def test_however_the_weights_differ_everyone_is_served(weights: dict[str, int]) -> None:
     turns = FairTurns()

@@ -36,8 +36,9 @@ class Workers:
                 self.begun.append(tenant)
                 ends = self.now + self._seconds[tenant]
                 heapq.heappush(self._busy, (ends, delivery.work.task_id, delivery))
-            ends, _, delivery = heapq.heappop(self._busy)
+            ends, number, delivery = heapq.heappop(self._busy)
             if ends > end:
+                heapq.heappush(self._busy, (ends, number, delivery))
                 return
             self.now = ends
             self.used[delivery.work.tenant] += self._seconds[delivery.work.tenant]
@@ -64,6 +65,17 @@ async def test_who_comes_late_has_the_next_free_places_up_to_its_share() -> None
     await workers.work_until(13.0)
     assert workers.begun[before : before + 2] == ["late", "late"]
     assert 5 <= Counter(workers.begun[before : before + 12])["late"] <= 8
+
+
+async def test_who_comes_while_all_places_are_held_does_not_get_them_all_for_long() -> None:
+    """Places may be held for long by work that waits for quota. Who came late was once given all that became free until
+    what the others had in hand by then was made up for."""
+    workers = Workers(8, flood=4.0, late=0.5)
+    workers.waiting.put(_delivery(job, f"flood-{job}", "flood") for job in range(1000))
+    await workers.work_until(3.9)
+    workers.waiting.put(_delivery(-number, "small", "late", 3) for number in range(1, 1000))
+    await workers.work_until(7.0)
+    assert Counter(workers.begun[8:])["flood"] >= 2
 
 
 async def test_the_jobs_of_a_tenant_take_turns() -> None:

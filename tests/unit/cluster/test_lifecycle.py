@@ -83,6 +83,14 @@ def test_a_start_that_fails_beside_what_runs_leaves_that_alone(place: Path, monk
     assert pids(place) == [first, None]
 
 
+def test_settings_are_not_silently_left_out(place: Path) -> None:
+    up(place, {"RATELIMIT_PER_MINUTE": "0"}, said)
+    up(place, {}, said)
+    with pytest.raises(ServiceError, match="make cluster-down"):
+        up(place, {"RATELIMIT_PER_MINUTE": "5"}, said)
+    assert None not in pids(place)
+
+
 def test_keys_are_for_their_owner_alone(place: Path) -> None:
     plan = up(place, {"RATELIMIT_PER_MINUTE": "0"}, said)
     assert (place / plans.FILE).stat().st_mode & 0o077 == 0

@@ -2,7 +2,6 @@
 
 import re
 from functools import reduce
-from pathlib import Path
 
 import pytest
 
@@ -41,9 +40,7 @@ from app.webhooks.sender import LEASE_SECONDS as WEBHOOK_LEASE
 from app.wiring import DRAIN_SECONDS, WINDOW_PER_SLOT
 from app.wiring.assembling import UNWOKEN_SECONDS
 from app.wiring.values import SHARED_WINDOW_PER_SLOT
-
-PROJECT = Path(__file__).resolve().parents[3]
-PAGES = sorted([PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")])
+from tests.support.pages import PAGES, PROJECT, text_of
 
 WORDS: dict[float, str] = {2: "two", 10: "ten"}
 
@@ -147,13 +144,9 @@ def test_a_number_that_a_page_tells_is_that_of_the_code(page: str, sentence: str
     assert sentence in " ".join(text_of(page).split())
 
 
-def text_of(page: str) -> str:
-    return (PROJECT / page).read_text()
-
-
 def test_every_metric_that_a_page_names_is_declared() -> None:
     declared = {metric.name for metric in names.ALL}
-    told = {name for page in PAGES for name in re.findall(r"`(review_fetcher_\w+)`", page.read_text())}
+    told = {name for page in PAGES for name in re.findall(r"`(review_fetcher_\w+)`", text_of(page))}
     assert {name.removesuffix("_total") for name in told} <= declared
 
 

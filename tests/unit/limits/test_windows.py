@@ -18,6 +18,7 @@ from app.limits.windows import (
     encode,
     give_back,
     take,
+    told,
 )
 from tests.unit.limits.ledger import assert_kept
 
@@ -181,6 +182,9 @@ def test_a_database_clock_set_back_neither_refills_nor_blocks_for_long() -> None
 def test_the_state_survives_the_store() -> None:
     state, _ = drained(DEFAULTS, START)
     state, _ = take(close(state, START, START, 5.0, lambda: 0.5), DEFAULTS, START + 9, 3, "a")
+    state, _ = take(told(state, {"tenant": 1.5}, START + 9), DEFAULTS, START + 9, 3, "b")
+    assert state.line
+    assert state.served
     assert decode(encode(state)) == state
     assert decode(None) == BudgetState()
 
