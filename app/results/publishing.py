@@ -16,6 +16,7 @@ from app.clock import Clock, until_set
 from app.crash import CrashPoint, crash_point
 from app.results.portion import Portion
 from app.results.records import records
+from app.results.spans import publish_spans
 from app.store.clearing import note_published
 from app.store.database import Database, StoreUnavailableError
 from app.store.outbox import ROWS_A_READ, Batch, read_batch, stamp
@@ -131,7 +132,8 @@ class Publishing:
 
     async def _send(self, batch: Batch) -> None:
         try:
-            await self._producer.send(records(batch, self._prefix), batch.position)
+            with publish_spans(batch):
+                await self._producer.send(records(batch, self._prefix), batch.position)
         except (BrokerUnavailableError, FencedError):
             self._portion.failed()
             raise

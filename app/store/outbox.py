@@ -16,6 +16,7 @@ from app.store.schema import (
     PAGE_OF_REVIEWS,
     TOMBSTONE,
     dead_letters,
+    jobs,
     kind_is,
     locations,
     outbox,
@@ -48,7 +49,7 @@ class Head(NamedTuple):
 
 
 class Page(NamedTuple):
-    """One outbox row of reviews; `created_at` in seconds since 1970."""
+    """One outbox row of reviews; `created_at` in seconds since 1970, `traceparent` the span that its job belongs to."""
 
     position: int
     tenant: str
@@ -56,6 +57,7 @@ class Page(NamedTuple):
     account: str
     location: str
     created_at: float
+    traceparent: str | None = None
 
 
 class Letter(NamedTuple):
@@ -72,6 +74,7 @@ class Letter(NamedTuple):
     attempts: int
     cursor: str | None
     created_at: float
+    traceparent: str | None = None
 
 
 class Tombstone(NamedTuple):
@@ -173,11 +176,13 @@ _next_rows = HotStatement(
         locations.c.account,
         locations.c.location,
         outbox.c.created_at,
+        jobs.c.traceparent,
         outbox.c.kind,
         outbox.c.review_count,
         outbox.c.review_bytes,
     )
     .join_from(outbox, locations, locations.c.no == outbox.c.location_no, isouter=True)
+    .outerjoin(jobs, jobs.c.id == outbox.c.job_id)
     .where(outbox.c.position > bindparam("after"))
     .order_by(outbox.c.position)
     .limit(ROWS_A_READ)
@@ -220,8 +225,10 @@ _their_letters = HotStatement(
         dead_letters.c.attempts,
         dead_letters.c.cursor,
         dead_letters.c.created_at,
+        jobs.c.traceparent,
     )
     .join_from(outbox, dead_letters, dead_letters.c.id == outbox.c.first_seq)
+    .outerjoin(jobs, jobs.c.id == outbox.c.job_id)
     .where(*_within, outbox.c.kind == DEAD_LETTER)
     .order_by(outbox.c.position)
 )
@@ -255,7 +262,7 @@ def read_batch(transaction: Transaction, after: int, most_reviews: int, most_byt
         upto = row.position
         kinds[row.kind] += 1
         if row.kind == PAGE_OF_REVIEWS:
-            pages[upto] = Page(*row[:6])
+            pages[upto] = Page(*row[:7])
     if not upto:
         return None
     span = {"after": after, "upto": upto}

@@ -50,6 +50,8 @@ class PostgresDatabase:
     its start it takes back all tasks that are out, and another one's would be fetched twice.
     """
 
+    system = "postgresql"
+
     def __init__(
         self,
         url: str,

@@ -151,6 +151,7 @@ async def test_what_the_first_version_wrote_survives_the_upgrade(old_database: D
     assert await old_database.write(migrate) == head_revision()
     assert await old_database.read(_differences) == []
     before["jobs"][0] |= {"token_refreshable": False, "locations_begun": 0, "clocked_from": None, "clocked_calls": 0}
+    before["jobs"][0] |= {"traceparent": None}
     before["outbox"][0] |= {"kind": "reviews", "review_count": 0, "review_bytes": 0}
     assert {table: await old_database.read(_rows, table) for table in before} == before
 
