@@ -66,7 +66,8 @@ class Settings(BaseSettings):
     edge: EdgeConfig = EdgeConfig()
     database_url: DatabaseUrl = Field(
         default=SecretStr("sqlite:///data/review-fetcher.db"),
-        description="The store: `sqlite:///path` (relative; four slashes for an absolute path) or `postgresql://…`",
+        description="The store: `sqlite:///path` (relative; four slashes for an absolute path) or `postgresql://…`; "
+        "of several hosts, `@primary:5432,standby:5432/name`, the one that takes writes is used",
     )
     api_keys: Secrets = Field(
         default=(),

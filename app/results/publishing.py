@@ -79,6 +79,7 @@ class Publishing:
         self._idle = idle
         self._tell_published = published
         self._sending: asyncio.Task[None] | None = None
+        self._stamped = 0
         self._sent = 0
         self._published = 0
         self._noted = 0
@@ -101,7 +102,7 @@ class Publishing:
     async def _begin(self, reached: Reached) -> None:
         position = await self._database.write(go_on_after, *reached)
         log.info(Event.PUBLISHER_STARTED, position=position)
-        self._sent = self._published = position
+        self._stamped = self._sent = self._published = position
         self._noted = NOTHING_NOTED
         if position != (reached.position or 0):
             await self._refresh()
@@ -109,7 +110,8 @@ class Publishing:
     async def _turn(self) -> bool:
         """Read a batch while the one before is committed, then send it. Whether to go on without a rest."""
         self._woken.clear()
-        stamped = await self._database.write(stamp, ROWS_A_READ)
+        stamped = await self._database.write(stamp, ROWS_A_READ, self._stamped)
+        self._stamped = stamped.last
         crash_point(CrashPoint.POSITIONS_STAMPED)
         if stamped.last == self._sent:
             await self._arrived()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, func, literal_column, null, select, union_all, update
 
 from app.models.events import Topic
-from app.store.database import HotStatement, Transaction
+from app.store.database import HotStatement, StoreUnavailableError, Transaction
 from app.store.schema import (
     DEAD_LETTER,
     PAGE_OF_REVIEWS,
@@ -148,9 +148,20 @@ _move_head = HotStatement(
 )
 
 
-def stamp(transaction: Transaction, most: int) -> Stamped:
-    """Number committed rows that have no position yet, at most so many."""
+class StoreWentBackError(StoreUnavailableError):
+    """The store has forgotten positions that it had given out: a standby that lacked the last commits took the place of
+    its primary, or a backup that of the store."""
+
+
+def stamp(transaction: Transaction, most: int, known: int = 0) -> Stamped:
+    """Number committed rows that have no position yet, at most so many.
+
+    `known`: the last position that the caller has seen. StoreWentBackError when the store gave out less: the same
+    numbers would be given to other rows, which a reader that is past them would never see.
+    """
     last = lock_head(transaction).position
+    if last < known:
+        raise StoreWentBackError(f"the store gave out position {known} and knows of {last} only: it went back")
     stamped = _stamp.execute(transaction, {"most": most, "last": last}).rowcount
     if stamped:
         _move_head.execute(transaction, {"newest": last + stamped})
