@@ -1,7 +1,7 @@
 # One command, one word. `make help` lists them. A Python of at least 3.11 is all that must be there before.
 
 .DEFAULT_GOAL := help
-.PHONY: site supply-chain help setup runtime demo test check check-static unit format mutations nightly bench chart chaos cluster cluster-down services services-down
+.PHONY: release site supply-chain help setup runtime demo test check check-static unit format mutations nightly bench chart chaos cluster cluster-down services services-down
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -75,6 +75,9 @@ site: setup ## Build the documentation site into site/: every link checked, no n
 
 supply-chain: setup ## Check the dependencies: hashes, licences, SBOM, published vulnerabilities
 	@$(BIN)/python scripts/supply_chain.py
+
+release: setup ## Make and prove all that a release consists of, in dist/ (SNAPSHOT=1: whatever the work tree holds)
+	@$(BIN)/python scripts/release.py $(if $(SNAPSHOT),--snapshot) $(if $(REPOSITORY),--repository $(REPOSITORY))
 
 services: setup ## Start a real PostgreSQL and Kafka on loopback and print their settings
 	@$(BIN)/python scripts/services.py up

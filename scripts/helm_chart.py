@@ -1,21 +1,25 @@
 #!/usr/bin/env python3
-"""Write what the Helm chart has from elsewhere: the settings in its schema, the alert rules and the dashboards.
+"""Write what the Helm chart has from elsewhere: version, settings in its schema, alert rules, dashboards.
 
 Run it in the project's environment after a change of any of these; a test compares.
 """
 
 import json
+import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 from annotated_types import Ge, Gt, Le, Lt
+from releasing.artifacts import chart_version
 
 from app.config import Settings, Variable, variables
 
 PROJECT = Path(__file__).resolve().parents[1]
 CHART = PROJECT / "deploy/helm/review-fetcher"
+CHART_FILE = CHART / "Chart.yaml"
 SCHEMA = CHART / "values.schema.json"
 MONITORING = PROJECT / "deploy/monitoring"
 
@@ -34,12 +38,20 @@ BOUNDS = {Ge: ("ge", "minimum"), Gt: ("gt", "exclusiveMinimum"), Le: ("le", "max
 
 def main() -> int:
     SCHEMA.write_text(schema_with_settings())
+    CHART_FILE.write_text(chart_of_this_version())
     for target, content in copies().items():
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
     for stale in stale_copies():
         stale.unlink()
     return 0
+
+
+def chart_of_this_version() -> str:
+    """Chart.yaml with the version of the project: the chart's as Helm writes it, and that of the image."""
+    version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+    text = re.sub(r"^version: .*$", f"version: {chart_version(version)}", CHART_FILE.read_text(), flags=re.MULTILINE)
+    return re.sub(r"^appVersion: .*$", f"appVersion: {version}", text, flags=re.MULTILINE)
 
 
 def schema_with_settings() -> str:

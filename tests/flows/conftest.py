@@ -1,5 +1,6 @@
 """Every flow runs on both stacks; and what must survive a bad day runs on a good one and on a bad one."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.support.canary_fixture import swept
 from tests.support.clock import ManualClock
 from tests.support.console import ServedConsole, served_console
 from tests.support.engine import publish_the_rest
+from tests.support.image import Image, image_of_this_source
 from tests.support.kafka import own_topics
 from tests.support.stack import Stack
 from tests.support.store import sqlite_database
@@ -24,6 +26,13 @@ def no_secret_is_left(tmp_path: Path) -> Iterator[None]:
     """After every flow: its tokens and keys are in no log, file, row, message, metric, answer or process argument."""
     with swept(tmp_path):
         yield
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """Built once, also for tests that run beside each other in processes of their own."""
+    base = tmp_path_factory.getbasetemp()
+    return image_of_this_source((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "image")
 
 
 @pytest.fixture

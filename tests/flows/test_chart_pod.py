@@ -8,9 +8,10 @@ import pytest
 from local_services.process import free_ports
 
 from tests.contract.chart.test_settings import environment_of
-from tests.flows.test_image import assert_powerless, at, commands_of_the_image, running
+from tests.flows.test_image import assert_powerless, at, running
 from tests.support.chart import BUILD_SECONDS, Object, render, workloads
-from tests.support.sealed_root import USER, sealed
+from tests.support.image import Image
+from tests.support.sealed_root import sealed
 from tests.support.service import Answer, Service, upstream
 from tests.support.simulator import simulator_process
 
@@ -19,7 +20,7 @@ PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 @pytest.mark.timeout(BUILD_SECONDS)
 def test_the_pod_serves_answers_its_probes_and_stops_in_time(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, image: Image
 ) -> None:
     token, data, secrets = "ya29.token-for-the-pod", tmp_path / "data", tmp_path_factory.mktemp("projected")
     with simulator_process("--accounts", "1", "--locations", "2", "--reviews", "60") as google:
@@ -27,13 +28,14 @@ def test_the_pod_serves_answers_its_probes_and_stops_in_time(
         (workload,) = workloads(objects)
         (metrics,) = free_ports(1)
         own = {"HOST": "127.0.0.1", "METRICS_PORT": str(metrics)}
-        settings = environment_of(workload, objects, secrets) | own
-        as_projected(secrets)
-        _, start = commands_of_the_image()
-        command = sealed(at(start, 0), tmp_path, data, secrets)
-        with running(command, settings, tmp_path / "service.log") as service:
+        settings = image.stage.environment | environment_of(workload, objects, secrets) | own
+        as_projected(secrets, image.stage.user[1])
+        command = sealed(at(image.stage.start, 0), image, tmp_path, data, more=(secrets,))
+        with running(command, settings, tmp_path / "service.log") as process:
+            service = Service(process, tmp_path / "service.log")
             service.headers = {"X-API-Key": (secrets / "API_KEYS").read_text()}
-            assert_powerless(service.pid)
+            service.started()
+            assert_powerless(service.pid, image)
             assert [probed(service, workload, name).status for name in PROBES] == [200, 200, 200]
             job = service.job_ended(service.submit(token))
             assert job["status"] == "completed", job
@@ -45,10 +47,11 @@ def test_the_pod_serves_answers_its_probes_and_stops_in_time(
     assert {path.name for path in data.iterdir()} >= {"review-fetcher.db"}
 
 
-def as_projected(folder: Path) -> None:
+def as_projected(folder: Path, group: int) -> None:
     """A projected volume belongs to root and is read by the pod's fsGroup."""
+    folder.chmod(0o755)
     for path in folder.iterdir():
-        os.chown(path, 0, USER)
+        os.chown(path, 0, group)
         path.chmod(0o440)
 
 

@@ -1,26 +1,22 @@
 """A root like the image's under `docker run --read-only`, without Docker: a mount namespace with nothing in it but
-libraries, this Python and the program, all of it read-only. Not even a shell is there.
+libraries, this Python and what the Dockerfile adds to them, all of it read-only. Not even a shell is there.
 
 What runs in it is the image's user, without capabilities and without a way to get any. `/tmp` and the folder of the
-store are all that it can write.
+store are all that it can write. It can have a network of its own, where every port is free and nobody else is.
 """
 
 import os
 import shlex
 import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-import pytest
+from tests.support.image import Image, need_namespaces
 
-ROOT = Path(__file__).resolve().parents[2]
-USER = 10001
-"""The Dockerfile's."""
-
-HOME = "/srv/review-fetcher"
-"""The Dockerfile's WORKDIR."""
-
-_PROGRAMS = ("unshare", "setpriv", "mount", "sh")
 _LIBRARIES = ("/usr/lib", "/usr/lib64", "/usr/share/zoneinfo")
 _DEVICES = ("/dev/null", "/dev/urandom")
 
@@ -36,58 +32,99 @@ for one in $FILES; do file "$one"; done
 for link in /lib /lib64; do
     if [ -L "$link" ]; then ln -s "$(readlink "$link")" "$SEALED$link"; elif [ -d "$link" ]; then bound "$link"; fi
 done
-mkdir -p "$SEALED/proc" "$SEALED$WORK/data"
+mkdir -p "$SEALED/proc" "$SEALED$WORK"
 mount --rbind /proc "$SEALED/proc"
+mount --bind "$TREE" "$SEALED$WORK"
+mount -o remount,bind,ro "$SEALED$WORK"
 mount --bind "$DATA" "$SEALED$WORK/data"
 : > "$SEALED/setpriv"
 mount --bind "$SETPRIV" "$SEALED/setpriv"
 mount -o remount,bind,ro "$SEALED"
-exec unshare --root="$SEALED" --wd="$WORK" /setpriv --reuid="$USER_ID" --regid="$USER_ID" --clear-groups \
+exec unshare --root="$SEALED" --wd="$WORK" /setpriv --reuid="$USER_ID" --regid="$GROUP_ID" --clear-groups \
     --no-new-privs --bounding-set=-all --inh-caps=-all -- "$@"
 """
 
 
-def sealed(command: list[str], directory: Path, data: Path, *more: Path) -> list[str]:
+_LOOPBACK = """
+import fcntl, socket, struct, sys
+UP, SIOCSIFFLAGS = 0x41, 0x8914
+fcntl.ioctl(socket.socket(), SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", UP))
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+def sealed(
+    command: list[str],
+    image: Image,
+    directory: Path,
+    data: Path,
+    *,
+    network: "Network | None" = None,
+    more: tuple[Path, ...] = (),
+) -> list[str]:
     """The command as it is run in a sealed root, made anew below `directory`, with `data` as the folder of the store.
 
     `more`: other folders that it may read.
 
     The process that is started becomes the command: its pid, signals and exit code are the command's own.
     """
-    if os.geteuid() != 0 or any(shutil.which(name) is None for name in _PROGRAMS):
-        missing = f"a sealed root needs root and {', '.join(_PROGRAMS)}"
-        (pytest.fail if os.environ.get("REQUIRE_SERVICES") == "1" else pytest.skip)(missing)
+    need_namespaces()
+    user, group = image.stage.user
     root = directory / "sealed"
     root.mkdir(exist_ok=True)
     data.mkdir(exist_ok=True)
-    os.chown(data, USER, USER)
-    base = Path(sys.base_prefix)
-    folders = [*(path for path in _LIBRARIES if Path(path).is_dir()), *_unless_library(base / "lib")]
-    folders += [str(ROOT / "app"), str(ROOT / ".venv"), *map(str, more)]
-    interpreter = Path(sys.executable).resolve()
+    os.chown(data, user, group)
+    python = image.tree / ".venv/bin/python"
+    folders = [*(path for path in _LIBRARIES if Path(path).is_dir()), *_unless_library(Path(sys.base_prefix) / "lib")]
+    folders += map(str, more)
     settings = {
         "SEALED": str(root),
         "FOLDERS": " ".join(map(shlex.quote, folders)),
-        "FILES": " ".join([str(interpreter), *_linked(Path(sys.executable)), *_DEVICES]),
-        "WORK": HOME,
+        "FILES": " ".join([str(python.resolve()), *_linked(python, image.tree), *_DEVICES]),
+        "WORK": image.stage.workdir,
+        "TREE": str(image.tree),
         "DATA": str(data),
         "SETPRIV": str(Path(shutil.which("setpriv") or "").resolve()),
-        "USER_ID": str(USER),
+        "USER_ID": str(user),
+        "GROUP_ID": str(group),
     }
     named = "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
     # What is made stays within the namespace, and ends with it.
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", named + MAKE, "sh", *command]
+    within = ["nsenter", f"--net=/proc/{network.pid}/ns/net"] if network else []
+    return [*within, "unshare", "--mount", "--propagation", "private", "sh", "-c", named + MAKE, "sh", *command]
+
+
+class Network(NamedTuple):
+    """`pid`: of a process that lives in it."""
+
+    pid: int
+
+
+@contextmanager
+def own_network() -> Iterator[Network]:
+    """A network that has a loopback and nothing else."""
+    need_namespaces()
+    command = ["unshare", "--net", sys.executable, "-c", _LOOPBACK]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        try:
+            assert holder.stdout.readline() == b"up\n"
+            yield Network(holder.pid)
+        finally:
+            holder.stdin.close()
 
 
 def _unless_library(path: Path) -> list[str]:
     return [] if str(path) in _LIBRARIES else [str(path)]
 
 
-def _linked(path: Path) -> list[str]:
-    """The names on the way from a virtual environment's Python to the real one, outside the environment."""
+def _linked(path: Path, tree: Path) -> list[str]:
+    """The names on the way from a virtual environment's Python to the real one, outside the tree."""
     names = []
     while path.is_symlink():
         path = (path.parent / path.readlink()).absolute()
-        if path.is_symlink() and ROOT not in path.parents:
+        if path.is_symlink() and tree not in path.parents:
             names.append(str(path))
     return names

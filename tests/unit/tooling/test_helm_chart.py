@@ -8,6 +8,7 @@ from typing import Any
 
 import helm_chart
 import yaml
+from releasing.artifacts import chart_version
 
 from app.config import Settings, variables
 
@@ -24,6 +25,7 @@ def schema() -> dict[str, Any]:
 def test_what_is_generated_is_up_to_date() -> None:
     """Otherwise: python scripts/helm_chart.py."""
     assert helm_chart.schema_with_settings() == helm_chart.SCHEMA.read_text()
+    assert helm_chart.chart_of_this_version() == helm_chart.CHART_FILE.read_text()
     assert {path: path.read_bytes() for path in helm_chart.copies()} == helm_chart.copies()
     assert helm_chart.stale_copies() == []
 
@@ -71,7 +73,7 @@ def open_objects(properties: dict[str, Any], above: str) -> list[str]:
 def test_the_chart_installs_the_version_of_the_project() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
-    assert chart["version"] == chart["appVersion"] == version
+    assert (chart["version"], chart["appVersion"]) == (chart_version(version), version)
 
 
 def test_the_readme_of_the_chart_has_a_row_for_every_value() -> None:
