@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _change(self, body: Object) -> Object:
         place = self._place()
         before = self._known(place)
-        after = merged(before, body)
+        after: Object = merged(before, body)
         if before.get("immutable") and after.get("data") != before.get("data"):
             raise RefusedError(422, "Invalid", "data: field is immutable when `immutable` is set")
         self.cluster.note("change", place)
