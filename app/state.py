@@ -1,6 +1,7 @@
 """The guide's service locator: everything a running service consists of, in one place."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from app.api.services import ApiServices
 from app.broker.base import Broker
@@ -31,6 +32,9 @@ from app.store.signals import Signals
 from app.telemetry.metrics import Metrics
 from app.webhooks.sender import WebhookSender
 
+if TYPE_CHECKING:
+    from app.telemetry.otlp import OtlpTracer
+
 
 @dataclass(frozen=True, slots=True)
 class Leaders:
@@ -57,6 +61,7 @@ class AppState:
     simulator: Simulator | None
     google: GoogleAPIClient
     google_base_url: str
+    tracer: "OtlpTracer | None"
     quota: SharedQuota
     refresher: TokenRefresher
     leases: LeaseKeeper

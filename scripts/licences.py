@@ -6,20 +6,22 @@ from typing import Any, NamedTuple
 
 ALLOWED = frozenset(
     """
-    0BSD Apache-2.0 BSD-2-Clause BSD-3-Clause ISC MIT MIT-0 PSF-2.0 Python-2.0 Unlicense Zlib
+    0BSD Apache-2.0 BSD-2-Clause BSD-3-Clause ISC MIT MIT-0 MPL-2.0 PSF-2.0 Python-2.0 Unlicense Zlib
     """.split()
 )
-"""SPDX ids. All of them let a program be shipped, changed and closed if their text goes along, as it does in wheels."""
+"""SPDX ids. All of them let a program be shipped, changed and closed if their text goes along, as it does in wheels.
+MPL-2.0 also asks for the source of its own files: of a package of Python a wheel is just that."""
 
 CLASSIFIERS = {
     "License :: OSI Approved :: Apache Software License": "Apache-2.0",
     "License :: OSI Approved :: MIT License": "MIT",
     "License :: OSI Approved :: ISC License (ISCL)": "ISC",
+    "License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }
 """Names from before SPDX that mean one licence."""
 
-READ = {"Jinja2": "BSD-3-Clause"}
-"""Packages that say no more than "BSD License": what the licence file in their wheel is."""
+READ = {"Jinja2": "BSD-3-Clause", "protobuf": "BSD-3-Clause"}
+"""Packages that say no more than "BSD License", or nothing: what the licence file in their wheel is."""
 
 _WORD = re.compile(r"[A-Za-z0-9.+-]+")
 

@@ -27,6 +27,7 @@ from app.api.routes import (
     webhooks,
 )
 from app.api.surface import MetricsApart, Surface
+from app.api.traces import ServerSpans
 from app.telemetry.requests import Requests
 
 TITLE = "review-fetcher"
@@ -87,5 +88,6 @@ def _surround(app: FastAPI, shown: Surface, requests: Requests) -> None:
     if shown.metrics_port is not None:
         app.add_middleware(MetricsApart, port=shown.metrics_port)
     app.add_middleware(RequestContext, requests=requests)
+    app.add_middleware(ServerSpans)
     if shown.trusted_proxies:
         app.add_middleware(TrustedProxies, networks=shown.trusted_proxies, headers=shown.proxy_headers)

@@ -19,7 +19,7 @@ from app.telemetry.requests import Requests
 BODY_LIMIT = 64 * 1024
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
-_PROBES = frozenset({"/livez", "/readyz", "/api/v1/health", "/metrics"})
+PROBES = frozenset({"/livez", "/readyz", "/api/v1/health", "/metrics"})
 """Asked every few seconds by programs: logged at DEBUG, unless they fail."""
 
 log = structlog.get_logger(__name__)
@@ -82,7 +82,7 @@ class RequestContext:
                 raise
             await unexpected()(scope, receive, completed)
         finally:
-            route, seconds = _route(scope), time.monotonic() - began
+            route, seconds = route_of(scope), time.monotonic() - began
             self._requests.ended(route, scope["method"], status, seconds)
             _tell(scope, route, status, seconds)
 
@@ -100,13 +100,13 @@ def _tell(scope: Scope, route: str | None, status: int | None, seconds: float) -
         "ms": round(seconds * 1000, 1),
         "client": client and Harmless(client[0]),
     }
-    if route in _PROBES and status is not None and status < 400:
+    if route in PROBES and status is not None and status < 400:
         log.debug(Event.REQUEST_ANSWERED, **told)
     else:
         log.info(Event.REQUEST_ANSWERED, **told)
 
 
-def _route(scope: Scope) -> str | None:
+def route_of(scope: Scope) -> str | None:
     """The path with the names of its parameters; None when nothing has it. A mounted application adds its prefix."""
     path = getattr(scope.get("route"), "path", None)
     return None if path is None else f"{scope.get('root_path', '')}{path}"

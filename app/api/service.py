@@ -23,6 +23,7 @@ from app.models.limits import LimitState
 from app.models.views import JobView
 from app.pipeline.control import JobControl
 from app.store.submit import Callback, NewJob
+from app.telemetry.tracing import current_traceparent
 
 DEGRADED_PERCENT = 90.0
 
@@ -146,7 +147,17 @@ class APIService:
         url = request.callback_url
         callback = None if url is None else self._callback(url.get_secret_value(), tenant, job_id)
         return NewJob(
-            job_id, tenant, key_id, sealed, idempotency_key, body_hash, sealed_grant, callback, by, tuple(earlier)
+            job_id,
+            tenant,
+            key_id,
+            sealed,
+            idempotency_key,
+            body_hash,
+            sealed_grant,
+            callback,
+            by,
+            tuple(earlier),
+            current_traceparent(),
         )
 
     def _sealed(

@@ -51,7 +51,9 @@ class Consumer(Protocol):
 
 
 class Broker(Protocol):
-    """Where topics live: one set for all processes (Kafka), or this process's own."""
+    """Where topics live: one set for all processes (Kafka), or this process's own. `system`: its name in traces."""
+
+    system: str
 
     async def start(self) -> None:
         """Ready to be asked: makes what is local, needs no network. May be called again."""

@@ -33,6 +33,8 @@ class InProcessConsumer:
 class InProcessBroker:
     """All topics of one process."""
 
+    system = "in_process"
+
     def __init__(self) -> None:
         self._consumers = {stage: InProcessConsumer() for stage in Stage}
 

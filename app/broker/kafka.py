@@ -60,6 +60,8 @@ class KafkaBroker:
     `topic_prefix` lets several installations share a cluster.
     """
 
+    system = "kafka"
+
     def __init__(
         self,
         connection: KafkaConnection,
@@ -158,5 +160,7 @@ class KafkaBroker:
             "type": envelope.message.type,
             "content-type": "application/json",
         }
+        if work.traceparent:
+            headers["traceparent"] = work.traceparent
         value = envelope.model_dump_json().encode()
         return Record(self.topic(envelope.topic), envelope.key.encode(), value, headers)

@@ -18,7 +18,7 @@ from app.broker.base import BrokerUnavailableError, Delivery
 from app.broker.client_log import SparseLog, client_log
 from app.broker.envelope import PoisonMessageError, decode
 from app.broker.offsets import OffsetTracker
-from app.broker.poison import DeadLetterTopic, Poison
+from app.broker.poison import DeadLetterTopic, Poison, traceparent_of
 from app.broker.waiting import WaitingWork
 from app.clock import Clock
 from app.models.job import Stage, Work
@@ -210,7 +210,8 @@ class _Member(threading.Thread):
         work = decode(message.value())
         if work.stage is not self._stage:
             raise PoisonMessageError(f"Work of the stage {work.stage} does not belong on {self._topic}.")
-        return work
+        traceparent = traceparent_of(message)
+        return work if traceparent is None else work._replace(traceparent=traceparent)
 
     def _hand_over(self, deliveries: list[Delivery]) -> None:
         if deliveries:

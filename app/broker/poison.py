@@ -12,6 +12,7 @@ from app.broker.client_log import SparseLog
 from app.broker.kafka_publisher import KafkaEventPublisher, Record
 from app.clock import Clock
 from app.telemetry.events import Event
+from app.telemetry.tracing import parse_traceparent
 
 log = structlog.get_logger(__name__)
 
@@ -99,9 +100,18 @@ def _record(topic: str, poison: Poison) -> Record:
     }
     if value is not None and len(value) > VALUE_BYTES:
         headers["value_bytes"] = str(len(value))
+    if traceparent := traceparent_of(message):
+        headers["traceparent"] = traceparent
     return Record(
         topic, None if key is None else key[:KEY_BYTES], None if value is None else value[:VALUE_BYTES], headers
     )
+
+
+def traceparent_of(message: Message) -> str | None:
+    """The span that its sender names, if it is one."""
+    value = dict(message.headers() or ()).get("traceparent")
+    text = value.decode("ascii", "replace") if isinstance(value, bytes) else None
+    return text if parse_traceparent(text) else None
 
 
 def readable(cause: str) -> str:

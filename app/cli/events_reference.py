@@ -23,6 +23,7 @@ HEADERS = {
     "type": "the message's type",
     "content-type": "application/json",
 }
+TRACEPARENT = "the span that the message belongs to, where its job is traced (W3C Trace Context)"
 
 
 class _Described(NamedTuple):
@@ -102,7 +103,8 @@ def _tombstone() -> dict[str, Any]:
 
 
 def _headers() -> dict[str, Any]:
-    properties = {name: {"type": "string", "description": meaning} for name, meaning in HEADERS.items()}
+    meanings = {**HEADERS, "traceparent": TRACEPARENT}
+    properties = {name: {"type": "string", "description": meaning} for name, meaning in meanings.items()}
     return {"type": "object", "properties": properties, "required": list(HEADERS)}
 
 

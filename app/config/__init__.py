@@ -8,6 +8,7 @@ from app.config.fitness import check_fit_to_start, check_sealing_keys, missing_k
 from app.config.groups import DequeConfig, KafkaConfig, RateLimitConfig, RetryConfig, SimulatorConfig, TenantConfig
 from app.config.load import ConfigurationError, get_settings, load_settings
 from app.config.settings import ROLES, Role, Settings
+from app.config.tracing import TracingConfig
 from app.config.values import PostgresqlServer, SqliteFile
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "SimulatorConfig",
     "SqliteFile",
     "TenantConfig",
+    "TracingConfig",
     "Variable",
     "check_fit_to_start",
     "check_sealing_keys",

@@ -19,6 +19,7 @@ from app.config.groups import (
     TenantConfig,
     WebhookConfig,
 )
+from app.config.tracing import TracingConfig
 from app.config.values import (
     BaseUrl,
     CrashAt,
@@ -65,7 +66,8 @@ class Settings(BaseSettings):
     edge: EdgeConfig = EdgeConfig()
     database_url: DatabaseUrl = Field(
         default=SecretStr("sqlite:///data/review-fetcher.db"),
-        description="The store: `sqlite:///path` (relative; four slashes for an absolute path) or `postgresql://…`",
+        description="The store: `sqlite:///path` (relative; four slashes for an absolute path) or `postgresql://…`; "
+        "of several hosts, `@primary:5432,standby:5432/name`, the one that takes writes is used",
     )
     api_keys: Secrets = Field(
         default=(),
@@ -107,6 +109,7 @@ class Settings(BaseSettings):
     tenant: TenantConfig = TenantConfig()
     simulator: SimulatorConfig = SimulatorConfig()
     webhook: WebhookConfig = WebhookConfig()
+    tracing: TracingConfig = TracingConfig()
     worker_concurrency: int = Field(default=16, ge=1, le=256, description="Tasks that each stage works on at once")
     roles: Annotated[tuple[Role, ...], Split] = Field(
         default=ROLES, description="What this process does; the in-process broker needs all of them in one process"

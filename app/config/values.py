@@ -13,6 +13,11 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from app.crash import CrashPoint
 
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\[\]:,\s]+)(:\d{1,5})?")
+"""A name or an address, IPv6 in brackets, and maybe a port."""
+
+_CREDENTIALS = re.compile(r"^[^:/@]*(:[^@]*)?@")
+
 
 class Unreadable(str):
     """Stands for the value of a `*_FILE` that could not be read: says why."""
@@ -50,10 +55,18 @@ def parse_database_url(url: str) -> SqliteFile | PostgresqlServer:
     if separator and scheme in ("postgresql", "postgres"):
         if not urlsplit(url).path.strip("/"):
             raise ValueError("names no database: write postgresql://user:password@host:5432/name")
+        _check_hosts(rest)
         return PostgresqlServer(SecretStr(f"postgresql://{rest}"))
     if scheme == "sqlite" and len(rest) > 1 and rest.startswith("/") and ":memory:" not in rest:
         return SqliteFile(Path(rest[1:]))
     raise ValueError("must be sqlite:///data/review-fetcher.db (a file) or postgresql://user:password@host:5432/name")
+
+
+def _check_hosts(rest: str) -> None:
+    """None (a socket), one, or several with commas between them, each with a port of its own or PostgreSQL's."""
+    hosts = _CREDENTIALS.sub("", rest, count=1).partition("?")[0].partition("/")[0]
+    if hosts and not all(_HOST.fullmatch(host) for host in hosts.split(",")):
+        raise ValueError("names its hosts badly: write postgresql://user:password@primary:5432,standby:5432/name")
 
 
 def parse_sealing_key(text: str) -> tuple[str, bytes]:

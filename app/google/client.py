@@ -14,10 +14,11 @@ from yarl import URL
 
 from app.clock import Clock, SystemClock
 from app.google.body import read_error, read_page
-from app.google.endpoints import Endpoints
+from app.google.endpoints import ACCOUNTS, LOCATIONS, REVIEWS, TOKEN, TOKEN_INFO, Endpoints
 from app.google.errors import ErrorKind, GoogleAPIError, Refusal, refusal_error
 from app.google.listing import decode_accounts, decode_fresh_token, decode_locations, decode_token_info
 from app.google.pages import AccountsPage, FreshToken, LocationsPage, ReviewsPage, TokenInfo
+from app.google.spans import Call, call_span, tell_answered, tell_failed
 from app.google.transport import FAILURES, send_once, transport_error
 from app.google.wire import decode_reviews
 from app.models.grant import RefreshGrant
@@ -113,44 +114,49 @@ class GoogleAPIClient:
 
     async def list_accounts(self, token: str, page_token: str | None) -> AccountsPage:
         """accounts.list: up to 20 accounts of the token's user."""
-        return decode_accounts(await self._page(self._endpoints.accounts_url(), _ACCOUNTS, token, page_token))
+        url = self._endpoints.accounts_url()
+        return decode_accounts(await self._page(ACCOUNTS, url, _ACCOUNTS, token, page_token))
 
     async def list_locations(self, token: str, account: str, page_token: str | None) -> LocationsPage:
         """locations.list: up to 100 locations that the account can see."""
         url = self._endpoints.locations_url(account)
-        return decode_locations(await self._page(url, _LOCATIONS, token, page_token))
+        return decode_locations(await self._page(LOCATIONS, url, _LOCATIONS, token, page_token))
 
     async def list_reviews(self, token: str, account: str, location: str, page_token: str | None) -> ReviewsPage:
         """reviews.list: up to 50 reviews of a location, newest update first."""
         url = self._endpoints.reviews_url(account, location)
-        body = await self._page(url, _REVIEWS, token, page_token)
+        body = await self._page(REVIEWS, url, _REVIEWS, token, page_token)
         return decode_reviews(body, first_page=page_token is None)
 
     async def token_info(self, token: str) -> TokenInfo:
         """tokeninfo: asked by POST, because a URL ends up in logs."""
         form = urlencode({"access_token": token}, errors="replace").encode()
-        return decode_token_info(await self._send("POST", self._endpoints.token_info_url(), token, form=form))
+        url = self._endpoints.token_info_url()
+        return decode_token_info(await self._send(Call("POST", TOKEN_INFO, url), url, token, form=form))
 
     async def refresh(self, grant: RefreshGrant) -> FreshToken:
         """The token endpoint (RFC 6749, 6): a new access token. It spends no quota of the Business Profile APIs."""
         secrets = (grant.refresh_token, grant.client_secret, grant.client_id)
         fields = {"grant_type": "refresh_token", **asdict(grant)}
         form = urlencode(fields, errors="replace").encode()
-        return decode_fresh_token(await self._send("POST", self._endpoints.token_url(), "", form=form, secrets=secrets))
+        url = self._endpoints.token_url()
+        call = Call("POST", TOKEN, url)
+        return decode_fresh_token(await self._send(call, url, "", form=form, secrets=secrets))
 
     async def reachable(self) -> list[HostCheck]:
         """Each host of the endpoints, once: does it answer anything? Nothing secret is sent."""
         return list(await asyncio.gather(*(self._check(base) for base in self._endpoints.bases())))
 
-    async def _page(self, url: str, query: str, token: str, page_token: str | None) -> bytes:
+    async def _page(self, template: str, url: str, query: str, token: str, page_token: str | None) -> bytes:
+        call = Call("GET", template, url)
         if page_token is None:
-            return await self._send("GET", f"{url}?{query}", token)
+            return await self._send(call, f"{url}?{query}", token)
         marker = quote(page_token, safe="", errors="replace")
-        return await self._send("GET", f"{url}?{query}&pageToken={marker}", token, page_token=True)
+        return await self._send(call, f"{url}?{query}&pageToken={marker}", token, page_token=True)
 
     async def _send(
         self,
-        method: str,
+        call: Call,
         url: str,
         token: str,
         *,
@@ -159,6 +165,18 @@ class GoogleAPIClient:
         secrets: tuple[str, ...] = (),
     ) -> bytes:
         """The body of a 200; a `GoogleAPIError` for everything else. `secrets`: what the form holds of them."""
+        with call_span(call) as span:
+            try:
+                body = await self._exchange(call.method, url, token, form=form, page_token=page_token, secrets=secrets)
+            except GoogleAPIError as error:
+                tell_failed(span, error)
+                raise
+            tell_answered(span)
+            return body
+
+    async def _exchange(
+        self, method: str, url: str, token: str, *, form: bytes | None, page_token: bool, secrets: tuple[str, ...]
+    ) -> bytes:
         headers = {} if secrets else {"Authorization": _bearer(token)}
         headers |= _FORM if form else {}
         # `encoded`: the URL goes out exactly as built, with no ".." resolved and nothing decoded.

@@ -8,6 +8,13 @@ from urllib.parse import quote, urlsplit
 from app.google.errors import bad_request
 
 # One path segment: nothing that ends or leaves it, and neither "." nor ".."; what remains is quoted.
+ACCOUNTS = "/v1/accounts"
+LOCATIONS = "/v1/{account}/locations"
+REVIEWS = "/v4/{account}/{location}/reviews"
+TOKEN_INFO = "/tokeninfo"  # noqa: S105 - a path
+TOKEN = "/token"  # noqa: S105 - a path
+"""Templates of the paths, by which calls are called in traces."""
+
 _SEGMENT = r"(?!\.{1,2}$)[^/?#\\\s\x00-\x20\x7f-\xa0\ud800-\udfff\ufffd]{1,200}"
 _ACCOUNT = re.compile(f"accounts/{_SEGMENT}")
 _LOCATION = re.compile(f"locations/{_SEGMENT}")
@@ -41,7 +48,7 @@ class Endpoints:
         return cls(accounts=base, locations=base, reviews=base, oauth=base)
 
     def accounts_url(self) -> str:
-        return f"{self.accounts}/v1/accounts"
+        return f"{self.accounts}{ACCOUNTS}"
 
     def locations_url(self, account: str) -> str:
         """`account` is `accounts/{id}`; a `GoogleAPIError` (refused) for anything else."""
@@ -52,11 +59,11 @@ class Endpoints:
         return f"{self.reviews}/v4/{_path(_ACCOUNT, account)}/{_path(_LOCATION, location)}/reviews"
 
     def token_info_url(self) -> str:
-        return f"{self.oauth}/tokeninfo"
+        return f"{self.oauth}{TOKEN_INFO}"
 
     def token_url(self) -> str:
         """Where new access tokens are asked for."""
-        return f"{self.oauth}/token"
+        return f"{self.oauth}{TOKEN}"
 
     def bases(self) -> list[str]:
         """Each base once, in the order a walk meets them."""

@@ -17,10 +17,16 @@ from app.ingest.errors import BufferFullError, NotAnsweredError, StoppingError, 
 from app.models.limits import NO_LIMITS, SubmitLimits
 from app.store.database import Database, StoreUnavailableError
 from app.store.submit import NewJob, Submitted, submit
+from app.telemetry import tracing
+from app.telemetry.conventions import DB_OPERATION_NAME, DB_SYSTEM_NAME
 from app.telemetry.events import Event
+from app.telemetry.tracing import Kind
 
 BATCH_SIZE = 100
 """Jobs in one transaction: beyond it a commit is hardly cheaper per job, and the first of them waits longer."""
+
+ACCEPT = "accept"
+"""What a job's way through the buffer and into the store is called in its trace."""
 
 COMMITS_AT_ONCE = 4
 """When the store is slower than the interval: bounds what is out of the buffer and not yet committed."""
@@ -77,8 +83,11 @@ class Committer:
         if not await self._buffer.enqueue(arrival):
             raise BufferFullError
         try:
-            async with asyncio.timeout(self._answer_within):
-                answer = await arrival.answer
+            with tracing.child(ACCEPT, Kind.CLIENT) as span:
+                if span.recording:
+                    span.tell({DB_SYSTEM_NAME: self._database.system, DB_OPERATION_NAME: ACCEPT})
+                async with asyncio.timeout(self._answer_within):
+                    answer = await arrival.answer
         except TimeoutError:
             raise NotAnsweredError from None
         if answer.refused is not None:

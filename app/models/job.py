@@ -64,7 +64,8 @@ DEFAULT_PROJECT = "default"
 class Work(NamedTuple):
     """The right to ask for a claim: what a work message says about its task. `version` makes old copies worthless.
 
-    `weight` is the tenant's share of workers and quota beside other tenants, as of the release.
+    `weight` is the tenant's share of workers and quota beside other tenants, as of the release. `traceparent`: the span
+    that the work belongs to.
     """
 
     task_id: int
@@ -76,6 +77,7 @@ class Work(NamedTuple):
     account: str
     title: str
     weight: int = 1
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ class HeldTask:
     reviews stage: its row, the rows kept so far, Google's newest count, and whether Google calls it verified. The
     `token_*` fields tell whether the job's access token can be renewed, and when it expires and was renewed (seconds
     since 1970, None: not known, and never). `weight` is the tenant's share of quota beside others, as its work message
-    told. `drop_reviewers` is the tenant's own setting (None: it has none).
+    told. `drop_reviewers` is the tenant's own setting (None: it has none). `traceparent` is the span that the work
+    belongs to: the request's that brought the job, or the message's.
     """
 
     task_id: int
@@ -129,3 +132,4 @@ class HeldTask:
     token_refreshed_at: float | None = None
     drop_reviewers: bool | None = None
     weight: int = 1
+    traceparent: str | None = None

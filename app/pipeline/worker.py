@@ -31,12 +31,14 @@ from app.pipeline.outcome import DeadLetter, Outcome, Retry, Snooze, Spent
 from app.pipeline.owners import TokenOwners
 from app.pipeline.refreshing import TokenRefresher
 from app.pipeline.settle import Situation, settlement_of
+from app.pipeline.spans import page_span, settle_span, tell_page, tell_settled
 from app.retry.policy import ExponentialBackoffPolicy
 from app.store.database import Database, StoreUnavailableError
 from app.store.settle import JobEndedMeanwhileError, settle
 from app.store.tasks import claim, let_go
 from app.telemetry.events import Event
 from app.telemetry.logging import job_context
+from app.telemetry.tracing import nearer
 
 MOST_CRASHES = 10
 """A page that was claimed so often without a settle kills its process, most likely: it must not do so for ever."""
@@ -122,6 +124,7 @@ class Worker(ABC, Generic[Page]):
         self.clock = tools.clock
         self.options = tools.options
         self._consumer = tools.broker.consumer(self.stage)
+        self._system = tools.broker.system
         self._working: set[asyncio.Task[None]] = set()
         self._free = asyncio.Event()
         self._free.set()
@@ -189,6 +192,7 @@ class Worker(ABC, Generic[Page]):
             task = held.pop(delivery.work.task_id, None)
             if task is not None and self._is_meant(task, delivery.work):
                 task.weight = delivery.work.weight
+                task.traceparent = nearer(task.traceparent, delivery.work.traceparent)
                 self._begin(task, delivery)
                 continue
             if task is not None:
@@ -260,9 +264,11 @@ class Worker(ABC, Generic[Page]):
     async def _step_and_settle(self, task: HeldTask, began: float) -> bool:
         """Whether there is another page to read with the task in hand, which was taken at `began`."""
         spent = Spent()
-        outcome = await self._step(task, spent)
-        turn_is_over = self.clock.monotonic() - began >= TURN_SECONDS and self._consumer.others_wait(task.job_id)
-        settled = await self._write(task, outcome, spent, yields=turn_is_over or self._stop.is_set())
+        with page_span(task, self._system) as span:
+            outcome = await self._step(task, spent)
+            turn_is_over = self.clock.monotonic() - began >= TURN_SECONDS and self._consumer.others_wait(task.job_id)
+            settled = await self._write(task, outcome, spent, yields=turn_is_over or self._stop.is_set())
+            tell_page(span, outcome, settled)
         if settled.move is None or settled.move.status is not TaskStatus.HELD:
             return False
         _carry_on(task, settled)
@@ -350,7 +356,10 @@ class Worker(ABC, Generic[Page]):
         situation = Situation(self.policy, self.clock.now(), yields)
         settlement = settlement_of(task, outcome, spent, situation)
         began = self.clock.monotonic()
-        settled = await self._settle(settlement)
+        with settle_span() as span:
+            settled = await self._settle(settlement)
+            if span.recording:
+                tell_settled(span, settled, self.tools.database.system)
         crash_point(CrashPoint.SETTLED)
         self.tools.observer.settled(settlement, settled, self.clock.monotonic() - began)
         if settled.new_tasks or settled.status is TaskStatus.WAITING:

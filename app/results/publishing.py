@@ -16,6 +16,7 @@ from app.clock import Clock, until_set
 from app.crash import CrashPoint, crash_point
 from app.results.portion import Portion
 from app.results.records import records
+from app.results.spans import publish_spans
 from app.store.clearing import note_published
 from app.store.database import Database, StoreUnavailableError
 from app.store.outbox import ROWS_A_READ, Batch, read_batch, stamp
@@ -78,6 +79,7 @@ class Publishing:
         self._idle = idle
         self._tell_published = published
         self._sending: asyncio.Task[None] | None = None
+        self._stamped = 0
         self._sent = 0
         self._published = 0
         self._noted = 0
@@ -100,7 +102,7 @@ class Publishing:
     async def _begin(self, reached: Reached) -> None:
         position = await self._database.write(go_on_after, *reached)
         log.info(Event.PUBLISHER_STARTED, position=position)
-        self._sent = self._published = position
+        self._stamped = self._sent = self._published = position
         self._noted = NOTHING_NOTED
         if position != (reached.position or 0):
             await self._refresh()
@@ -108,7 +110,8 @@ class Publishing:
     async def _turn(self) -> bool:
         """Read a batch while the one before is committed, then send it. Whether to go on without a rest."""
         self._woken.clear()
-        stamped = await self._database.write(stamp, ROWS_A_READ)
+        stamped = await self._database.write(stamp, ROWS_A_READ, self._stamped)
+        self._stamped = stamped.last
         crash_point(CrashPoint.POSITIONS_STAMPED)
         if stamped.last == self._sent:
             await self._arrived()
@@ -129,7 +132,8 @@ class Publishing:
 
     async def _send(self, batch: Batch) -> None:
         try:
-            await self._producer.send(records(batch, self._prefix), batch.position)
+            with publish_spans(batch):
+                await self._producer.send(records(batch, self._prefix), batch.position)
         except (BrokerUnavailableError, FencedError):
             self._portion.failed()
             raise

@@ -21,6 +21,7 @@ from app.store.outbox import Batch, Letter, Page, Tombstone
 
 JSON = b"application/json"
 TOMBSTONE_TYPE = b"tombstone"
+TRACEPARENT = "traceparent"
 
 
 class ReviewMessage(Struct, tag_field="type", tag="review", gc=False):
@@ -138,6 +139,8 @@ def _review(topic: str, page: Page, prefix: str, timestamp: str, row: Sequence[A
     message_id = f"reviews-raw_{page.job_id}_{key}"
     envelope = ReviewEnvelope("reviews-raw", key, message, timestamp, message_id)
     headers: Headers = [("message_id", message_id.encode()), ("type", b"review"), ("content-type", JSON)]
+    if page.traceparent:
+        headers.append((TRACEPARENT, page.traceparent))
     return OutRecord(topic, key.encode(), _encode(envelope), headers)
 
 
@@ -174,6 +177,8 @@ def _dead_letter(letter: Letter, topic: str) -> OutRecord:
         ("cause", letter.cause.encode()),
         ("content-type", JSON),
     ]
+    if letter.traceparent:
+        headers.append((TRACEPARENT, letter.traceparent))
     return OutRecord(topic, key.encode(), _encode(envelope), headers)
 
 

@@ -13,6 +13,7 @@ from app.broker.reach import Reach
 from app.clock import Clock, until_set
 from app.limits.spent import SpentBudgets
 from app.models.job import Stage, Work
+from app.retry.spans import release_spans
 from app.store.budgets import read_budgets
 from app.store.database import Database, StoreUnavailableError, Transaction
 from app.store.release import START, QuotaWait, Released, Window, next_due, release, unrelease
@@ -142,7 +143,8 @@ class RetryScheduler:
 
     async def _publish(self, works: list[Work]) -> None:
         try:
-            await self._broker.publish(works)
+            with release_spans(works, self._broker.system) as traced:
+                await self._broker.publish(traced)
             self._reach.succeeded()
         except BrokerUnavailableError:
             self._reach.failed()

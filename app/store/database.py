@@ -217,6 +217,9 @@ class Database(Protocol):
     touches only its arguments and the transaction.
     """
 
+    system: str
+    """What it is called in traces."""
+
     async def start(self) -> None: ...
 
     async def close(self) -> None: ...

@@ -7,14 +7,31 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import delete, insert, inspect, select, text
+from sqlalchemy.exc import DBAPIError
 
 from app.models.audit import ALL_TENANTS, Action, AuditEntry, Origin
 from app.store.audit import record
-from app.store.database import Transaction, takes_long
-from app.store.schema import schema_compatibility
+from app.store.database import StoreUnavailableError, Transaction, takes_long
+from app.store.postgresql_errors import sqlstate_of
+from app.store.schema import metadata, schema_compatibility
 
 _LOCK = 0x52657669
 """Any number will do, as long as every replica takes the same one."""
+
+
+_PATIENCE_MS = 300
+"""For a lock that others have: below PostgreSQL's `deadlock_timeout` of 1 s; whoever comes behind us waits as long."""
+
+_PAUSE_SECONDS = 0.2
+_TRIES = 120
+"""A minute in all."""
+
+_NOT_AVAILABLE = "55P03"
+
+
+class TablesInUseError(StoreUnavailableError):
+    """The tables cannot be changed: somebody has had them for a minute, a backup or a long query perhaps. Nothing was
+    changed. Start again when that is over."""
 
 
 class SchemaTooNewError(Exception):
@@ -34,6 +51,7 @@ def migrate(transaction: Transaction) -> str:
         transaction.connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         transaction.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     if not fits(transaction):
+        _lock_tables(transaction)
         config = _config()
         config.attributes["connection"] = transaction.connection
         command.upgrade(config, "head")
@@ -42,6 +60,29 @@ def migrate(transaction: Transaction) -> str:
     if found is None:
         raise LookupError("the migrations left no revision")
     return found
+
+
+def _lock_tables(transaction: Transaction) -> None:
+    """All of them, before the first is changed: replicas that work meanwhile lock them in other orders, and each change
+    would find another deadlock. What is not to be had soon is let go again, with all others: so nobody waits for long.
+    """
+    connection = transaction.connection
+    tables = sorted(metadata.tables.keys() & set(inspect(connection).get_table_names()))
+    if connection.dialect.name != "postgresql" or not tables:
+        return
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_PATIENCE_MS}")
+    for _ in range(_TRIES):
+        connection.exec_driver_sql("SAVEPOINT before_locks")
+        try:
+            connection.exec_driver_sql(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
+        except DBAPIError as error:
+            if sqlstate_of(error) != _NOT_AVAILABLE:
+                raise
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT before_locks")
+            connection.exec_driver_sql(f"SELECT pg_sleep({_PAUSE_SECONDS})")
+        else:
+            return
+    raise TablesInUseError(" ".join(str(TablesInUseError.__doc__).split()))
 
 
 @takes_long

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, func, literal_column, null, select, union_all, update
 
 from app.models.events import Topic
-from app.store.database import HotStatement, Transaction
+from app.store.database import HotStatement, StoreUnavailableError, Transaction
 from app.store.schema import (
     DEAD_LETTER,
     PAGE_OF_REVIEWS,
     TOMBSTONE,
     dead_letters,
+    jobs,
     kind_is,
     locations,
     outbox,
@@ -48,7 +49,7 @@ class Head(NamedTuple):
 
 
 class Page(NamedTuple):
-    """One outbox row of reviews; `created_at` in seconds since 1970."""
+    """One outbox row of reviews; `created_at` in seconds since 1970, `traceparent` the span that its job belongs to."""
 
     position: int
     tenant: str
@@ -56,6 +57,7 @@ class Page(NamedTuple):
     account: str
     location: str
     created_at: float
+    traceparent: str | None = None
 
 
 class Letter(NamedTuple):
@@ -72,6 +74,7 @@ class Letter(NamedTuple):
     attempts: int
     cursor: str | None
     created_at: float
+    traceparent: str | None = None
 
 
 class Tombstone(NamedTuple):
@@ -145,9 +148,20 @@ _move_head = HotStatement(
 )
 
 
-def stamp(transaction: Transaction, most: int) -> Stamped:
-    """Number committed rows that have no position yet, at most so many."""
+class StoreWentBackError(StoreUnavailableError):
+    """The store has forgotten positions that it had given out: a standby that lacked the last commits took the place of
+    its primary, or a backup that of the store."""
+
+
+def stamp(transaction: Transaction, most: int, known: int = 0) -> Stamped:
+    """Number committed rows that have no position yet, at most so many.
+
+    `known`: the last position that the caller has seen. StoreWentBackError when the store gave out less: the same
+    numbers would be given to other rows, which a reader that is past them would never see.
+    """
     last = lock_head(transaction).position
+    if last < known:
+        raise StoreWentBackError(f"the store gave out position {known} and knows of {last} only: it went back")
     stamped = _stamp.execute(transaction, {"most": most, "last": last}).rowcount
     if stamped:
         _move_head.execute(transaction, {"newest": last + stamped})
@@ -162,11 +176,13 @@ _next_rows = HotStatement(
         locations.c.account,
         locations.c.location,
         outbox.c.created_at,
+        jobs.c.traceparent,
         outbox.c.kind,
         outbox.c.review_count,
         outbox.c.review_bytes,
     )
     .join_from(outbox, locations, locations.c.no == outbox.c.location_no, isouter=True)
+    .outerjoin(jobs, jobs.c.id == outbox.c.job_id)
     .where(outbox.c.position > bindparam("after"))
     .order_by(outbox.c.position)
     .limit(ROWS_A_READ)
@@ -209,8 +225,10 @@ _their_letters = HotStatement(
         dead_letters.c.attempts,
         dead_letters.c.cursor,
         dead_letters.c.created_at,
+        jobs.c.traceparent,
     )
     .join_from(outbox, dead_letters, dead_letters.c.id == outbox.c.first_seq)
+    .outerjoin(jobs, jobs.c.id == outbox.c.job_id)
     .where(*_within, outbox.c.kind == DEAD_LETTER)
     .order_by(outbox.c.position)
 )
@@ -244,7 +262,7 @@ def read_batch(transaction: Transaction, after: int, most_reviews: int, most_byt
         upto = row.position
         kinds[row.kind] += 1
         if row.kind == PAGE_OF_REVIEWS:
-            pages[upto] = Page(*row[:6])
+            pages[upto] = Page(*row[:7])
     if not upto:
         return None
     span = {"after": after, "upto": upto}

@@ -8,7 +8,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import asyncpg
 from sqlalchemy import event
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import greenlet_spawn
@@ -17,6 +16,7 @@ from app.models.pools import Pool, pool_of
 from app.store.database import StoreBusyError, StoreUnavailableError, Transaction, may_take_long, place_of
 from app.store.lanes import Lanes
 from app.store.postgresql_errors import may_start_over, told
+from app.store.postgresql_servers import Servers
 from app.store.postgresql_transaction import transact
 
 P = ParamSpec("P")
@@ -43,11 +43,14 @@ _ALONE = 0x616C6F6E65
 
 
 class PostgresDatabase:
-    """A database at `url` (`postgresql://user:password@host/name`). Its clock is the server's.
+    """A database at `url` (`postgresql://user:password@host/name`). Its clock is the server's. Of several hosts
+    (`@primary,standby/name`) the one that takes writes is used.
 
     `exclusive`: refuse a second service that asks for the same. A service with a broker of its own must be alone: at
     its start it takes back all tasks that are out, and another one's would be fetched twice.
     """
+
+    system = "postgresql"
 
     def __init__(
         self,
@@ -65,7 +68,7 @@ class PostgresDatabase:
 
         `committed` is told how many units of work each commit of a write held.
         """
-        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._servers = Servers(url)
         self._connections = connections
         self._exclusive = exclusive
         self._patience = patience
@@ -175,7 +178,7 @@ class PostgresDatabase:
             self._asking -= 1
 
     async def _connect(self, *_: Any, **__: Any) -> asyncpg.Connection:
-        return await asyncpg.connect(self._url, timeout=CONNECT_SECONDS, server_settings=_SESSION)
+        return await self._servers.connect(CONNECT_SECONDS, server_settings=_SESSION)
 
     def _new_engine(self) -> AsyncEngine:
         """AUTOCOMMIT leaves BEGIN to us. A connection that is known to be broken is left out when one is taken."""

@@ -25,7 +25,7 @@ def may_start_over(error: Exception) -> bool:
     cause = cause_of(error)
     if isinstance(cause, LostConnectionError | asyncpg.InvalidCachedStatementError):
         return True
-    return _sqlstate(cause) in _STARTED_OVER
+    return sqlstate_of(error) in _STARTED_OVER
 
 
 def told(error: Exception) -> Exception:
@@ -33,7 +33,7 @@ def told(error: Exception) -> Exception:
     cause = cause_of(error)
     if isinstance(error, NoConnectionFreeError):
         return StoreUnavailableError("PostgreSQL: no connection was free in time")
-    if isinstance(cause, asyncpg.DataError) or _sqlstate(cause).startswith(_REFUSED):
+    if isinstance(cause, asyncpg.DataError) or sqlstate_of(error).startswith(_REFUSED):
         return error
     away = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, DBAPIError, OSError)
     if isinstance(cause, (*away, LostConnectionError)):
@@ -48,5 +48,6 @@ def cause_of(error: Exception) -> BaseException:
     return error
 
 
-def _sqlstate(error: BaseException) -> str:
-    return str(getattr(error, "sqlstate", None) or "")
+def sqlstate_of(error: Exception) -> str:
+    """What the server calls it, five characters; empty when it was not the server."""
+    return str(getattr(cause_of(error), "sqlstate", None) or "")

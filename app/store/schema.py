@@ -95,6 +95,7 @@ jobs = Table(
     Column("error_type", Text),
     Column("error_detail", Text),
     Column("error_status", Integer),
+    Column("traceparent", Text),
     Index("ix_jobs_tenant_created_at_id", "tenant", "created_at", "id"),
     Index("ix_jobs_tenant_status_created_at_id", "tenant", "status", "created_at", "id"),
     Index("ix_jobs_status_updated_at", "status", "updated_at"),

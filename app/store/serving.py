@@ -46,6 +46,7 @@ class Serving:
         self._per_job = per_job
         self._out = out
         self._chosen: defaultdict[str, list[Any]] = defaultdict(list)
+        self._traceparents: dict[str, str | None] = {}
         self.served: dict[str, str] = {}
 
     def ready(self, found: Iterable[Job], closed: Collection[str]) -> list[Job]:
@@ -82,6 +83,7 @@ class Serving:
         if most <= 0:
             return 0
         chosen = self._chosen[job.id]
+        self._traceparents[job.id] = job.traceparent
         values = {"stage": self._stage.value, "tenant": job.tenant, "job": job.id, "now": self._transaction.now}
         rows = _due_longest.execute(self._transaction, values | {"most": most + len(chosen)})
         known = {row.id for row in chosen}
@@ -92,7 +94,7 @@ class Serving:
 
     def _work(self, row: Any, weight: int) -> Work:
         told = (row.tenant, row.job_id, row.resource, row.account, row.title)
-        return Work(row.id, row.version + 1, self._stage, *told, weight)
+        return Work(row.id, row.version + 1, self._stage, *told, weight, self._traceparents[row.job_id])
 
 
 _count_out = HotStatement(

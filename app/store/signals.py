@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 import structlog
-from sqlalchemy.engine import make_url
 
 from app.clock import Clock, until_set
+from app.store.postgresql_servers import Servers
 from app.telemetry.events import Event
 
 CHANNEL = "review_fetcher"
@@ -39,7 +39,7 @@ class Signals:
     """
 
     def __init__(self, url: str, clock: Clock) -> None:
-        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._servers = Servers(url)
         self._clock = clock
         self._callbacks: dict[str, list[Callable[[], None]]] = {}
         self._topics: set[str] = set()
@@ -86,9 +86,8 @@ class Signals:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
-        connection = await asyncpg.connect(
-            self._url,
-            timeout=ANSWER_WITHIN_SECONDS,
+        connection = await self._servers.connect(
+            ANSWER_WITHIN_SECONDS,
             command_timeout=ANSWER_WITHIN_SECONDS,
             # A NOTIFY counts as a write and would wait for the disk.
             server_settings={"application_name": "review-fetcher signals", "synchronous_commit": "off"},

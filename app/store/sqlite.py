@@ -73,6 +73,8 @@ class SqliteDatabase:
     thread, how many units of work each commit held.
     """
 
+    system = "sqlite"
+
     def __init__(
         self,
         path: Path,

@@ -29,6 +29,7 @@ class Callback(NamedTuple):
 class NewJob:
     """A job to accept. `sealed` holds its access token, empty when `sealed_grant` holds what one is asked for by;
     `body_hash` is the keyed hash of the request's body, `earlier_hashes` are those by the older sealing keys.
+    `traceparent`: the span of the request, which all work on the job belongs to.
     """
 
     id: str
@@ -41,6 +42,7 @@ class NewJob:
     callback: Callback | None = None
     by: Origin = SYSTEM
     earlier_hashes: tuple[str, ...] = ()
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +133,10 @@ def _insert(transaction: Transaction, accepted: list[NewJob]) -> None:
     now = transaction.now
     transaction.insert_tuples(
         jobs,
-        ("id", "tenant", "status", "created_at", "updated_at", "tasks_open", "credential_version", "token_refreshable"),
+        ("id", "tenant", "status", "created_at", "updated_at", "tasks_open", "credential_version", "token_refreshable")
+        + ("traceparent",),
         [
-            (job.id, job.tenant, JobStatus.PENDING.value, now, now, 1, 1, job.sealed_grant is not None)
+            (job.id, job.tenant, JobStatus.PENDING.value, now, now, 1, 1, job.sealed_grant is not None, job.traceparent)
             for job in accepted
         ],
     )

@@ -92,6 +92,7 @@ _HELD_COLUMNS = (
     locations.c.total.label("location_total"),
     locations.c.verified.label("location_verified"),
     tenants.c.drop_reviewers,
+    jobs.c.traceparent,
     jobs.c.status.label("job_status"),
 )
 

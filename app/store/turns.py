@@ -73,6 +73,7 @@ class Job(NamedTuple):
     due: bool
     project: str
     waiting_until: float | None
+    traceparent: str | None = None
 
 
 class Looked(NamedTuple):
@@ -205,7 +206,8 @@ def _jobs_after(count: int) -> HotStatement:
     due = select(func.min(tasks.c.due_at)).where(*of_job).scalar_subquery() <= bindparam("now")
     project = func.coalesce(jobs.c.google_project, DEFAULT_PROJECT)
     works = and_(status_in(jobs.c.status, RUNNING), due, not_(and_(jobs.c.token_refreshable, _token_is_to_come())))
-    columns = (walk.c.tenant, walk.c.job_id, func.coalesce(works, false()), project, jobs.c.waiting_until)
+    of_jobs = (jobs.c.waiting_until, jobs.c.traceparent)
+    columns = (walk.c.tenant, walk.c.job_id, func.coalesce(works, false()), project, *of_jobs)
     return HotStatement(
         select(*columns)
         .select_from(walk.outerjoin(jobs, jobs.c.id == walk.c.job_id))

@@ -83,6 +83,10 @@ class Event(StrEnum):
     PUBLISHER_STOPPED = "publisher.stopped"
     PUBLISHER_AWAY = "publisher.away"
 
+    TRACING_STARTED = "tracing.started"
+    SPANS_DROPPED = "spans.dropped"
+    SPANS_TAKEN = "spans.taken"
+
     KAFKA_CLIENT = "kafka.client"
     KAFKA_CONSUMER_ENDED = "kafka.consumer_ended"
     KAFKA_CONSUMER_ERROR = "kafka.consumer_error"

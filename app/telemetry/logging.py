@@ -11,6 +11,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from app.telemetry.redaction import Harmless, clean_field, clean_name, clean_text, escape, redact
+from app.telemetry.tracing import current
 
 _QUIET = {"alembic": logging.WARNING, "sqlalchemy": logging.WARNING, "asyncio": logging.WARNING}
 """Libraries that say at INFO what only their authors want to know."""
@@ -77,6 +78,7 @@ def _shared_processors(constant: Mapping[str, str]) -> list[Processor]:
 
     return [
         structlog.contextvars.merge_contextvars,
+        add_trace,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -85,6 +87,14 @@ def _shared_processors(constant: Mapping[str, str]) -> list[Processor]:
         add_constant,
         redact_event,
     ]
+
+
+def add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The processor that names the span in which a line was written, by the fields that OpenTelemetry gives them."""
+    context = current()
+    if context is not None:
+        event["trace_id"], event["span_id"] = Harmless(context.trace_id), Harmless(context.span_id)
+    return event
 
 
 def redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -80,6 +80,7 @@ class Metrics:
         self._webhook_attempts = self._counter(names.WEBHOOK_ATTEMPTS)
         self._webhooks = self._counter(names.WEBHOOKS)
         self._failed_authentications = self._counter(names.FAILED_AUTHENTICATIONS)
+        self._spans_dropped = self._counter(names.SPANS_DROPPED)
         self._commits = self._counter(names.COMMITS)
         self._commit_units = self._histogram(names.COMMIT_UNITS)
         self._begin_at_zero()
@@ -158,6 +159,10 @@ class Metrics:
     def authentication_failed(self, reason: str) -> None:
         """A request was not let in: `reason` is missing, wrong or limited."""
         self._failed_authentications.labels(reason).inc()
+
+    def spans_dropped(self, count: int) -> None:
+        """So many spans will never reach the collector. Called from any thread."""
+        self._spans_dropped.inc(count)
 
     def committed(self, units: int) -> None:
         """The store committed so many units of work in one transaction."""

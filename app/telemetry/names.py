@@ -119,6 +119,7 @@ FAILED_AUTHENTICATIONS = Declared(
     "Requests that were not let in: without a key (missing), with a wrong one, or refused unread (limited).",
     ("reason",),
 )
+SPANS_DROPPED = Declared("review_fetcher_spans_dropped", "counter", "Spans of traces that the collector never got.")
 COMMITS = Declared("review_fetcher_store_commits", "counter", "Transactions that the store committed.")
 COMMIT_UNITS = Declared(
     "review_fetcher_store_commit_units", "histogram", "Units of work in one commit (settles, claims, jobs).", (), _UNITS

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -26,6 +26,7 @@ from app.store.signals import Signals
 from app.store.sqlite import SqliteDatabase
 from app.telemetry.events import Event
 from app.telemetry.metrics import Metrics
+from app.wiring.tracing import open_tracing
 from app.wiring.values import (
     SHARED_WINDOW_PER_SLOT,
     consumer_group,
@@ -33,6 +34,9 @@ from app.wiring.values import (
     sealing_key_ids,
     topic_layout,
 )
+
+if TYPE_CHECKING:
+    from app.telemetry.otlp import OtlpTracer
 
 MOCK_PAGE_CACHE_BYTES = 8 * 2**20
 MOCK_LEDGER_CALLS = 100_000
@@ -55,11 +59,13 @@ class Opened(NamedTuple):
     simulator: Simulator | None
     google: GoogleAPIClient
     google_base_url: str
+    tracer: "OtlpTracer | None"
 
 
 async def open_components(settings: Settings, clock: Clock, undo: AsyncExitStack) -> Opened:
     """Open everything; `undo` learns how to close what was opened so far."""
     metrics = Metrics(clock, settings.version)
+    tracer = await open_tracing(settings, metrics, undo)
     database = await _open_database(settings, metrics, undo)
     check_fit_to_start(settings, stored_api_keys=await database.read(count_valid_keys) > 0)
     check_sealing_keys(settings, sealing_key_ids(settings), await database.read(keys_in_use))
@@ -68,7 +74,7 @@ async def open_components(settings: Settings, clock: Clock, undo: AsyncExitStack
     simulator = await _open_simulator(settings, undo)
     base_url = simulator.url if simulator else settings.google_api_base_url
     google = await _open_google(settings, base_url, undo)
-    return Opened(settings, clock, metrics, database, signals, broker, simulator, google, base_url)
+    return Opened(settings, clock, metrics, database, signals, broker, simulator, google, base_url, tracer)
 
 
 async def _open_database(settings: Settings, metrics: Metrics, undo: AsyncExitStack) -> Database:

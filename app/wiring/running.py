@@ -11,6 +11,7 @@ from app.lifecycle import Loop
 from app.state import AppState
 from app.telemetry.events import Event
 from app.wiring.assembling import publish_until_fenced
+from app.wiring.tracing import close_tracing
 
 DRAIN_SECONDS = 15.0
 """For pages in flight at a stop."""
@@ -132,3 +133,4 @@ async def close_components(state: AppState) -> None:
     if state.simulator is not None:
         await state.simulator.stop()
     await state.database.close()
+    await close_tracing(state.tracer)

@@ -19,6 +19,8 @@ from tests.support.kafka import own_topics
 SECONDS = 30.0
 """How long a test waits for what must come; met only by what is broken."""
 
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 _numbers = count(1)
 
 
@@ -122,7 +124,8 @@ async def _filled_with(consumer: Consumer, jobs: list[str]) -> None:
 
 @pytest.mark.parametrize("stage", list(Stage))
 async def test_work_arrives_at_its_stage_as_it_was_published(broker: Broker, stage: Stage) -> None:
-    works = [_work(stage) for _ in range(5)]
+    works = [_work(stage) for _ in range(3)]
+    works += [_work(stage)._replace(traceparent=TRACEPARENT) for _ in range(2)]
     await broker.publish(works)
     received = await _receive(broker.consumer(stage), 5)
     assert {delivery.work for delivery in received} == set(works)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -13,7 +14,7 @@ from sqlalchemy import text
 
 import app.store.migrations
 from app.store.database import Database, Transaction
-from app.store.migrate import SchemaTooNewError, fits, head_revision, migrate, revision
+from app.store.migrate import SchemaTooNewError, TablesInUseError, fits, head_revision, migrate, revision
 from app.store.postgresql import PostgresDatabase
 from app.store.schema import metadata, outbox
 from app.store.sqlite import SqliteDatabase
@@ -60,6 +61,56 @@ async def test_replicas_that_start_together_at_an_empty_database_migrate_it_once
         await asyncio.gather(*(replica.close() for replica in replicas))
 
 
+@pytest.fixture
+async def older_tables(postgresql_database: str) -> AsyncIterator[tuple[PostgresDatabase, asyncpg.Connection]]:
+    """An older version's tables on PostgreSQL, and a connection of one who works on them."""
+    store = PostgresDatabase(postgresql_database)
+    await store.start()
+    await store.write(_upgrade_to, "0003")
+    other = await asyncpg.connect(postgresql_database)
+    yield store, other
+    await other.close()
+    await store.close()
+
+
+WAITING = (
+    "SELECT count(*) FROM pg_locks JOIN pg_database ON database = pg_database.oid"
+    " WHERE datname = current_database() AND NOT granted AND relation = 'tasks'::regclass"
+)
+
+
+@pytest.mark.postgresql
+async def test_a_migration_gives_way_to_those_who_lock_in_another_order(
+    older_tables: tuple[PostgresDatabase, asyncpg.Connection],
+) -> None:
+    """Without that, one of the two ends with a deadlock each time, and under load a migration never gets through."""
+    store, other = older_tables
+    await other.execute("BEGIN; LOCK TABLE tasks IN ROW EXCLUSIVE MODE")
+    migrating = asyncio.create_task(store.write(migrate))
+    while not await other.fetchval(WAITING):
+        assert not migrating.done()
+    await other.execute("LOCK TABLE jobs IN ROW EXCLUSIVE MODE")
+    await other.execute("COMMIT")
+    assert await migrating == head_revision()
+    assert await store.read(_differences) == []
+    await store.close()  # its statistics are written by then
+    assert await other.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
+
+
+@pytest.mark.postgresql
+async def test_a_migration_that_gets_no_lock_says_so_and_changes_nothing(
+    older_tables: tuple[PostgresDatabase, asyncpg.Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = older_tables
+    monkeypatch.setattr("app.store.migrate._TRIES", 2)
+    await other.execute("BEGIN; LOCK TABLE jobs IN ACCESS SHARE MODE")
+    with pytest.raises(TablesInUseError, match=r"a backup or a long query perhaps\. Nothing was changed"):
+        await store.write(migrate)
+    assert await store.read(revision) == "0003"
+    await other.execute("COMMIT")
+    assert await store.write(migrate) == head_revision()
+
+
 def _upgrade_to(transaction: Transaction, number: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
@@ -100,6 +151,7 @@ async def test_what_the_first_version_wrote_survives_the_upgrade(old_database: D
     assert await old_database.write(migrate) == head_revision()
     assert await old_database.read(_differences) == []
     before["jobs"][0] |= {"token_refreshable": False, "locations_begun": 0, "clocked_from": None, "clocked_calls": 0}
+    before["jobs"][0] |= {"traceparent": None}
     before["outbox"][0] |= {"kind": "reviews", "review_count": 0, "review_bytes": 0}
     assert {table: await old_database.read(_rows, table) for table in before} == before
 

@@ -24,6 +24,7 @@ from app.models.settlement import GivenUp
 from app.results.publisher import ReviewPublisher
 from app.store.database import Database, Transaction
 from app.store.migrate import migrate
+from app.store.outbox import read_head, set_head
 from app.store.postgresql import PostgresDatabase
 from app.store.published import accept_any_topic
 from app.store.republish import announce_everything
@@ -338,6 +339,24 @@ async def test_a_store_restored_from_a_backup_stops_until_somebody_decides(site:
         await until(site.all_sent, publishing)
     assert await _ids(site) == ["a", "b", "lost"]
     assert await site.reached() == 8
+
+
+async def test_a_store_that_goes_back_under_a_running_publisher_is_noticed(site: Site) -> None:
+    """As a standby without the last commits does when it is promoted: its next rows get numbers that are used up."""
+    await _settle(site, "a")
+    publisher = site.publisher()
+    async with running(publisher) as publishing:
+        await until(site.all_sent, publishing)
+        before = await site.store.read(read_head)
+        for name in ("b", "c"):
+            await _settle(site, name)
+            await until(site.all_sent, publishing)
+        await site.store.write(set_head, before)
+        await _settle(site, "d")
+        await until(lambda: _has_problem(publisher, "restored from a backup"), publishing)
+        await site.store.write(accept_any_topic)
+        await until(site.all_sent, publishing)
+    assert await _ids(site) == ["a", "b", "c", "d"]
 
 
 async def test_a_record_that_kafka_refuses_for_its_size_is_not_dropped(site: Site) -> None:

@@ -92,6 +92,24 @@ async def test_ended_connections_are_no_trouble_to_whoever_writes_next(
         assert await store.read(_written, 1) == 6 * rounds
 
 
+NO_ROOM = "DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$"
+"""As the server says it. See docs/runbooks.md, "A disk is full"."""
+
+
+async def test_a_server_whose_disk_is_full_is_away_and_goes_on_when_it_has_room(store: PostgresDatabase) -> None:
+    written = await store.read(_written, 2)
+
+    def write_without_room(transaction: Transaction) -> None:
+        _note(transaction, 2)
+        _execute(transaction, NO_ROOM)
+
+    with pytest.raises(StoreUnavailableError, match="could not extend file"):
+        await store.write(write_without_room)
+    assert await store.read(_written, 2) == written, "nothing of it is kept"
+    await store.write(_note, 2)
+    assert await store.read(_written, 2) == written + 1
+
+
 async def test_a_connection_that_ends_in_mid_transaction_starts_it_over(
     store: PostgresDatabase, server: OwnPostgresql
 ) -> None:

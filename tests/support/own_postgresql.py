@@ -38,6 +38,14 @@ class OwnPostgresql:
             process.send_signal(signal.SIGQUIT)
             process.wait()
 
+    def kill(self) -> None:
+        """SIGKILL to the server and to all that it started, as a machine that loses its power. Twice is once."""
+        process, self._process = self._process, None
+        if process is not None:
+            postgresql.send(process.pid, signal.SIGSTOP)  # or they start others meanwhile
+            postgresql.send(process.pid, signal.SIGKILL)
+            process.wait()
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Its connections stay open and nobody answers on them, nor on new ones."""
@@ -55,7 +63,7 @@ def running_postgresql() -> Iterator[OwnPostgresql]:
     place = postgresql.place_for(Path(tempfile.gettempdir()), postgresql.unprivileged_user())
     home = Path(tempfile.mkdtemp(prefix="review-fetcher-own-postgresql-", dir=place))
     try:
-        server = OwnPostgresql(_created(home))
+        server = OwnPostgresql(created(home))
         server.start()
         try:
             yield server
@@ -66,7 +74,8 @@ def running_postgresql() -> Iterator[OwnPostgresql]:
         shutil.rmtree(home)
 
 
-def _created(home: Path) -> postgresql.Cluster:
+def created(home: Path) -> postgresql.Cluster:
+    """An empty cluster. Skips the test where PostgreSQL is missing."""
     try:
         return postgresql.create(home, home / "server.log")
     except NotInstalledError as missing:

@@ -93,14 +93,15 @@ class Service:
         eventually(lambda: self.get("/readyz").status == 200, START_SECONDS, f"readiness: {self.log}")
         return self
 
-    def request(self, method: str, path: str, body: Any = None) -> Answer:
-        """Raises OSError or HTTPException when the service is not there, or dies before it has answered."""
+    def request(self, method: str, path: str, body: Any = None, also: Mapping[str, str] | None = None) -> Answer:
+        """`also`: more headers. Raises OSError or HTTPException when the service is not there, or dies before it has
+        answered."""
         CANARIES.learn_request(self.headers, body)
         connection = http.client.HTTPConnection(*self.address, timeout=ANSWER_SECONDS)
         try:
             data = None if body is None else json.dumps(body).encode()
             content = {"Content-Type": "application/json"} if data else {}
-            connection.request(method, path, data, self.headers | content)
+            connection.request(method, path, data, self.headers | content | dict(also or {}))
             answer = connection.getresponse()
             headers = {name.lower(): value for name, value in answer.getheaders()}
             content_of_answer = answer.read()
@@ -235,6 +236,8 @@ class Site:
         self.database = directory / "data" / "reviews.db"
         self.settings = {"DATABASE_URL": f"sqlite:///{self.database}", **settings}
         self.services: list[Service] = []
+        self.program = ROOT
+        """Whose code runs: a test may put another version here."""
         CANARIES.directories.add(directory)
         CANARIES.learn_settings(settings)
 
@@ -244,8 +247,15 @@ class Site:
 
     def launch_at(self, port: int, settings: Mapping[str, str]) -> Service:
         """The same at a port; 0: a free one."""
+        return self._launch(self._uvicorn(port), settings)
+
+    def launch_by(self, starter: list[str], **settings: str) -> Service:
+        """The same, by a command that becomes the service."""
+        return self._launch([*starter, *self._uvicorn(0)], settings)
+
+    def _uvicorn(self, port: int) -> list[str]:
         uvicorn = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(port)]
-        return self._launch([*uvicorn, "--app-dir", str(ROOT)], settings)
+        return [*uvicorn, "--app-dir", str(self.program)]
 
     def serve(self, *, files: int | None = None, **settings: str) -> Service:
         """A service that is ready, started as `review-fetcher serve`; it may have so many files open."""

@@ -310,6 +310,15 @@ def test_a_database_is_shown_without_its_password(scheme: str) -> None:
     assert "hidden" not in repr(settings) + repr(settings.database)
 
 
+def test_several_hosts_of_a_database_are_shown_and_checked() -> None:
+    settings = load_settings(database_url="postgresql://user:hid,den@one:5432,two/reviews")
+    assert str(settings.database) == "postgresql://user:***@one:5432,two/reviews"
+    for hosts in ("one,,two", "one:port", "one,two:", ",one"):
+        (problem,) = problems(database_url=f"postgresql://user:hidden@{hosts}/reviews")
+        assert "write postgresql://user:password@primary:5432,standby:5432/name" in problem
+        assert "hidden" not in problem
+
+
 def test_no_secret_is_in_the_settings_text() -> None:
     settings = load_settings(api_keys=("hidden",), token_sealing_keys=(f"1:{KEY}",))
     assert "hidden" not in repr(settings) + str(settings)

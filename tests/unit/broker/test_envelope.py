@@ -58,6 +58,7 @@ def test_a_value_is_work_or_poison_and_nothing_else(value: bytes | None) -> None
         st.just(Stage.REVIEWS),
         *[st.text(st.characters(exclude_categories=["Cs"]))] * 5,
         st.integers(1, MOST_WEIGHT),
+        st.none(),  # travels in a header
     )
 )
 def test_work_comes_back_as_it_went(work: Work) -> None:

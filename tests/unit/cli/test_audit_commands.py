@@ -220,7 +220,7 @@ def test_tables_that_were_there_and_are_migrated_are_written_down_and_new_ones_a
     asyncio.run(make())
     assert run("migrate").code == run("migrate").code == ExitCode.OK
     (entry,) = entries(run)
-    assert (entry["action"], entry["subject"], entry["detail"]) == ("store.migrate", "0004", {"from": "0003"})
+    assert (entry["action"], entry["subject"], entry["detail"]) == ("store.migrate", "0005", {"from": "0003"})
     assert (entry["tenant"], entry["actor"]) == ("", user_of_this_machine().actor)
     STORE.unlink()
     run("migrate")

@@ -86,7 +86,7 @@ def test_a_store_is_read_with_its_revision_and_quota(run: Run) -> None:
     run("migrate")
     ended = run("doctor", "--json")
     assert ended.code == 0
-    assert "revision 0004" in findings(ended)["store"]["found"]
+    assert "revision 0005" in findings(ended)["store"]["found"]
     assert findings(ended)["quota"]["found"] == "nothing spent yet"
 
 

@@ -11,6 +11,7 @@ from app.models.events import Topic
 from app.results.records import records
 from app.store.outbox import Batch, Letter, Page, Tombstone
 
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 RAW = b'{ "reviewId": "AbF",\n  "comment": "half \\ud83d, \\u0000",  "unknown": [1.0, 1e3] }'
 ROW = (7, "AbF", 5, "half \ufffd", "A. Guest", "2024-01-01T00:00:00Z", None, None, RAW)
 LETTER = Letter(8, "acme", "job-1", 3, "reviews", "locations/1", "server_error", "500", 4, "page-2", 1_700_000_000.0)
@@ -50,6 +51,17 @@ def test_a_review_is_keyed_by_its_name_within_its_tenant(tenant: str, key: str) 
 
 def test_a_record_that_is_sent_again_is_the_same() -> None:
     assert made() == made()
+
+
+def test_messages_of_a_traced_job_name_its_span_and_others_have_no_such_header() -> None:
+    assert not [record for record in made() if "traceparent" in dict(record.headers)]
+    page = batch().pages[7]._replace(traceparent=TRACEPARENT)
+    traced = batch()._replace(pages={7: page}, letters=[LETTER._replace(traceparent=TRACEPARENT)])
+    found = list(records(traced, ""))
+    assert [dict(record.headers)["traceparent"] for record in found] == [TRACEPARENT] * 2
+    described = asyncapi()["components"]["messageTraits"]["headers"]["headers"]
+    assert "traceparent" in described["properties"]
+    assert "traceparent" not in described["required"]
 
 
 def test_a_dead_letter_says_what_was_given_up_and_why() -> None:

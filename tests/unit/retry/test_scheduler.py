@@ -35,6 +35,8 @@ LIMITS = {str(api): Limits(per_minute=4) for api in Api}
 class Topic:
     """A broker that keeps what it is given, and can be away."""
 
+    system = "test"
+
     def __init__(self) -> None:
         self.works: list[Work] = []
         self.arrived = asyncio.Event()
