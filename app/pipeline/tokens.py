@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from app.credentials import SealedTokenError, TokenSealer
 from app.models.job import HeldTask
-from app.pipeline.worker import TokenUnreadableError
+from app.pipeline.tools import TokenUnreadableError
 
 MOST_TOKENS = 256
 """Unsealing costs some microseconds, but a job with many pages would pay them each time."""

@@ -6,34 +6,27 @@ right to work (the claim and its lease), the quota, the translation of Google's 
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import ClassVar, Generic, Protocol, TypeVar, assert_never
+from typing import ClassVar, Generic, TypeVar, assert_never
 
 import structlog
 
-from app.broker.base import Broker, Delivery
-from app.clock import Clock
+from app.broker.base import Delivery
 from app.crash import CrashPoint, crash_point
-from app.google.client import GoogleAPIClient
 from app.google.errors import ErrorKind, GoogleAPIError
 from app.limits.permits import LONGEST_WAIT_SECONDS, Api, Permit, Wait
-from app.limits.quota import SharedQuota
-from app.limits.spent import SpentBudgets
 from app.limits.waiters import Tenant
 from app.models.job import DEFAULT_PROJECT, HeldTask, Problem, Stage, TaskStatus, Work
 from app.models.pools import Pool
-from app.models.settlement import Settled, Settlement, SettleOptions
+from app.models.settlement import Settled, Settlement
 from app.pipeline import refusals
-from app.pipeline.leases import LEASE_SECONDS, LeaseKeeper
+from app.pipeline.leases import LEASE_SECONDS
 from app.pipeline.outcome import DeadLetter, Outcome, Retry, Snooze, Spent
-from app.pipeline.owners import TokenOwners
-from app.pipeline.refreshing import TokenRefresher
 from app.pipeline.settle import Situation, settlement_of
 from app.pipeline.spans import page_span, settle_span, tell_page, tell_settled
-from app.retry.policy import ExponentialBackoffPolicy
-from app.store.database import Database, StoreUnavailableError
+from app.pipeline.tools import TokenUnreadableError, Tools
+from app.store.database import StoreUnavailableError
 from app.store.settle import JobEndedMeanwhileError, settle
 from app.store.tasks import claim, let_go
 from app.telemetry.events import Event
@@ -55,60 +48,6 @@ GIVE_BACK_SECONDS = 2.0
 log = structlog.get_logger(__name__)
 
 Page = TypeVar("Page")
-
-
-class Tokens(Protocol):
-    """Opens sealed access tokens."""
-
-    def open(self, task: HeldTask) -> str:
-        """The token of the task's job; raises `TokenUnreadableError` with what to do."""
-        ...
-
-
-class TokenUnreadableError(Exception):
-    """The job's access token cannot be unsealed: is its key still in TOKEN_SEALING_KEYS? Or send the token again."""
-
-
-class Observer(Protocol):
-    """Who counts what happens here."""
-
-    def called(self, task: HeldTask, api: Api, error: GoogleAPIError | None, seconds: float) -> None:
-        """A call for this task was answered, by a page or by an error."""
-        ...
-
-    def settled(self, settlement: Settlement, settled: Settled, seconds: float) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerOptions:
-    """`concurrency`: tasks at once per stage. `max_review_bytes`: a larger review is dead-lettered. `drop_reviewers`:
-    who wrote is not kept, unless the tenant says otherwise."""
-
-    concurrency: int
-    max_review_bytes: int
-    settle: SettleOptions
-    drop_reviewers: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What all workers share. `wake`: tasks are due, or there is room; `announce`: there is news to publish."""
-
-    database: Database
-    broker: Broker
-    google: GoogleAPIClient
-    quota: SharedQuota
-    spent_budgets: SpentBudgets
-    tokens: Tokens
-    refresher: TokenRefresher
-    owners: TokenOwners
-    policy: ExponentialBackoffPolicy
-    leases: LeaseKeeper
-    clock: Clock
-    wake: Callable[[], None]
-    announce: Callable[[], None]
-    observer: Observer
-    options: WorkerOptions
 
 
 class Worker(ABC, Generic[Page]):

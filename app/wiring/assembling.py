@@ -35,7 +35,7 @@ from app.pipeline.owners import TokenOwners
 from app.pipeline.refreshing import TokenRefresher
 from app.pipeline.reviews import ReviewWorker
 from app.pipeline.tokens import SealedTokens
-from app.pipeline.worker import Tools
+from app.pipeline.tools import Tools
 from app.results.activity import ActivityLog
 from app.results.audit import AuditLog
 from app.results.dead_letters import DeadLetters

@@ -15,7 +15,7 @@ from app.limits.permits import Api
 from app.limits.rules import Limits
 from app.models.limits import SubmitLimits
 from app.models.settlement import SettleOptions
-from app.pipeline.worker import WorkerOptions
+from app.pipeline.tools import WorkerOptions
 from app.retry.policy import ExponentialBackoffPolicy
 from app.store.database import Database
 from app.store.release import Window

@@ -21,7 +21,7 @@ from app.models.access import DEFAULT_TENANT
 from app.models.job import ENDED, HeldTask, JobStatus
 from app.models.settlement import Settled, Settlement
 from app.models.views import RedriveRequest, RedriveResult
-from app.pipeline.worker import Observer
+from app.pipeline.tools import Observer
 from app.simulator import Faults, Simulator
 from app.simulator.faults import AnyRule
 from app.state import AppState

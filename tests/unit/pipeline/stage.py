@@ -19,7 +19,8 @@ from app.pipeline.locations import LocationWorker
 from app.pipeline.owners import TokenOwners
 from app.pipeline.refreshing import TokenRefresher
 from app.pipeline.reviews import ReviewWorker
-from app.pipeline.worker import Tools, Worker, WorkerOptions
+from app.pipeline.tools import Tools, WorkerOptions
+from app.pipeline.worker import Worker
 from app.retry.policy import ExponentialBackoffPolicy
 from app.store.settle import settle
 from app.store.tasks import claim, let_go

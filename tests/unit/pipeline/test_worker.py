@@ -11,7 +11,8 @@ from app.google.pages import AccountsPage, ReviewsPage, TokenInfo
 from app.limits.permits import Wait
 from app.models.job import DEFAULT_PROJECT, HeldTask, Stage, TaskStatus, Work
 from app.models.settlement import Move, Settled
-from app.pipeline.worker import MOST_CRASHES, TokenUnreadableError
+from app.pipeline.tools import TokenUnreadableError
+from app.pipeline.worker import MOST_CRASHES
 from app.store.database import StoreUnavailableError
 from app.store.settle import JobEndedMeanwhileError
 from tests.support.clock import ManualClock, settle_loop
