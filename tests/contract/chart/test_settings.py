@@ -105,6 +105,16 @@ SAMPLES: dict[str, Any] = {
     "RATELIMIT_DAY_ZONE": "Europe/Berlin",
     "WEBHOOK_ALLOWED_NETWORKS": "10.0.0.0/8",
     "TOKEN_MAX_AGE_DAYS": 7,
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://traces:4318/v1/traces",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+    "OTEL_TRACES_EXPORTER": "otlp",
+    "OTEL_SDK_DISABLED": False,
+    "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+    "OTEL_TRACES_SAMPLER_ARG": "0.25",
+    "OTEL_RESOURCE_ATTRIBUTES": "team=reviews",
+    "OTEL_BSP_MAX_QUEUE_SIZE": 1_000_000,
 }
 """Values of settings that only some values fit, or whose numbers YAML could spoil."""
 
@@ -122,6 +132,7 @@ def test_every_setting_of_the_service_reaches_it(tmp_path: Path, monkeypatch: py
     given = {name: sample(name, schema) for name, schema in told.items()}
     secrets = {"API_KEYS": {"value": API_KEY}, "KAFKA_SASL_PASSWORD": {"value": "secret-of-kafka"}}
     secrets |= {"DATABASE_URL": {"value": DATABASE_URL}, "KAFKA_SSL_KEY_PASSWORD": {"value": "secret-of-the-key"}}
+    secrets |= {"OTEL_EXPORTER_OTLP_HEADERS": {"value": "x-key=secret-of-the-collector"}}
     objects = render({"mode": "single", "settings": given, "secrets": secrets})
     (one,) = workloads(objects)
     settings = loaded(one, objects, tmp_path / "secrets", monkeypatch)
@@ -130,6 +141,7 @@ def test_every_setting_of_the_service_reaches_it(tmp_path: Path, monkeypatch: py
             assert written(reduce(getattr, variable.path, settings)) == written(given[variable.name]), variable.name
     assert settings.kafka.sasl_password.get_secret_value() == "secret-of-kafka"
     assert settings.kafka.ssl_key_password.get_secret_value() == "secret-of-the-key"
+    assert settings.tracing.exporter_otlp_headers.get_secret_value() == "x-key=secret-of-the-collector"
 
 
 def written(value: Any) -> str:
