@@ -1,12 +1,12 @@
-"""Bring a database's tables to this version of the code: Alembic, run in one transaction of the store."""
+"""Bring a database's tables to this version of the code: Alembic, run in one transaction of the store.
+
+Every start asks whether there is something to do, and hardly ever is there: that is answered without Alembic, whose
+import is a tenth of a start.
+"""
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import delete, insert, inspect, select, text
+from sqlalchemy import column, delete, insert, inspect, select, table, text
 from sqlalchemy.exc import DBAPIError
 
 from app.models.audit import ALL_TENANTS, Action, AuditEntry, Origin
@@ -27,6 +27,10 @@ _TRIES = 120
 """A minute in all."""
 
 _NOT_AVAILABLE = "55P03"
+
+_SCRIPTS = Path(__file__).parent / "migrations"
+
+_ALEMBIC = table("alembic_version", column("version_num"))
 
 
 class TablesInUseError(StoreUnavailableError):
@@ -52,14 +56,26 @@ def migrate(transaction: Transaction) -> str:
         transaction.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     if not fits(transaction):
         _lock_tables(transaction)
-        config = _config()
-        config.attributes["connection"] = transaction.connection
-        command.upgrade(config, "head")
-        _write_oldest(transaction)
+        _write_oldest(transaction, _upgrade(transaction))
     found = revision(transaction)
     if found is None:
         raise LookupError("the migrations left no revision")
     return found
+
+
+def _upgrade(transaction: Transaction) -> str:
+    """Run the scripts, and return the oldest revision whose code works on what they left: each declares it, and all of
+    them have to."""
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.attributes["connection"] = transaction.connection
+    command.upgrade(config, "head")
+    oldest: str = max(script.module.works_with for script in ScriptDirectory.from_config(config).walk_revisions())
+    return oldest
 
 
 def _lock_tables(transaction: Transaction) -> None:
@@ -101,7 +117,7 @@ def fits(transaction: Transaction) -> bool:
     Raises SchemaTooNewError when a newer version has migrated them so far that this one can do nothing with them.
     """
     found = revision(transaction)
-    if found is None or found in {script.revision for script in _scripts().walk_revisions()}:
+    if found is None or found in _revisions():
         return found == head_revision()
     oldest = _oldest(transaction)
     if oldest is None or head_revision() < oldest:
@@ -117,31 +133,27 @@ def _oldest(transaction: Transaction) -> str | None:
     return oldest
 
 
-def _write_oldest(transaction: Transaction) -> None:
-    """Each migration declares with which code its tables work; all of them have to."""
-    oldest = max(script.module.works_with for script in _scripts().walk_revisions())
+def _write_oldest(transaction: Transaction, oldest: str) -> None:
     transaction.connection.execute(delete(schema_compatibility))
     transaction.connection.execute(insert(schema_compatibility).values(oldest=oldest))
 
 
 def revision(transaction: Transaction) -> str | None:
     """The database's revision; None for an empty one."""
-    return MigrationContext.configure(transaction.connection).get_current_revision()
+    if not inspect(transaction.connection).has_table(_ALEMBIC.name):
+        return None
+    found: str | None = transaction.connection.execute(select(_ALEMBIC.c.version_num)).scalar()
+    return found
 
 
 def head_revision() -> str:
     """The newest revision that this code knows. Revisions are numbers of four digits, so that they sort as text."""
-    head = _scripts().get_current_head()
-    if head is None:
+    return max(_revisions())
+
+
+def _revisions() -> set[str]:
+    """As the scripts' names begin; a test compares them with what Alembic reads in the scripts."""
+    found = {path.name[:4] for path in (_SCRIPTS / "versions").glob("[0-9][0-9][0-9][0-9]_*.py")}
+    if not found:
         raise LookupError("no migrations found beside app/store/migrate.py")
-    return head
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    return config
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
+    return found

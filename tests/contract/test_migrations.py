@@ -1,6 +1,9 @@
 """The migrations lead to the schema that the code works with, on every database."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 import app.store.migrations
@@ -44,6 +48,34 @@ async def test_the_migrations_create_the_schema(database: Database) -> None:
 async def test_a_missing_table_is_seen_by_that_comparison(database: Database) -> None:
     await database.write(lambda transaction: transaction.connection.execute(text("DROP TABLE outbox")))
     assert await database.read(_differences) != []
+
+
+def test_the_scripts_are_named_after_their_revisions() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    scripts = list(ScriptDirectory.from_config(config).walk_revisions())
+    assert {Path(script.path).name[:4] for script in scripts} == {script.revision for script in scripts}
+    assert head_revision() == scripts[0].revision
+
+
+def test_a_start_that_finds_nothing_to_migrate_does_without_alembic(tmp_path: Path) -> None:
+    start = (
+        "import asyncio, sys\n"
+        "from pathlib import Path\n"
+        "from app.store.migrate import migrate\n"
+        "from app.store.sqlite import SqliteDatabase\n"
+        "async def run():\n"
+        "    database = SqliteDatabase(Path(sys.argv[1]), exclusive=True)\n"
+        "    await database.start()\n"
+        "    await database.write(migrate)\n"
+        "    await database.close()\n"
+        "asyncio.run(run())\n"
+        "print('alembic' in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", start, str(tmp_path / "reviews.db")]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(app.__path__[0]).parent)}
+    said = [subprocess.run(command, capture_output=True, text=True, env=environment, check=True) for _ in range(2)]
+    assert [one.stdout for one in said] == ["True\n", "False\n"]
 
 
 async def test_migrating_again_changes_nothing(database: Database) -> None:
