@@ -61,9 +61,14 @@ class ErasureRequest(BaseModel):
         json_schema_extra=needs("oneOf", reviewer="string", review="string"),
     )
 
-    reviewer: str | None = Field(default=None, min_length=1, max_length=LONGEST_NAME)
+    reviewer: str | None = Field(
+        default=None, min_length=1, max_length=LONGEST_NAME, json_schema_extra={"pattern": r"^[^\u0000]+$"}
+    )
     review: str | None = Field(
-        default=None, max_length=LONGEST_NAME, description="`locations/{l}/reviews/{r}`, or with its account before it"
+        default=None,
+        max_length=LONGEST_NAME,
+        description="`locations/{l}/reviews/{r}`, or with its account before it",
+        json_schema_extra={"pattern": r"^(accounts/[^/\u0000]+/)?locations/[^/\u0000]+/reviews/[^\u0000\n]+$"},
     )
     dry_run: bool = False
 

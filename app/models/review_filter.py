@@ -4,7 +4,7 @@ import json
 import re
 from functools import cached_property
 from hashlib import sha256
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from unicodedata import normalize
 
 from pydantic import AfterValidator, ConfigDict, Field
@@ -44,6 +44,11 @@ Moment = Annotated[
 ]
 
 
+def _may_repeat(schema: dict[str, Any]) -> None:
+    """Twice the same in a query does no harm: a set would be documented as without."""
+    schema.pop("uniqueItems", None)
+
+
 class ReviewFilter(View):
     """Which reviews: those to which everything that is set applies. Nothing set: all of them."""
 
@@ -51,7 +56,7 @@ class ReviewFilter(View):
 
     location: LocationName | None = None
     """Reviews of this location, `locations/{id}`."""
-    rating: frozenset[Stars] = frozenset()
+    rating: Annotated[frozenset[Stars], Field(json_schema_extra=_may_repeat)] = frozenset()
     """With so many stars, or `none`: without a rating. Give it several times for one of several."""
     since: Moment | None = None
     """Written or changed at this time or after it: RFC 3339, or a date, which begins in UTC."""
