@@ -29,18 +29,20 @@ class JobControl:
 
     async def cancel(self, tenant: str, job_id: str, by: Origin = SYSTEM) -> JobView:
         """Ends the job at once and wipes its token; what it has fetched stays. Pages in flight are dropped."""
-        return await self._change(
-            control.cancel, AuditEntry(tenant, Action.JOB_CANCEL, job_id, by), Event.JOB_CANCELLED
-        )
+        job = await self._change(control.cancel, AuditEntry(tenant, Action.JOB_CANCEL, job_id, by))
+        log.info(Event.JOB_CANCELLED, job_id=job_id)
+        return job
 
     async def pause(self, tenant: str, job_id: str, by: Origin = SYSTEM) -> JobView:
         """No page is begun any more; those in flight are kept."""
-        return await self._change(control.pause, AuditEntry(tenant, Action.JOB_PAUSE, job_id, by), Event.JOB_PAUSED)
+        job = await self._change(control.pause, AuditEntry(tenant, Action.JOB_PAUSE, job_id, by))
+        log.info(Event.JOB_PAUSED, job_id=job_id)
+        return job
 
     async def resume(self, tenant: str, job_id: str, by: Origin = SYSTEM) -> JobView:
         """A paused job goes on at the pages where it stopped."""
-        entry = AuditEntry(tenant, Action.JOB_RESUME, job_id, by)
-        job = await self._change(control.resume, entry, Event.JOB_RESUMED)
+        job = await self._change(control.resume, AuditEntry(tenant, Action.JOB_RESUME, job_id, by))
+        log.info(Event.JOB_RESUMED, job_id=job_id)
         self._wake()
         return job
 
@@ -72,10 +74,6 @@ class JobControl:
         self._wake()
         return job
 
-    async def _change(
-        self, change: Callable[[Transaction, str, str], JobView], entry: AuditEntry, event: Event
-    ) -> JobView:
+    async def _change(self, change: Callable[[Transaction, str, str], JobView], entry: AuditEntry) -> JobView:
         """What the entry says, done and written down together."""
-        job = await self._database.write(audited(change, entry), entry.tenant, entry.subject)
-        log.info(event, job_id=entry.subject)
-        return job
+        return await self._database.write(audited(change, entry), entry.tenant, entry.subject)
