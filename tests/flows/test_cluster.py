@@ -168,7 +168,9 @@ def _half_way(starting: "subprocess.Popen[bytes]", begun: Path) -> bool:
 
 
 def test_ctrl_c_during_the_start_ends_what_was_started(place: Path) -> None:
-    with subprocess.Popen(line("up", "--directory", str(place)), cwd=PROJECT, stderr=subprocess.PIPE) as starting:
+    # What runs in the background of a script ignores SIGINT, and so do its children.
+    command = ["/usr/bin/env", "--default-signal=INT", *line("up", "--directory", str(place))]
+    with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE) as starting:
         eventually(partial(_half_way, starting, place / "processes" / "kafka-2"), 60, "the first processes", 0.01)
         home = planned(place).home
         starting.send_signal(signal.SIGINT)
