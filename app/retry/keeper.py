@@ -8,6 +8,7 @@ from app.broker.base import Broker, BrokerUnavailableError, TopicLayoutError
 from app.clock import Clock
 from app.store.database import Database, StoreUnavailableError
 from app.store.known_topics import release_anew_if_other
+from app.store.tasks import reclaim_released
 from app.telemetry.events import Event
 
 KEEP_SECONDS = 10.0
@@ -26,6 +27,7 @@ class TopicKeeper:
         self._clock = clock
         self._leading = leading
         self._prepared = False
+        self._made_anew = False
         self.problem: str | None = None
         """What a person has to mend about the topics."""
 
@@ -40,7 +42,7 @@ class TopicKeeper:
         """Until cancelled."""
         while True:
             await self._clock.sleep(KEEP_SECONDS if self._prepared else RETRY_SECONDS)
-            if self._prepared and self.problem is None and not self._leading():
+            if self._prepared and self.problem is None and not self._made_anew and not self._leading():
                 continue
             try:
                 await self._look()
@@ -54,5 +56,17 @@ class TopicKeeper:
     async def _look(self) -> None:
         identity = await self._broker.prepare()
         self._prepared, self.problem = True, None
+        if self._made_anew:
+            await self._release_once_more()
         if (count := await self._database.write(release_anew_if_other, identity)) > 0:
+            self._made_anew = True
             log.warning(Event.TASKS_RECLAIMED, count=count, why="the broker's topics are not those they were sent to")
+
+    async def _release_once_more(self) -> None:
+        """A consumer goes on at the offset where it stood in the topic that is gone: it passes over as many messages of
+        the new one, if these came before it looked. What comes now lies behind that offset, or leads it back to the
+        first."""
+        count = await self._database.write(reclaim_released)
+        self._made_anew = False
+        if count:
+            log.warning(Event.TASKS_RECLAIMED, count=count, why="they were sent as the broker's topics were made anew")
