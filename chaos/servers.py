@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,25 +10,23 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT / "scripts"))
-
-from local_services import kafka, postgresql  # noqa: E402 - found through the line above
-from local_services.process import (  # noqa: E402
+from cluster import proxy
+from cluster.asking import ask
+from cluster.local import (
+    PROJECT,
     READY_WITHIN,
     Service,
     ServiceError,
     birth_of,
     data_directory,
     free_ports,
+    kafka,
     launch,
+    postgresql,
     tail,
     wait_until_ready,
 )
-
-from cluster import proxy  # noqa: E402
-from cluster.asking import ask  # noqa: E402
-from cluster.parts import KAFKA_JAVA, KAFKA_PROPERTIES  # noqa: E402
+from cluster.parts import KAFKA_JAVA, KAFKA_PROPERTIES
 
 __all__ = [
     "PROJECT",
