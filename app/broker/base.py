@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.models.events import Topic
 from app.models.job import Stage, Work
 
 
@@ -54,6 +55,14 @@ class Broker(Protocol):
     """Where topics live: one set for all processes (Kafka), or this process's own. `system`: its name in traces."""
 
     system: str
+
+    def topic(self, topic: Topic) -> str:
+        """What the broker calls it."""
+        ...
+
+    def group(self, stage: Stage) -> str | None:
+        """The group of all processes that share the work of a stage; None where there is one process."""
+        ...
 
     async def start(self) -> None:
         """Ready to be asked: makes what is local, needs no network. May be called again."""

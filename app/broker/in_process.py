@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from app.broker.base import Delivery
 from app.broker.waiting import WaitingWork
+from app.models.events import Topic
 from app.models.job import Stage, Work
 
 
@@ -37,6 +38,12 @@ class InProcessBroker:
 
     def __init__(self) -> None:
         self._consumers = {stage: InProcessConsumer() for stage in Stage}
+
+    def topic(self, topic: Topic) -> str:
+        return str(topic)
+
+    def group(self, stage: Stage) -> str | None:
+        return None
 
     async def start(self) -> None:
         """Ready from the beginning."""

@@ -90,6 +90,10 @@ class KafkaBroker:
         """Its name on the cluster."""
         return self._topics.name(topic)
 
+    def group(self, stage: Stage) -> str:
+        """One for each stage: replicas with different roles then do not disturb each other when one restarts."""
+        return f"{self._group}-{stage}"
+
     async def start(self) -> None:
         if self._threads is None:
             self._threads = _Threads(
@@ -145,9 +149,8 @@ class KafkaBroker:
         return self._threads
 
     def _group_settings(self, stage: Stage) -> dict[str, Any]:
-        """A group for each stage: replicas with different roles then do not disturb each other when one restarts."""
         return self._connection.settings(
-            group_id=f"{self._group}-{stage}",
+            group_id=self.group(stage),
             **GROUP_MEMBER,
             auto_offset_reset=self._auto_offset_reset,
             socket_timeout_ms=int(self._deadline * 1000),

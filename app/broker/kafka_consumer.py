@@ -199,18 +199,18 @@ class _Member(threading.Thread):
             return []
         position = Position(cast(int, message.partition()), cast(int, message.offset()))  # a message read has both
         self._offsets.received(*position)
+        traceparent = traceparent_of(message)
         try:
-            return [Delivery(self._work(message), position)]
+            return [Delivery(self._work(message, traceparent), position)]
         except PoisonMessageError as poison:
             self._buried.add(position)
-            self._dead_letters.bury(Poison(message, str(poison), lambda: self.finished.put(position)))
+            self._dead_letters.bury(Poison(message, str(poison), lambda: self.finished.put(position), traceparent))
             return []
 
-    def _work(self, message: Message) -> Work:
+    def _work(self, message: Message, traceparent: str | None) -> Work:
         work = decode(message.value())
         if work.stage is not self._stage:
             raise PoisonMessageError(f"Work of the stage {work.stage} does not belong on {self._topic}.")
-        traceparent = traceparent_of(message)
         return work if traceparent is None else work._replace(traceparent=traceparent)
 
     def _hand_over(self, deliveries: list[Delivery]) -> None:

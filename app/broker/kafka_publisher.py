@@ -1,6 +1,7 @@
 """Messages to Kafka. Everything here may block and is called off the event loop; every wait has a deadline."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import RLock
 
@@ -78,8 +79,9 @@ class KafkaEventPublisher:
 
     def serve(self, seconds: float = 0.0) -> None:
         """Let librdkafka report what was delivered; blocks for at most `seconds`."""
-        if self._producer is not None:
-            self._producer.poll(seconds)
+        with self._noting_what_is_fatal():
+            if self._producer is not None:
+                self._producer.poll(seconds)
 
     def ask(self, topic: str, seconds: float) -> None:
         """Returns when Kafka has answered a question; raises `BrokerUnavailableError` when it does not in time.
@@ -92,7 +94,7 @@ class KafkaEventPublisher:
             try:
                 producer.list_topics(topic, timeout=seconds / ASKED_TIMES)
             except KafkaException as error:
-                producer.poll(0)  # what it has to say of its connections
+                self.serve()  # what it has to say of its connections
                 if not left:
                     raise BrokerUnavailableError(f"Kafka: {self._trouble.explain(error)}") from error
             else:
@@ -100,8 +102,9 @@ class KafkaEventPublisher:
 
     def flush(self) -> None:
         """Waits until what is on its way has arrived or failed, not beyond the deadline."""
-        if self._producer is not None:
-            self._producer.flush(self._deadline)
+        with self._noting_what_is_fatal():
+            if self._producer is not None:
+                self._producer.flush(self._deadline)
 
     def _produce(self, record: Record, delivered: Delivered, until: float) -> None:
         while True:
@@ -118,6 +121,7 @@ class KafkaEventPublisher:
                     raise BrokerUnavailableError("Kafka takes messages too slowly: the buffer is full.") from None
                 self.serve(POLL_SECONDS)
             except KafkaException as error:
+                self._note_error(error.args[0])
                 raise BrokerUnavailableError(f"Kafka: {error.args[0].str()}") from error
             else:
                 return
@@ -130,13 +134,21 @@ class KafkaEventPublisher:
         with self._replacing:
             if self._producer is not None and self._broken:
                 self._producer.purge()
-                self._producer.poll(0)
+                self.serve()
                 self._producer = None
             if self._producer is None:
                 self._broken = False
                 self._producer = Producer(self._settings, logger=client_log())
             return self._producer
 
+    @contextmanager
+    def _noting_what_is_fatal(self) -> Iterator[None]:
+        """confluent-kafka raises a fatal error out of whatever serves the callbacks, and does not call `error_cb`."""
+        try:
+            yield
+        except KafkaException as error:
+            self._note_error(error.args[0])
+
     def _note_error(self, error: KafkaError) -> None:
-        self._broken = self._broken or error.fatal()
+        self._broken = self._broken or error.fatal() or error.code() == KafkaError._FATAL
         self._trouble(error)

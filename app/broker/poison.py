@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import methodcaller
 
 import structlog
 from confluent_kafka import KafkaError, Message
@@ -30,14 +31,21 @@ KEY_BYTES = 10_000
 CAUSE_LENGTH = 500
 """Characters: what is wrong may quote the message, which may be large."""
 
+_headers = methodcaller("headers")
+"""`message.headers()`, called so that what it answers is looked at: see `traceparent_of`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """A message and why it is none of ours. `done` is called, in any thread, once the dead-letter topic has it."""
+    """A message and why it is none of ours. `done` is called, in any thread, once the dead-letter topic has it.
+
+    `traceparent`: the span that its sender names. A message is asked for its headers only once: see `traceparent_of`.
+    """
 
     message: Message
     cause: str
     done: Callable[[], None]
+    traceparent: str | None = None
 
 
 class DeadLetterTopic:
@@ -100,16 +108,25 @@ def _record(topic: str, poison: Poison) -> Record:
     }
     if value is not None and len(value) > VALUE_BYTES:
         headers["value_bytes"] = str(len(value))
-    if traceparent := traceparent_of(message):
-        headers["traceparent"] = traceparent
+    if poison.traceparent:
+        headers["traceparent"] = poison.traceparent
     return Record(
         topic, None if key is None else key[:KEY_BYTES], None if value is None else value[:VALUE_BYTES], headers
     )
 
 
 def traceparent_of(message: Message) -> str | None:
-    """The span that its sender names, if it is one."""
-    value = dict(message.headers() or ()).get("traceparent")
+    """The span that its sender names, if it is one. Once for each message.
+
+    The name of a header may be any bytes. For one that is not UTF-8, confluent-kafka sets an error and returns a list
+    with a hole in it nevertheless, and keeps that list: the next look at the headers would get it. CPython makes a
+    SystemError of this where it looks at the result of a call; its interpreter, once a plain `message.headers()` has
+    run a few times, does not look any more, and who touches the hole ends the process.
+    """
+    try:
+        value = dict(_headers(message) or ()).get("traceparent")
+    except (SystemError, UnicodeError):
+        return None
     text = value.decode("ascii", "replace") if isinstance(value, bytes) else None
     return text if parse_traceparent(text) else None
 

@@ -3,6 +3,8 @@
 import asyncio
 import re
 import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
@@ -49,6 +51,9 @@ _LARGE_AT_ONCE = 8
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
+AskedAboutToken = Callable[[str, str, float], None]
+
+
 class HostCheck(NamedTuple):
     """Whether a host answered at all (any HTTP status counts), and if not, why."""
 
@@ -65,7 +70,8 @@ class GoogleAPIClient:
     are not followed, and neither proxies nor `.netrc` of the environment are used. At most `connections` calls are on
     the wire at once: callers run fewer, so that nobody's deadline passes in a queue. Pages over `max_page_bytes`,
     packed or unpacked, are refused while they are read, and few large ones are read at the same time. `authorities`:
-    whose certificates are trusted; None: those that the system trusts.
+    whose certificates are trusted; None: those that the system trusts. `asked_about_token` is told of each call that
+    lists nothing: tokeninfo or token, ok or the reason of its error, seconds.
     """
 
     def __init__(
@@ -77,6 +83,7 @@ class GoogleAPIClient:
         max_page_bytes: int = 4 * 2**20,
         clock: Clock | None = None,
         authorities: ssl.SSLContext | None = None,
+        asked_about_token: AskedAboutToken = lambda _asked, _outcome, _seconds: None,
     ) -> None:
         self._endpoints = endpoints
         self._connections = connections
@@ -84,6 +91,7 @@ class GoogleAPIClient:
         self._max_page_bytes = max_page_bytes
         self._clock = clock or SystemClock()
         self._authorities = authorities
+        self._asked_about_token = asked_about_token
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
         self._session: ClientSession | None = None
         self._sending = 0
@@ -132,7 +140,8 @@ class GoogleAPIClient:
         """tokeninfo: asked by POST, because a URL ends up in logs."""
         form = urlencode({"access_token": token}, errors="replace").encode()
         url = self._endpoints.token_info_url()
-        return decode_token_info(await self._send(Call("POST", TOKEN_INFO, url), url, token, form=form))
+        with self._telling("tokeninfo"):
+            return decode_token_info(await self._send(Call("POST", TOKEN_INFO, url), url, token, form=form))
 
     async def refresh(self, grant: RefreshGrant) -> FreshToken:
         """The token endpoint (RFC 6749, 6): a new access token. It spends no quota of the Business Profile APIs."""
@@ -141,7 +150,21 @@ class GoogleAPIClient:
         form = urlencode(fields, errors="replace").encode()
         url = self._endpoints.token_url()
         call = Call("POST", TOKEN, url)
-        return decode_fresh_token(await self._send(call, url, "", form=form, secrets=secrets))
+        with self._telling("token"):
+            return decode_fresh_token(await self._send(call, url, "", form=form, secrets=secrets))
+
+    @contextmanager
+    def _telling(self, asked: str) -> Iterator[None]:
+        """A caller that waits no longer ends the call too."""
+        began, outcome = self._clock.monotonic(), "cancelled"
+        try:
+            yield
+            outcome = "ok"
+        except GoogleAPIError as error:
+            outcome = error.reason
+            raise
+        finally:
+            self._asked_about_token(asked, outcome, self._clock.monotonic() - began)
 
     async def reachable(self) -> list[HostCheck]:
         """Each host of the endpoints, once: does it answer anything? Nothing secret is sent."""

@@ -28,7 +28,7 @@ _SKIPPER = json.JSONDecoder(parse_int=float)
 
 
 def load_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in `body`; a `GoogleAPIError` (transient) when it holds anything else."""
+    """The JSON object in `body`; a `GoogleAPIError` (transient) for anything else, and when it is an error itself."""
     refuse_swarm(body)
     try:
         document = json.loads(body.decode(), parse_int=_whole_number, parse_constant=_refuse_constant)
@@ -37,9 +37,12 @@ def load_object(body: bytes) -> dict[str, Any]:
     except ValueError as error:
         failure = broken_answer("cut", "cut off") if _is_cut(error, body) else broken_answer("invalid_json")
     else:
-        if isinstance(document, dict):
+        if not isinstance(document, dict):
+            failure = broken_answer("invalid_json", "not a JSON object")
+        elif document.get("error") is not None:
+            failure = broken_answer("invalid_json", "an error, and called itself a success")
+        else:
             return document
-        failure = broken_answer("invalid_json", "not a JSON object")
     raise failure
 
 

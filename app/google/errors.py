@@ -1,7 +1,7 @@
 """What a caller sees when a call to Google failed, named by what it does next; and the one table that decides it.
 
 Order of the table: details[].reason first, then the status, then the message. Sources: google/rpc/code.proto and
-error_details.proto, and bodies that users of these APIs have published.
+error_details.proto, google/api/error_reason.proto, and bodies that users of these APIs have published.
 """
 
 import re
@@ -25,10 +25,12 @@ class ErrorKind(StrEnum):
     """Close the budget and wait; nothing failed."""
     NOT_APPROVED = "not_approved"
     """The Google project's quota is zero: waiting does not help."""
+    NOT_ENTITLED = "not_entitled"
+    """The Google project or the user's consent lacks something: every call is refused until that is mended."""
     UNAUTHENTICATED = "unauthenticated"
     """The access token is expired, revoked or wrong."""
     REFUSED = "refused"
-    """Permanent: the same call would be refused again."""
+    """Permanent, for what was asked for: the same call would be refused again."""
     PAGE_TOKEN_REFUSED = "page_token_refused"  # noqa: S105  # the name of a kind, not a secret
     """A 400 while a page token was sent: start that list again."""
 
@@ -82,6 +84,10 @@ def _plain(word: str) -> str:
 
 
 _ENABLE = "Enable this API in the Google Cloud project that issued the token, wait some minutes, then submit again."
+_PROJECT = (
+    "Google refuses the Google Cloud project that issued the token (suspended, deleted, or its billing is off): "
+    "its owner must settle that with Google."
+)
 _SCOPE = "Ask the user to consent again, with the scope https://www.googleapis.com/auth/business.manage."
 _APPROVE = "Google gives this project no quota: apply for access to the Business Profile APIs and wait for approval."
 _NEW_TOKEN = "The access token is expired, revoked or wrong: send a new one."  # noqa: S105  # advice, not a secret
@@ -95,7 +101,7 @@ _MANAGER = "The token's user must be an owner or manager of what is asked for; W
 _SAY_NOTHING = _words("badRequest invalid invalidArgument invalidParameter INVALID_PAGE_TOKEN invalidPageToken")
 
 _TRANSIENT, _THROTTLED, _REFUSED = ErrorKind.TRANSIENT, ErrorKind.THROTTLED, ErrorKind.REFUSED
-_UNAUTHENTICATED = ErrorKind.UNAUTHENTICATED
+_NOT_ENTITLED, _UNAUTHENTICATED = ErrorKind.NOT_ENTITLED, ErrorKind.UNAUTHENTICATED
 _RULES = (
     _Rule(ErrorKind.NOT_APPROVED, "not_approved", statuses=(403, 429), zero_quota=True, advice=_APPROVE),
     _Rule(_THROTTLED, "rate_limited", reasons=_words("rateLimitExceeded userRateLimitExceeded")),
@@ -104,8 +110,9 @@ _RULES = (
     _Rule(_REFUSED, "invalid_grant", reasons=_words("invalid_grant"), advice=_NEW_GRANT),
     _Rule(_REFUSED, reasons=_words("invalid_client unauthorized_client deleted_client"), advice=_CLIENT),
     _Rule(_TRANSIENT, reasons=_words("temporarily_unavailable server_error internal_failure")),
-    _Rule(_REFUSED, reasons=_words("SERVICE_DISABLED accessNotConfigured"), advice=_ENABLE),
-    _Rule(_REFUSED, reasons=_words("ACCESS_TOKEN_SCOPE_INSUFFICIENT insufficientPermissions"), advice=_SCOPE),
+    _Rule(_NOT_ENTITLED, reasons=_words("SERVICE_DISABLED accessNotConfigured"), advice=_ENABLE),
+    _Rule(_NOT_ENTITLED, reasons=_words("CONSUMER_SUSPENDED CONSUMER_INVALID BILLING_DISABLED"), advice=_PROJECT),
+    _Rule(_NOT_ENTITLED, reasons=_words("ACCESS_TOKEN_SCOPE_INSUFFICIENT insufficientPermissions"), advice=_SCOPE),
     _Rule(
         _UNAUTHENTICATED,
         "unauthenticated",
@@ -117,9 +124,9 @@ _RULES = (
     _Rule(_THROTTLED, "rate_limited", statuses=range(400, 500), rpc_status="RESOURCE_EXHAUSTED"),
     _Rule(ErrorKind.PAGE_TOKEN_REFUSED, "page_token_refused", statuses=(400,), page_token=True),
     _Rule(_REFUSED, statuses=(400,), advice="Google does not accept this request; repeating it will not help."),
-    _Rule(_REFUSED, "SERVICE_DISABLED", statuses=(403,), phrase="has not been used in project", advice=_ENABLE),
+    _Rule(_NOT_ENTITLED, "SERVICE_DISABLED", statuses=(403,), phrase="has not been used in project", advice=_ENABLE),
     _Rule(
-        _REFUSED,
+        _NOT_ENTITLED,
         "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
         statuses=(403,),
         phrase="insufficient authentication scopes",
@@ -209,7 +216,7 @@ def _telling(said: ErrorBody) -> list[str]:
 def _reason(rule: _Rule, refusal: Refusal, said: ErrorBody) -> str:
     """Google's own word when the error is permanent and it has one, else http_NNN."""
     matched = [reason for reason in said.reasons if _plain(reason) in rule.reasons]
-    words = [*matched, *_telling(said), said.status] if rule.kind is ErrorKind.REFUSED else []
+    words = [*matched, *_telling(said), said.status] if rule.kind in (_REFUSED, _NOT_ENTITLED) else []
     usable = (word for word in words if re.fullmatch(r"[A-Za-z_]{3,64}", redact(word, refusal.token, *refusal.secrets)))
     return next(usable, f"http_{refusal.status}")
 

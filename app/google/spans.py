@@ -7,8 +7,6 @@ from app.google.errors import GoogleAPIError
 from app.telemetry import conventions, tracing
 from app.telemetry.tracing import Kind, Span
 
-OK = 200
-
 
 class Call(NamedTuple):
     """`template`: the path with the names of what it holds; `url`: without the query, where page tokens are."""
@@ -37,15 +35,13 @@ def call_span(call: Call) -> Span:
 
 def tell_answered(span: Span) -> None:
     if span.recording:
-        span.tell({conventions.HTTP_RESPONSE_STATUS_CODE: OK})
+        span.tell({conventions.HTTP_RESPONSE_STATUS_CODE: conventions.OK})
 
 
 def tell_failed(span: Span, error: GoogleAPIError) -> None:
-    """By the status: Google's own word for it may be any text. Without one the word is ours."""
+    """Also an answer that cannot be read, whose status says that all is well."""
     if not span.recording:
         return
-    if error.status is None:
-        span.failed(error.reason)
-        return
-    span.tell({conventions.HTTP_RESPONSE_STATUS_CODE: error.status})
-    span.failed(str(error.status))
+    if error.status is not None:
+        span.tell({conventions.HTTP_RESPONSE_STATUS_CODE: error.status})
+    span.failed(conventions.error_type(error.status, error.reason))

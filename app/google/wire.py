@@ -56,6 +56,7 @@ class _Page(Struct, rename="camel", gc=False):
     total_review_count: int | None = None
     average_rating: float | None = None
     next_page_token: str | None = None
+    error: Any = None
 
 
 _decode_page = Decoder(_Page).decode
@@ -86,6 +87,8 @@ def _quick(body: bytes) -> ReviewsPage | None:
         # msgspec skips over what it does not need without a look at its UTF-8, and raw is published as it is.
         body.decode()
     except (MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if page.error is not None:
         return None
     if (b"\\" in body and b"\\u0000" in body) or not is_short_page_token(page.next_page_token):
         return None

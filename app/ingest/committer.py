@@ -16,9 +16,9 @@ from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.errors import BufferFullError, NotAnsweredError, StoppingError, SubmitLimitError
 from app.models.limits import NO_LIMITS, SubmitLimits
 from app.store.database import Database, StoreUnavailableError
-from app.store.submit import NewJob, Submitted, submit
+from app.store.submit import NewJob, Submitted, is_known, submit
 from app.telemetry import tracing
-from app.telemetry.conventions import DB_OPERATION_NAME, DB_SYSTEM_NAME
+from app.telemetry.conventions import DB_SYSTEM_NAME
 from app.telemetry.events import Event
 from app.telemetry.tracing import Kind
 
@@ -70,6 +70,7 @@ class Committer:
         self._limits = limits
         self._clock = clock or SystemClock()
         self._under_way: set[asyncio.Task[None]] = set()
+        self._open: set[Arrival] = set()
         self._stopping = False
 
     async def accept(self, job: NewJob) -> Submitted:
@@ -82,17 +83,31 @@ class Committer:
         arrival = Arrival(job, asyncio.get_running_loop().create_future())
         if not await self._buffer.enqueue(arrival):
             raise BufferFullError
+        self._open.add(arrival)
         try:
             with tracing.child(ACCEPT, Kind.CLIENT) as span:
                 if span.recording:
-                    span.tell({DB_SYSTEM_NAME: self._database.system, DB_OPERATION_NAME: ACCEPT})
+                    span.tell({DB_SYSTEM_NAME: self._database.system})
                 async with asyncio.timeout(self._answer_within):
                     answer = await arrival.answer
         except TimeoutError:
             raise NotAnsweredError from None
+        finally:
+            self._open.discard(arrival)
         if answer.refused is not None:
             raise SubmitLimitError(answer.refused, answer.limits)
         return answer
+
+    async def knows(self, tenant: str, idempotency_key: str) -> bool:
+        """Whether there was a job for it in the last 24 hours. Raises `StoreUnavailableError`."""
+        return await self._database.read(is_known, tenant, idempotency_key)
+
+    def give_up(self) -> None:
+        """Accept nothing more. Who is not answered yet hears that it is not known; what waits is committed as usual."""
+        self._stopping = True
+        for arrival in self._open:
+            if not arrival.answer.done():
+                arrival.answer.set_exception(NotAnsweredError())
 
     async def run(self) -> None:
         """Commit what comes, until cancelled. May be started again: what waits in the buffer is found there."""

@@ -8,22 +8,17 @@ from random import random as system_random
 import structlog
 
 from app.clock import Clock
-from app.limits import windows
-from app.limits.cooldown import Cooldown, after_429
-from app.limits.gate import SHORTEST_PAUSE, VALID_SECONDS, Gate, Hold, LocalShare
+from app.limits.exchange import STORE_RETRY_SECONDS, Exchange
+from app.limits.gate import SHORTEST_PAUSE, VALID_SECONDS, Gate
 from app.limits.permits import BudgetStore, Permit, Wait
 from app.limits.rules import Limits
 from app.limits.views import BudgetView, views
 from app.limits.waiters import Tenant, Waiter
-from app.limits.windows import BudgetState, Grant, Refusal
 from app.telemetry.events import Event
+from app.telemetry.shared import shared_task
 
 REFRESH_SECONDS = 1.0
 """How often a process without limits of its own looks for closings that others met."""
-
-STORE_RETRY_SECONDS = 1.0
-LONGEST_HOLD_SECONDS = 30.0
-"""A refusal is asked again after this, however long it is: others may have given back what they held."""
 
 MOST_GATES = 1000
 
@@ -55,12 +50,10 @@ class SharedQuota:
         """`limits` by API name (a missing one is unlimited); `holder` is unique per start of a process."""
         self._store = store
         self._limits = {str(api): limit for api, limit in limits.items()}
-        self._holder = holder
+        self._exchange = Exchange(store, holder, clock, random)
         self._clock = clock
-        self._random = random
         self._gates: dict[tuple[str, str], Gate] = {}
         self._services: dict[tuple[str, str], _Service] = {}
-        self._ahead = clock.now() - clock.monotonic()
         self._refresh_at = 0.0
         self._refreshing: asyncio.Task[None] | None = None
         self._closing = False
@@ -108,9 +101,9 @@ class SharedQuota:
         proven = gate.went_well(permit)
         self._serve(gate)
         if proven:
-            await self._forget_streak(gate, permit)
+            await self._exchange.forget_streak(gate, permit)
         elif not gate.waiters and gate.share is not None and not gate.share.left:
-            await self._return_share(gate)  # others may try now, and more at once
+            await self._exchange.return_share(gate)  # others may try now, and more at once
 
     def released(self, permit: Permit) -> None:
         """The call said nothing about quota (timeout, 5xx) or was not made. The permit stays spent."""
@@ -139,7 +132,7 @@ class SharedQuota:
         if tasks:
             await asyncio.wait(tasks)
         for gate in self._gates.values():
-            await self._return_share(gate)
+            await self._exchange.return_share(gate)
 
     # --- the queue
 
@@ -148,7 +141,7 @@ class SharedQuota:
         if blocking is not None and (blocking.at_once or now + max_wait < blocking.until):
             return blocking.answer
         if self._closing:
-            return Wait(self._wall(now) + STORE_RETRY_SECONDS, "the service is shutting down")
+            return Wait(self._exchange.wall(now) + STORE_RETRY_SECONDS, "the service is shutting down")
         waiter = Waiter(now + max_wait, gate.rounds, tenant, asyncio.get_running_loop().create_future())
         gate.waiters.append(waiter)
         self._wake(gate)
@@ -177,7 +170,7 @@ class SharedQuota:
         if service.wake is not None and not service.wake.done():
             service.wake.set_result(None)
         elif (service.task is None or service.task.done()) and gate.waiters:
-            service.task = asyncio.create_task(self._run(gate, service))
+            service.task = shared_task(self._run(gate, service))
 
     async def _run(self, gate: Gate, service: _Service) -> None:
         """Serve the queue while there is one, then hold the share until it ends and return what is left."""
@@ -192,7 +185,7 @@ class SharedQuota:
             elif share is not None and share.left > 0 and now < share.expires_at:
                 await self._sleep(service, share.expires_at - now)
             elif share is not None and share.left > 0:
-                await self._return_share(gate)
+                await self._exchange.return_share(gate)
             else:
                 return
 
@@ -211,97 +204,32 @@ class SharedQuota:
     async def _refill(self, gate: Gate) -> None:
         try:
             if gate.limited:
-                await self._ask_for_share(gate)
+                await self._exchange.take_share(gate)
             else:
                 await self._refresh()
                 gate.known = True
         except Exception as error:  # any failure of the store means the same: no new shares
-            self._store_is_away(gate, error)
+            self._exchange.note_away(gate, error)
         finally:
             gate.rounds += 1
-
-    async def _ask_for_share(self, gate: Gate) -> None:
-        asked_at = self._clock.monotonic()
-        old, wanted, good, seen = gate.detach(asked_at), gate.wanted(), gate.take_good(), gate.cooldown
-        given = gate.waiters.take_given()
-
-        def change(raw: bytes | None, now: float) -> tuple[bytes, tuple[float, BudgetState, Grant | Refusal]]:
-            state = windows.decode(raw)
-            if old is not None:
-                state = windows.give_back(state, gate.limits, *old.report())
-            state = windows.told(windows.went_well(state, seen, good), given, now)
-            state, answer = windows.take(state, gate.limits, now, wanted, self._holder)
-            return windows.encode(state), (now, state, answer)
-
-        now, state, answer = await self._store.change_budget(gate.project, gate.api, change)
-        self._learn(gate, state.cooldown, now, asked_at)
-        gate.waiters.note_others(state.served, given)
-        refusal = answer.then if isinstance(answer, Grant) else answer
-        if isinstance(answer, Grant):
-            gate.share = _local(answer.share, asked_at)
-        gate.hold = self._hold(refusal) if refusal else None
-
-    async def _return_share(self, gate: Gate) -> None:
-        share = gate.detach(self._clock.monotonic())
-        if share is None:
-            return
-        good, seen = gate.take_good(), gate.cooldown
-
-        def change(raw: bytes | None, _: float) -> tuple[bytes, None]:
-            state = windows.give_back(windows.decode(raw), gate.limits, *share.report())
-            return windows.encode(windows.went_well(state, seen, good)), None
-
-        try:
-            await self._store.change_budget(gate.project, gate.api, change)
-        except Exception as error:  # it then counts as made, when it settles
-            log.warning(Event.BUDGET_SHARE_NOT_RETURNED, project=gate.project, api=gate.api, error=type(error).__name__)
 
     async def _close_for_all(self, gate: Gate, permit: Permit, retry_after: float | None) -> None:
         current = permit.closings == gate.closings
         gate.calls_closing += current
         try:
-            await self._close(gate, permit, retry_after)
+            await self._exchange.close(gate, permit, retry_after)
         finally:
             gate.calls_closing -= current
             self._serve(gate)
 
-    async def _close(self, gate: Gate, permit: Permit, retry_after: float | None) -> None:
-        asked_at = self._clock.monotonic()
-        age = asked_at - permit.sent_at
-
-        def change(raw: bytes | None, now: float) -> tuple[bytes, tuple[float, Cooldown]]:
-            state = windows.decode(raw)
-            sent_at = now - age
-            if permit.closings == gate.closings and state.cooldown.is_same(gate.cooldown):
-                sent_at = max(sent_at, state.cooldown.until)  # by our clock; the database's may have been set back
-            state = windows.close(state, now, sent_at, retry_after, self._random)
-            return windows.encode(state), (now, state.cooldown)
-
-        try:
-            now, cooldown = await self._store.change_budget(gate.project, gate.api, change)
-        except Exception as error:  # nobody else can be told; this process still keeps away
-            log.warning(Event.BUDGET_CLOSED_HERE_ONLY, project=gate.project, api=gate.api, error=type(error).__name__)
-            now = asked_at + self._ahead
-            cooldown = after_429(gate.cooldown, now, now - age, retry_after, self._random)
-        if self._learn(gate, cooldown, now, asked_at):
-            seconds = round(cooldown.until - now, 1)
-            log.warning(Event.BUDGET_CLOSED, project=gate.project, api=gate.api, seconds=seconds)
-
-    async def _forget_streak(self, gate: Gate, permit: Permit) -> None:
-        age = self._clock.monotonic() - permit.sent_at
-
-        def change(raw: bytes | None, now: float) -> tuple[bytes, None]:
-            return windows.encode(windows.succeeded(windows.decode(raw), now - age)), None
-
-        try:
-            await self._store.change_budget(gate.project, gate.api, change)
-        except Exception as error:  # the next closing then starts from a longer wait, no more
-            log.warning(Event.BUDGET_STREAK_KEPT, project=gate.project, api=gate.api, error=type(error).__name__)
+    async def _refresh(self) -> None:
+        self._refresh_at = self._clock.monotonic() + REFRESH_SECONDS
+        await self._exchange.learn(self._gates)
 
     def _refresh_soon(self, now: float) -> None:
         self._refresh_at = now + REFRESH_SECONDS
         if self._refreshing is None or self._refreshing.done():
-            self._refreshing = asyncio.create_task(self._refresh_quietly())
+            self._refreshing = shared_task(self._refresh_quietly())
 
     async def _refresh_quietly(self) -> None:
         try:
@@ -309,45 +237,13 @@ class SharedQuota:
         except Exception as error:  # what is known stays; the next second asks again
             log.warning(Event.BUDGET_NOT_REFRESHED, error=type(error).__name__)
 
-    async def _refresh(self) -> None:
-        """Learn of every budget's cooldown. Raises what the store raises."""
-        asked_at = self._clock.monotonic()
-        self._refresh_at = asked_at + REFRESH_SECONDS
-        now, rows = await self._store.read_budgets()
-        for project, api, raw in rows:
-            if gate := self._gates.get((project, api)):
-                self._learn(gate, windows.decode(raw).cooldown, now, asked_at)
-
-    def _learn(self, gate: Gate, cooldown: Cooldown, now: float, asked_at: float) -> bool:
-        """Whether a cooldown is news. `now` is the database's time of an answer to a question asked at `asked_at`;
-        late is the safe side."""
-        heard_at = self._clock.monotonic()
-        self._ahead = now - asked_at
-        return gate.closed(cooldown, heard_at + (cooldown.until - now))
-
-    def _store_is_away(self, gate: Gate, error: Exception) -> None:
-        log.warning(Event.BUDGET_STORE_AWAY, project=gate.project, api=gate.api, error=type(error).__name__)
-        until = self._clock.monotonic() + STORE_RETRY_SECONDS
-        reason = "the store that keeps the quota cannot be reached"
-        gate.hold = Hold(until, Wait(self._wall(until), reason), at_once=True)
-
-    def _hold(self, refusal: Refusal) -> Hold:
-        now = self._clock.monotonic()
-        seconds = min(refusal.wait_seconds, LONGEST_HOLD_SECONDS)
-        return Hold(now + seconds, Wait(self._wall(now + refusal.wait_seconds), refusal.reason))
-
-    def _wall(self, moment: float) -> float:
-        """What our wall clock shows at the monotonic `moment`: what is due is compared with it, whatever time the
-        database keeps."""
-        return self._clock.now() + (moment - self._clock.monotonic())
-
     # --- gates
 
     def _new_gate(self, project: str, api: str) -> Gate:
         if len(self._gates) >= MOST_GATES:
             self._drop_idle_gates()
         limits = self._limits.get(api, Limits())
-        gate = Gate(project, str(api), limits, limits.any, self._wall)
+        gate = Gate(project, str(api), limits, limits.any, self._exchange.wall)
         self._services[project, api] = _Service()
         self._gates[project, api] = gate
         return gate
@@ -373,8 +269,3 @@ class SharedQuota:
             if not waiter.answer.done():
                 waiter.answer.set_result(wait)
         gate.waiters.clear()
-
-
-def _local(share: windows.Share, asked_at: float) -> LocalShare:
-    life = share.expires_at - share.granted_at
-    return LocalShare(share.number, share.count, share.count, asked_at, share.granted_at, asked_at + life, asked_at)

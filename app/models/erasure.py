@@ -93,7 +93,10 @@ class ErasureRequest(BaseModel):
 
 
 class ErasureView(BaseModel):
-    """An order as it stands. `subject`: the job or the tenant; a reviewer's name is not repeated."""
+    """An order as it stands. `subject`: the job or the tenant; a reviewer's name is not repeated.
+
+    `jobs_erased` counts jobs that are gone from sight, `reviews_erased` reviews that are deleted so far.
+    """
 
     id: int
     kind: ErasureKind

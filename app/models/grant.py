@@ -1,7 +1,7 @@
 """What a caller may give so that a job's access token is renewed for as long as the job takes."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
 LEAD_SECONDS = 225.0
@@ -18,6 +18,10 @@ class RefreshGrant:
     refresh_token: str = field(repr=False)
     client_id: str = field(repr=False)
     client_secret: str = field(repr=False)
+
+    def renewed(self, refresh_token: str | None) -> "RefreshGrant":
+        """After a use of it: with the refresh token that Google gave in its place (None: it is good as before)."""
+        return replace(self, refresh_token=refresh_token or self.refresh_token)
 
     def to_text(self) -> str:
         """What `from_text` reads: to be sealed."""

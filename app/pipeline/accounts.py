@@ -21,8 +21,6 @@ class AccountWorker(Worker[AccountsPage]):
 
     def advance(self, task: HeldTask, page: AccountsPage) -> Outcome:
         move = after_page(task, page.next_page_token)
-        if isinstance(move, DeadLetter):
-            return move
         again = unless_barren(task, move)
         return Advance(move, accounts=page.accounts, given_up=nameless(task, page.odd), again=again)
 

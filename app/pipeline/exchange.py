@@ -1,7 +1,8 @@
 """One access token renewed: the lease taken, Google asked, the answer settled. One replica does it at a time."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from collections import OrderedDict
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import structlog
@@ -37,6 +38,12 @@ ASK_SECONDS = 20.0
 STORE_RETRY_SECONDS = 0.5
 MILLISECOND = 0.001
 
+STREAK_SECONDS = 600.0
+"""Nobody asked for so long after a failure was over: the next one is the first again. Replicas take turns at asking."""
+
+MOST_STREAKS = 256
+"""Jobs whose failures are remembered."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -47,6 +54,17 @@ class Subject(NamedTuple):
     job_id: str
     version: int
     refused: bool
+
+
+class _Streak(NamedTuple):
+    """Failures of this process in a row: how many, when the first came, and when the wait after the last is over.
+
+    In monotonic seconds. That nobody asked, because the job was paused or waited for quota, is no failure.
+    """
+
+    failures: int
+    since: float
+    over: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +80,7 @@ Renewed = CurrentToken | Later | Problem
 
 
 class TokenExchange:
-    """Asks the token endpoint; after `token_wait` seconds without a token that lives, people must help."""
+    """Asks the token endpoint; after failing for `token_wait` seconds without a token that lives, people must help."""
 
     def __init__(
         self,
@@ -80,9 +98,15 @@ class TokenExchange:
         self._policy = policy
         self._clock = clock
         self._token_wait = token_wait
+        self._streaks: OrderedDict[str, _Streak] = OrderedDict()
 
-    async def renew(self, subject: Subject, attempt: int) -> Renewed:
-        """`attempt` counts the failures of this process in a row: the wait after one grows with it."""
+    async def renew(self, subject: Subject) -> Renewed:
+        renewed = await self._asked_once(subject)
+        if not isinstance(renewed, Later):
+            self._streaks.pop(subject.job_id, None)
+        return renewed
+
+    async def _asked_once(self, subject: Subject) -> Renewed:
         try:
             begun = await self._database.write(
                 begin_refresh, subject.job_id, subject.version, refused=subject.refused, lease=LEASE_SECONDS
@@ -91,7 +115,7 @@ class TokenExchange:
             return Later(STORE_RETRY_SECONDS)
         match begun:
             case RefreshLease():
-                return await self._with_lease(subject, begun.sealed_grant, attempt)
+                return await self._with_lease(subject, begun)
             case RefreshWait():
                 return Later(begun.seconds)
             case FreshlyRefused():
@@ -100,21 +124,19 @@ class TokenExchange:
             case CurrentToken():
                 return begun
 
-    async def _with_lease(self, subject: Subject, sealed_grant: bytes, attempt: int) -> Renewed:
-        began = self._clock.monotonic()
+    async def _with_lease(self, subject: Subject, lease: RefreshLease) -> Renewed:
         try:
-            grant = self._open(subject, sealed_grant)
+            grant = self._open(subject, lease.sealed_grant)
             fresh = await self._ask(grant)
         except SealedTokenError as error:
             return await self._refused(subject, Problem("token_unreadable", str(error)))
         except GoogleAPIError as error:
             log.warning(Event.TOKEN_NOT_RENEWED, job_id=subject.job_id, cause=error.reason)
             if error.kind in (ErrorKind.TRANSIENT, ErrorKind.THROTTLED):
-                return await self._failed(subject, error, attempt)
+                return await self._failed(subject, error)
             return await self._refused(subject, problem_of(error))
         crash_point(CrashPoint.TOKEN_RENEWED)
-        new = self._sealed(subject, grant, fresh, self._clock.monotonic() - began)
-        return await self._settle(subject, new)
+        return await self._settle(subject, self._sealed(subject, grant, fresh, lease))
 
     async def _ask(self, grant: RefreshGrant) -> FreshToken:
         try:
@@ -137,15 +159,31 @@ class TokenExchange:
             log.info(Event.TOKEN_RENEWED, job_id=subject.job_id, credential_version=current.version)
             return current
 
-    async def _failed(self, subject: Subject, error: GoogleAPIError, attempt: int) -> Renewed:
-        """It may pass: waited for with backoff, and without a token that lives for `token_wait` seconds at most."""
+    async def _failed(self, subject: Subject, error: GoogleAPIError) -> Renewed:
+        """It may pass: asked again later, after each failure in a row a little later still. Without a token that lives,
+        for `token_wait` seconds at most."""
+        now = self._clock.monotonic()
+        streak = self._streak(subject.job_id, now)
         asked = min(error.retry_after or 0.0, LONGEST_SECONDS)
-        seconds = max(asked, self._policy.get_backoff_ms(attempt) * MILLISECOND)
+        seconds = max(asked, self._policy.get_backoff_ms(streak.failures) * MILLISECOND)
         without = await self._put_off(subject, seconds)
-        if without is not None and without >= self._token_wait:
+        self._remember(subject.job_id, _Streak(streak.failures + 1, streak.since, now + seconds))
+        if without is not None and min(without, now - streak.since) >= self._token_wait:
             detail = f"No access token for {without:,.0f} s: Google's token endpoint does not give one. {error.message}"
             return Problem("token_not_renewed", f"{detail} Send a new one to go on.", error.status)
         return Later(seconds, f"{NO_TOKEN_YET}; {error.message}")
+
+    def _streak(self, job_id: str, now: float) -> _Streak:
+        known = self._streaks.get(job_id)
+        if known is None or now - known.over > max(STREAK_SECONDS, self._token_wait / 2):
+            return _Streak(0, now, now)
+        return known
+
+    def _remember(self, job_id: str, streak: _Streak) -> None:
+        self._streaks[job_id] = streak
+        self._streaks.move_to_end(job_id)
+        while len(self._streaks) > MOST_STREAKS:
+            self._streaks.popitem(last=False)
 
     async def _refused(self, subject: Subject, problem: Problem) -> Renewed:
         """For good; but what lives of the present token is used up first."""
@@ -161,11 +199,10 @@ class TokenExchange:
     def _open(self, subject: Subject, sealed_grant: bytes) -> RefreshGrant:
         return RefreshGrant.from_text(self._sealer.open(subject.tenant, subject.job_id, sealed_grant, Purpose.GRANT))
 
-    def _sealed(self, subject: Subject, grant: RefreshGrant, fresh: FreshToken, took: float) -> NewToken:
-        """Both under the newest key. A refresh token that was replaced is forgotten; life counts from the request."""
-        newest = replace(grant, refresh_token=fresh.refresh_token or grant.refresh_token)
+    def _sealed(self, subject: Subject, grant: RefreshGrant, fresh: FreshToken, lease: RefreshLease) -> NewToken:
+        """Both under the newest key. A refresh token that was replaced is forgotten."""
         where = (subject.tenant, subject.job_id)
         token = self._sealer.seal(*where, fresh.access_token)
-        sealed_grant = self._sealer.seal(*where, newest.to_text(), Purpose.GRANT)
-        lives = None if fresh.expires_in is None else max(0.0, fresh.expires_in - took)
-        return NewToken(token.key_id, token.data, sealed_grant.data, lives)
+        sealed_grant = self._sealer.seal(*where, grant.renewed(fresh.refresh_token).to_text(), Purpose.GRANT)
+        ended = lease.sealed_grant if fresh.refresh_token else None
+        return NewToken(token.key_id, token.data, sealed_grant.data, lease.since, fresh.expires_in, ended)

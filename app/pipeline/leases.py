@@ -1,5 +1,6 @@
 """The leases of the tasks that this process works on: extended together, for as long as the work goes on."""
 
+import asyncio
 from collections import Counter
 
 import structlog
@@ -12,6 +13,10 @@ from app.telemetry.events import Event
 LEASE_SECONDS = 15.0
 EXTEND_SECONDS = LEASE_SECONDS / 3
 """Two extensions may fail before a lease runs out."""
+
+DEADLINE_SECONDS = 3.0
+"""Of one extension: over a connection that hangs, the store's own deadline would take all leases with it. The next try
+takes another connection."""
 
 RETRY_SECONDS = 0.5
 """While the store is away: who comes back first, holders or the scheduler, decides whether pages are read again."""
@@ -57,10 +62,12 @@ class LeaseKeeper:
 
     async def _extend(self) -> bool:
         try:
-            await self._database.write(extend, self.held, self.holder, LEASE_SECONDS)
-        except StoreUnavailableError as error:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                await self._database.write(extend, self.held, self.holder, LEASE_SECONDS)
+        except (StoreUnavailableError, TimeoutError) as error:
             if not self._away:
-                log.warning(Event.LEASES_NOT_EXTENDED, held=len(self._held), cause=str(error))
+                cause = str(error) or type(error).__name__
+                log.warning(Event.LEASES_NOT_EXTENDED, held=len(self._held), cause=cause)
             self._away = True
         else:
             self._away = False

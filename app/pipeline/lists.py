@@ -6,7 +6,7 @@ from dataclasses import replace
 from app.google.errors import GoogleAPIError
 from app.models.job import HeldTask, Problem, TaskStatus
 from app.models.settlement import GivenUp, Move
-from app.pipeline.outcome import Advance, DeadLetter
+from app.pipeline.outcome import Advance
 from app.pipeline.refusals import problem_of
 from app.pipeline.settle import MILLISECOND, stay
 from app.retry.policy import ExponentialBackoffPolicy
@@ -23,13 +23,17 @@ _LOOP = Problem(
 )
 
 
-def after_page(task: HeldTask, next_token: str | None) -> Move | DeadLetter:
-    """On to the next page, or done; a list that loops must not pass for complete."""
+def after_page(task: HeldTask, next_token: str | None) -> Move:
+    """On to the next page, or done; a list that loops must not pass for complete, and keeps what this page holds."""
     if next_token is None:
         return Move(TaskStatus.DONE, pages=task.pages + 1)
     if next_token == task.cursor or task.pages >= MOST_PAGES:
-        return DeadLetter(_LOOP)
+        return _looping(task)
     return Move(TaskStatus.HELD, next_token, walk=task.walk, pages=task.pages + 1, restarts=task.restarts)
+
+
+def _looping(task: HeldTask) -> Move:
+    return stay(task, TaskStatus.DEAD, attempt=task.attempt + 1, error=_LOOP)
 
 
 def unless_barren(task: HeldTask, move: Move) -> Callable[[int], tuple[Move, None]]:
@@ -41,7 +45,7 @@ def unless_barren(task: HeldTask, move: Move) -> Callable[[int], tuple[Move, Non
         if new:
             return replace(move, walk=min(task.walk, 0)), None
         if task.walk >= MOST_BARREN_PAGES:
-            return stay(task, TaskStatus.DEAD, attempt=task.attempt + 1, error=_LOOP), None
+            return _looping(task), None
         return replace(move, walk=task.walk + 1), None
 
     return decide

@@ -21,8 +21,6 @@ class LocationWorker(Worker[LocationsPage]):
 
     def advance(self, task: HeldTask, page: LocationsPage) -> Outcome:
         move = after_page(task, page.next_page_token)
-        if isinstance(move, DeadLetter):
-            return move
         again = unless_barren(task, move)
         return Advance(move, locations=page.locations, given_up=nameless(task, page.odd), again=again)
 

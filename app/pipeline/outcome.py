@@ -39,9 +39,10 @@ class Snooze:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The attempt failed in a way that may pass."""
+    """The attempt failed in a way that may pass; `after`: not before so many seconds, if Google said so."""
 
     problem: Problem
+    after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ then go back, which spends no attempt; the scheduler releases none of them until
 """
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple, assert_never
 
@@ -47,7 +47,6 @@ class TokenRefresher:
         self._wake = wake
         self._known: OrderedDict[str, CurrentToken] = OrderedDict()
         self._asking: OrderedDict[Subject, asyncio.Task[_Answer]] = OrderedDict()
-        self._failures: Counter[str] = Counter()
 
     async def ready(self, task: HeldTask) -> Outcome | None:
         """None: the task has the newest token and may call with it; else what becomes of the task."""
@@ -103,11 +102,7 @@ class TokenRefresher:
         return asking
 
     async def _answer(self, subject: Subject) -> _Answer:
-        renewed = await self._exchange.renew(subject, self._failures[subject.job_id])
-        if isinstance(renewed, Later) and renewed.reason:
-            self._failures[subject.job_id] += 1
-        else:
-            del self._failures[subject.job_id]
+        renewed = await self._exchange.renew(subject)
         if isinstance(renewed, CurrentToken):
             self._remember(subject.job_id, renewed)
             self._wake()
@@ -154,7 +149,6 @@ class TokenRefresher:
             if len(self._asking) <= MOST_KNOWN:
                 return
             del self._asking[subject]
-            del self._failures[subject.job_id]
 
 
 def _wait(later: Later) -> float:

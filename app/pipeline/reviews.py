@@ -1,9 +1,10 @@
 """The third stage: the reviews of one location, newest update first.
 
 Pages shift while they are read. An edited review moves to the top and pushes others down: a location whose rows differ
-from Google's total at the end is walked once more, until a page holds nothing new. A review that is taken back lets
-others move up, over a border that was passed already, and may leave rows and total equal: when the total has fallen
-between two pages, the location is walked once more to its end.
+from Google's total at the end is walked once more, until a page holds nothing new. Where that would come too early, it
+is walked once more to its end: when the list ended a page or more before its total, and when the total has fallen
+between two pages, for a review that is taken back lets others move up over a border that was passed already, and may
+leave rows and total equal.
 """
 
 from enum import IntEnum
@@ -138,6 +139,17 @@ def _complete(task: HeldTask, page: ReviewsPage, total: int | None, new: int) ->
         return _next(task, page, total) if goes_on else (DONE, end)
     if _walk_after(task, total) is Walk.SHRUNK:
         return Move(TaskStatus.HELD, walk=Walk.WHOLE, restarts=task.restarts), None
-    if total is None or task.location_fetched + new == total:
+    rows = task.location_fetched + new
+    if total is None or rows == total:
         return DONE, end
-    return Move(TaskStatus.HELD, walk=Walk.UNTIL_KNOWN, restarts=task.restarts), None
+    walk = Walk.WHOLE if _ended_early(page, total - rows) else Walk.UNTIL_KNOWN
+    return Move(TaskStatus.HELD, walk=walk, restarts=task.restarts), None
+
+
+def _ended_early(page: ReviewsPage, missing: int) -> bool:
+    """Whether the list was cut off before what is missing: a look that ends with known pages would not come so far.
+
+    Fewer than a page may be missing for good, when Google counts what it does not list: unless the last page was `{}`,
+    without the total that every page has.
+    """
+    return missing >= PAGE_SIZE or (missing > 0 and not page.reviews and page.total is None)

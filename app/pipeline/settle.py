@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from app.models.job import HeldTask, LocationState, Problem, Stage, TaskStatus
+from app.limits.cooldown import LONGEST_SECONDS
+from app.models.job import HeldTask, LocationState, Stage, TaskStatus
 from app.models.settlement import LocationEnd, Move, Settlement
 from app.pipeline.outcome import Advance, DeadLetter, Outcome, Retry, Snooze, Spent
 from app.retry.policy import ExponentialBackoffPolicy
 
 MILLISECOND = 0.001
+
+LONGEST_DELAY_SECONDS = 10.0
+"""A task that waits is due again after this, however long its wait is expected to last: the scheduler keeps it back by
+what holds then, another limit or another token (`app.store.release`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ def _settlement(task: HeldTask, outcome: Outcome, situation: Situation) -> Settl
         case Snooze():
             return _snooze(task, outcome, situation)
         case Retry():
-            return _retry(task, outcome.problem, situation)
+            return _retry(task, outcome, situation)
         case DeadLetter():
             return _dead(task, outcome)
     assert_never(outcome)
@@ -91,17 +96,19 @@ def _snooze(task: HeldTask, outcome: Snooze, situation: Situation) -> Settlement
     seconds = max(0.0, outcome.until - situation.now)
     return Settlement(
         task,
-        stay(task, TaskStatus.WAITING, delay=seconds),
+        stay(task, TaskStatus.WAITING, delay=min(seconds, LONGEST_DELAY_SECONDS)),
         waiting=(outcome.reason, seconds) if outcome.reason else None,
         token_problem=outcome.token_problem,
     )
 
 
-def _retry(task: HeldTask, problem: Problem, situation: Situation) -> Settlement:
+def _retry(task: HeldTask, outcome: Retry, situation: Situation) -> Settlement:
     if not situation.policy.should_retry(task.attempt):
-        return _dead(task, DeadLetter(problem))
-    delay = situation.policy.get_backoff_ms(task.attempt) * MILLISECOND
-    return Settlement(task, stay(task, TaskStatus.WAITING, delay=delay, attempt=task.attempt + 1, error=problem))
+        return _dead(task, DeadLetter(outcome.problem))
+    backoff = situation.policy.get_backoff_ms(task.attempt) * MILLISECOND
+    delay = max(backoff, min(outcome.after or 0.0, LONGEST_SECONDS))
+    move = stay(task, TaskStatus.WAITING, delay=delay, attempt=task.attempt + 1, error=outcome.problem)
+    return Settlement(task, move)
 
 
 def _dead(task: HeldTask, outcome: DeadLetter) -> Settlement:

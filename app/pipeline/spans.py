@@ -3,6 +3,7 @@
 A span for the whole task would be open for hours at a long list, and a crash would lose it with all that hangs on it.
 """
 
+from app.broker.base import Broker
 from app.models.events import TOPIC_OF
 from app.models.job import HeldTask, TaskStatus
 from app.models.settlement import Settled
@@ -15,13 +16,13 @@ SETTLE = "settle"
 _OUTCOMES = {"Advance": "advance", "Snooze": "snooze", "Retry": "retry", "DeadLetter": "dead_letter"}
 
 
-def page_span(task: HeldTask, system: str) -> Span:
+def page_span(task: HeldTask, broker: Broker) -> Span:
     """One page of the task in hand, from the decision to call Google to its settle."""
-    topic = TOPIC_OF[task.stage]
+    topic = broker.topic(TOPIC_OF[task.stage])
     span = tracing.child_of(task.traceparent, f"{conventions.PROCESS} {topic}", Kind.CONSUMER)
     if span.recording:
         span.tell(
-            conventions.processed(system, topic)
+            conventions.processed(broker.system, topic, broker.group(task.stage))
             | {
                 conventions.TENANT: task.tenant,
                 conventions.JOB_ID: task.job_id,
@@ -38,9 +39,12 @@ def tell_page(span: Span, outcome: Outcome, settled: Settled) -> None:
     """How it ended. Waiting is no failure."""
     if not span.recording:
         return
-    span.tell({conventions.OUTCOME: _OUTCOMES[type(outcome).__name__]})
-    if isinstance(outcome, Retry | DeadLetter) or settled.status is TaskStatus.DEAD:
-        span.failed(_OUTCOMES[type(outcome).__name__])
+    word = _OUTCOMES[type(outcome).__name__]
+    span.tell({conventions.OUTCOME: word})
+    if isinstance(outcome, Retry | DeadLetter):
+        span.failed(conventions.error_type(outcome.problem.status, outcome.problem.type))
+    elif settled.status is TaskStatus.DEAD:
+        span.failed(word)
 
 
 def settle_span() -> Span:
@@ -52,7 +56,6 @@ def tell_settled(span: Span, settled: Settled, system: str) -> None:
     span.tell(
         {
             conventions.DB_SYSTEM_NAME: system,
-            conventions.DB_OPERATION_NAME: SETTLE,
             conventions.TASK_STATUS: settled.status or "dropped",
             conventions.REVIEWS_NEW: settled.new_reviews,
             conventions.REVIEWS_DUPLICATE: settled.duplicates,

@@ -1,13 +1,12 @@
 """The loop of a worker: claim, step, settle, acknowledge; many tasks at once, one page of each at a time.
 
 The three stages are subclasses that say what their pages mean. Everything that is the same for them is here: the
-right to work (the claim and its lease), the quota, the translation of Google's errors, and an orderly stop.
+right to work (`claims` and leases), the quota, the translation of Google's errors, and an orderly stop.
 """
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import ClassVar, Generic, TypeVar, assert_never
 
 import structlog
@@ -19,16 +18,14 @@ from app.limits.permits import LONGEST_WAIT_SECONDS, Api, Permit, Wait
 from app.limits.waiters import Tenant
 from app.models.job import DEFAULT_PROJECT, HeldTask, Problem, Stage, TaskStatus, Work
 from app.models.pools import Pool
-from app.models.settlement import Settled, Settlement
+from app.models.settlement import Settled
 from app.pipeline import refusals
-from app.pipeline.leases import LEASE_SECONDS
+from app.pipeline.claims import Claims
 from app.pipeline.outcome import DeadLetter, Outcome, Retry, Snooze, Spent
+from app.pipeline.owners import ASK_AGAIN_SECONDS
 from app.pipeline.settle import Situation, settlement_of
 from app.pipeline.spans import page_span, settle_span, tell_page, tell_settled
 from app.pipeline.tools import TokenUnreadableError, Tools
-from app.store.database import StoreUnavailableError
-from app.store.settle import JobEndedMeanwhileError, settle
-from app.store.tasks import claim, let_go
 from app.telemetry.events import Event
 from app.telemetry.logging import job_context
 from app.telemetry.tracing import nearer
@@ -39,11 +36,6 @@ MOST_CRASHES = 10
 TURN_SECONDS = 1.0
 """After so long with a task in hand it makes room when work of another job waits. A time, not a number of pages: under
 a quota a few pages of sixteen tasks can take minutes."""
-
-STORE_RETRY_SECONDS = 0.5
-
-GIVE_BACK_SECONDS = 2.0
-"""For the store to take back what is cut off at a stop."""
 
 log = structlog.get_logger(__name__)
 
@@ -62,8 +54,8 @@ class Worker(ABC, Generic[Page]):
         self.policy = tools.policy
         self.clock = tools.clock
         self.options = tools.options
+        self._claims = Claims(tools, self.stage)
         self._consumer = tools.broker.consumer(self.stage)
-        self._system = tools.broker.system
         self._working: set[asyncio.Task[None]] = set()
         self._free = asyncio.Event()
         self._free.set()
@@ -81,7 +73,7 @@ class Worker(ABC, Generic[Page]):
 
     @abstractmethod
     def refused(self, task: HeldTask, error: GoogleAPIError) -> Outcome:
-        """What a permanent refusal means."""
+        """What a permanent refusal of what was asked for means."""
 
     def page_token_refused_again(self, task: HeldTask, error: GoogleAPIError) -> Outcome:
         """Google refused the page token of a list that had been started again already."""
@@ -100,6 +92,8 @@ class Worker(ABC, Generic[Page]):
                 if self._stop.is_set():
                     return
                 raise
+            if self._stop.is_set():
+                return  # it came in the very moment: nobody acknowledged it, so it comes again
             self._taking = asyncio.create_task(self._take(deliveries))
             await self._taking
 
@@ -125,7 +119,7 @@ class Worker(ABC, Generic[Page]):
 
     async def _take(self, deliveries: Sequence[Delivery]) -> None:
         """Claim what was delivered; whatever is not ours to do is acknowledged and forgotten."""
-        held = {task.task_id: task for task in await self._claim(deliveries)}
+        held = {task.task_id: task for task in await self._claims.take(delivery.work for delivery in deliveries)}
         self.tools.wake()
         for delivery in deliveries:
             task = held.pop(delivery.work.task_id, None)
@@ -135,33 +129,12 @@ class Worker(ABC, Generic[Page]):
                 self._begin(task, delivery)
                 continue
             if task is not None:
-                await self._refuse(task)
+                await self._claims.refuse(task)
             self._consumer.acknowledge(delivery)
 
     def _is_meant(self, task: HeldTask, work: Work) -> bool:
         """A message can name any task: one of another stage would be read as what it is not."""
         return (task.stage, task.tenant, task.job_id) == (self.stage, work.tenant, work.job_id)
-
-    async def _refuse(self, task: HeldTask) -> None:
-        """A forged message claimed it: it waits again, for its own message."""
-        log.warning(Event.WORK_FORGED, stage=self.stage, task_id=task.task_id, job_id=task.job_id)
-        with suppress(StoreUnavailableError):  # its lease runs out
-            await self._let_go([(task.task_id, task.version)])
-
-    async def _claim(self, deliveries: Sequence[Delivery]) -> list[HeldTask]:
-        wanted = list({(delivery.work.task_id, delivery.work.version) for delivery in deliveries})
-        in_doubt = False
-        while True:
-            try:
-                held = await self.tools.database.write(claim, wanted, self.tools.leases.holder, LEASE_SECONDS)
-                if in_doubt:
-                    known = {task.task_id for task in held} | self.tools.leases.held
-                    await self._let_go([(task, version + 1) for task, version in wanted if task not in known])
-                return held
-            except StoreUnavailableError as error:
-                in_doubt = True
-                log.warning(Event.CLAIM_STORE_AWAY, stage=self.stage, cause=str(error))
-                await self.clock.sleep(STORE_RETRY_SECONDS)
 
     def _begin(self, task: HeldTask, delivery: Delivery) -> None:
         self.tools.leases.add(task.task_id)
@@ -185,25 +158,16 @@ class Worker(ABC, Generic[Page]):
                 while await self._step_and_settle(task, began):
                     pass
             except asyncio.CancelledError:
-                await self._give_back(task)
+                await self._claims.give_back(task)
                 raise
             finally:
                 self.tools.leases.remove(task.task_id)
                 self._consumer.acknowledge(delivery)
 
-    async def _give_back(self, task: HeldTask) -> None:
-        """Cut off: tried once, for a store that is away must not hold up the stop; the lease runs out by itself."""
-        settlement = settlement_of(task, Snooze(self.clock.now()), Spent(), Situation(self.policy, self.clock.now()))
-        try:
-            async with asyncio.timeout(GIVE_BACK_SECONDS):
-                await self.tools.database.write(settle, settlement, self.options.settle)
-        except (StoreUnavailableError, JobEndedMeanwhileError, TimeoutError) as error:
-            log.warning(Event.TASK_NOT_GIVEN_BACK, stage=self.stage, cause=str(error) or type(error).__name__)
-
     async def _step_and_settle(self, task: HeldTask, began: float) -> bool:
         """Whether there is another page to read with the task in hand, which was taken at `began`."""
         spent = Spent()
-        with page_span(task, self._system) as span:
+        with page_span(task, self.tools.broker) as span:
             outcome = await self._step(task, spent)
             turn_is_over = self.clock.monotonic() - began >= TURN_SECONDS and self._consumer.others_wait(task.job_id)
             settled = await self._write(task, outcome, spent, yields=turn_is_over or self._stop.is_set())
@@ -229,11 +193,12 @@ class Worker(ABC, Generic[Page]):
         permit = await self._permit(task)
         if isinstance(permit, Wait):
             self.tools.spent_budgets.wait_for(task.project or DEFAULT_PROJECT, self.api, permit)
-            return Snooze(permit.until, permit.reason)
+            return self._waits(task, permit)
         return await self._call(task, token, spent, permit)
 
     async def _learn_project(self, task: HeldTask, token: str, spent: Spent) -> None:
-        """Ask once for each token of a job whose quota it spends and how long it lives. Only a refusal stops here."""
+        """Ask once for each token of a job whose quota it spends and how long it lives; again at a later page when
+        Google could not be asked. Only a refusal stops here."""
         if task.project is not None:
             return
         owner, asked = await self.tools.owners.of(task, token)
@@ -272,14 +237,15 @@ class Worker(ABC, Generic[Page]):
         if error.kind is ErrorKind.THROTTLED:
             wait = await self.tools.quota.throttled(permit, error.retry_after)
             self.tools.spent_budgets.wait_for(permit.project, self.api, wait)
-            return Snooze(wait.until, wait.reason)
+            return self._waits(task, wait)
         if error.kind is ErrorKind.TRANSIENT:
             self.tools.quota.released(permit)
-            return Retry(refusals.problem_of(error))
+            return Retry(refusals.problem_of(error), error.retry_after)
         await self.tools.quota.succeeded(permit)
         match error.kind:
-            case ErrorKind.NOT_APPROVED:
-                return DeadLetter(refusals.problem_of(error), fails_job=True)
+            case ErrorKind.NOT_APPROVED | ErrorKind.NOT_ENTITLED:  # not about what was asked for: no account would do
+                fails_job = error.kind is ErrorKind.NOT_APPROVED or self.stage is Stage.ACCOUNTS
+                return DeadLetter(refusals.problem_of(error), fails_job=fails_job)
             case ErrorKind.UNAUTHENTICATED:
                 return await self.tools.refresher.refused(task, error)
             case ErrorKind.PAGE_TOKEN_REFUSED:
@@ -288,15 +254,21 @@ class Worker(ABC, Generic[Page]):
                 return self.refused(task, error)
         assert_never(error.kind)
 
+    def _waits(self, task: HeldTask, wait: Wait) -> Snooze:
+        """While the job's project is not known, another budget stands in for it: for no longer than until it is asked
+        for again."""
+        until = wait.until if task.project else min(wait.until, self.clock.now() + ASK_AGAIN_SECONDS)
+        return Snooze(until, wait.reason)
+
     async def _write(self, task: HeldTask, outcome: Outcome, spent: Spent, *, yields: bool = False) -> Settled:
-        """Settle, however long the store is away; what was lost to another meanwhile is dropped by the guard."""
+        """Settle, and tell whoever has to know."""
         if isinstance(outcome, Retry):
             crash_point(CrashPoint.RETRY_WRITE)
         situation = Situation(self.policy, self.clock.now(), yields)
         settlement = settlement_of(task, outcome, spent, situation)
         began = self.clock.monotonic()
         with settle_span() as span:
-            settled = await self._settle(settlement)
+            settled = await self._claims.settle(settlement)
             if span.recording:
                 tell_settled(span, settled, self.tools.database.system)
         crash_point(CrashPoint.SETTLED)
@@ -306,29 +278,6 @@ class Worker(ABC, Generic[Page]):
         if settled.new_reviews or settlement.given_up or settled.status is TaskStatus.DEAD:
             self.tools.announce()
         return settled
-
-    async def _settle(self, settlement: Settlement) -> Settled:
-        task, in_doubt = settlement.task, False
-        while True:
-            try:
-                settled = await self.tools.database.write(settle, settlement, self.options.settle)
-                if in_doubt and settled.move is None:
-                    await self._let_go({(task.task_id, task.version + 1)})
-                return settled
-            except JobEndedMeanwhileError:
-                return Settled(None)
-            except StoreUnavailableError as error:
-                in_doubt = True
-                log.warning(Event.SETTLE_STORE_AWAY, stage=self.stage, cause=str(error))
-                await self.clock.sleep(STORE_RETRY_SECONDS)
-
-    async def _let_go(self, versions: Collection[tuple[int, int]]) -> None:
-        """A commit whose answer was lost may have taken place: what this process holds by it and does not know of
-        waits again at once, not when its lease has run out."""
-        if not versions:
-            return
-        if await self.tools.database.write(let_go, versions, self.tools.leases.holder):
-            self.tools.wake()
 
 
 async def _end(tasks: set[asyncio.Task[None]], grace: float) -> None:

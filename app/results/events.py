@@ -23,6 +23,7 @@ from app.models.views import JobView
 from app.results.progress import Progress
 from app.store.database import StoreUnavailableError
 from app.telemetry.events import Event
+from app.telemetry.shared import shared_task
 
 LOOK_SECONDS = 0.5
 """Between two looks at the jobs that are watched."""
@@ -289,7 +290,7 @@ class JobEvents:
         self._clients.add(client)
         if not self._loops:
             bodies = (self._look, self._beat, self._guard)
-            self._loops = [asyncio.create_task(body(), name="job_events") for body in bodies]
+            self._loops = [shared_task(body(), "job_events") for body in bodies]
         return client
 
     def _leave(self, key: _Key, client: _Client) -> None:

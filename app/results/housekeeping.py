@@ -5,6 +5,7 @@ from collections.abc import Callable
 import structlog
 
 from app.clock import Clock
+from app.models.job import JobStatus
 from app.store.database import Database, StoreUnavailableError
 from app.store.tidy import QueuePosition, tidy
 from app.store.wiping import wipe_aged
@@ -22,7 +23,8 @@ log = structlog.get_logger(__name__)
 
 class Housekeeping:
     """`token_wait`: how many seconds a job waits for a new token. `token_max_age`: after how many seconds one is wiped
-    whatever its job does. `leading`: whether it is this process's turn. `swept` is told when a turn went well."""
+    whatever its job does. `leading`: whether it is this process's turn. `swept` is told when a turn went well, and
+    `failed` of each job that it ended, how many seconds after it was accepted."""
 
     def __init__(
         self,
@@ -33,6 +35,7 @@ class Housekeeping:
         *,
         token_max_age: float,
         swept: Callable[[], None] = lambda: None,
+        failed: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -40,6 +43,7 @@ class Housekeeping:
         self._token_max_age = token_max_age
         self._leading = leading
         self._swept = swept
+        self._failed = failed
         self._sweep_from: QueuePosition | None = None
 
     async def run(self) -> None:
@@ -58,6 +62,9 @@ class Housekeeping:
             return False
         self._sweep_from = done.sweep_on
         self._swept()
+        for job in done.jobs_failed:
+            log.info(Event.JOB_ENDED, job_id=job.id, status=JobStatus.FAILED)
+            self._failed(job.after)
         if aged:
             log.warning(Event.TOKENS_TOO_OLD, tokens=aged)
         return done.is_full(ROWS_A_COMMIT) or aged == ROWS_A_COMMIT

@@ -132,7 +132,7 @@ class Publishing:
 
     async def _send(self, batch: Batch) -> None:
         try:
-            with publish_spans(batch):
+            with publish_spans(batch, self._prefix):
                 await self._producer.send(records(batch, self._prefix), batch.position)
         except (BrokerUnavailableError, FencedError):
             self._portion.failed()

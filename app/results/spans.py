@@ -11,19 +11,21 @@ from app.telemetry.tracing import Kind
 
 
 @contextmanager
-def publish_spans(batch: Batch) -> Iterator[None]:
-    """One span for each recorded job of the batch: a batch holds messages of many jobs, each with its trace."""
+def publish_spans(batch: Batch, topic_prefix: str) -> Iterator[None]:
+    """One span for each recorded job of the batch: a batch holds messages of many jobs, each with its trace. None of
+    them is entered: what happens inside belongs to all of them."""
     if not tracing.is_on():
         yield
         return
     with ExitStack() as spans:
-        for (topic, job_id, traceparent), count in _of_jobs(batch).items():
+        for (kind, job_id, traceparent), count in _of_jobs(batch).items():
+            topic = topic_prefix + kind
             span = tracing.child_of(traceparent, f"{conventions.SEND} {topic}", Kind.PRODUCER)
             if span.recording:
                 span.tell(
                     conventions.sent(conventions.KAFKA, topic, count) | {conventions.JOB_ID: job_id},
                 )
-                spans.enter_context(span)
+                spans.push(span)
         yield
 
 

@@ -58,8 +58,9 @@ class TopicKeeper:
         self._prepared, self.problem = True, None
         if self._made_anew:
             await self._release_once_more()
-        if (count := await self._database.write(release_anew_if_other, identity)) > 0:
-            self._made_anew = True
+        count = await self._database.write(release_anew_if_other, identity)
+        if count is not None:
+            self._made_anew = True  # also without any: what is sent next finds consumers at the old offsets
             log.warning(Event.TASKS_RECLAIMED, count=count, why="the broker's topics are not those they were sent to")
 
     async def _release_once_more(self) -> None:

@@ -143,7 +143,7 @@ class RetryScheduler:
 
     async def _publish(self, works: list[Work]) -> None:
         try:
-            with release_spans(works, self._broker.system) as traced:
+            with release_spans(works, self._broker) as traced:
                 await self._broker.publish(traced)
             self._reach.succeeded()
         except BrokerUnavailableError:
@@ -178,6 +178,9 @@ def _release_all(
     places: Mapping[Stage, Place],
     closed: Mapping[Stage, Mapping[str, QuotaWait]],
 ) -> tuple[dict[Stage, Released], float | None]:
-    released = {stage: release(transaction, stage, window, place, closed[stage]) for stage, place in places.items()}
+    released = {}
+    for stage, place in places.items():
+        elsewhere = {project for other in places if other is not stage for project in closed[other]}
+        released[stage] = release(transaction, stage, window, place, closed[stage], elsewhere=elsewhere)
     due = next_due(transaction)
     return released, None if due is None else due - transaction.now

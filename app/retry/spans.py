@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
+from app.broker.base import Broker
 from app.models.events import TOPIC_OF
 from app.models.job import Stage, Work
 from app.telemetry import conventions, tracing
@@ -10,14 +11,14 @@ from app.telemetry.tracing import Kind, Span
 
 
 @contextmanager
-def release_spans(works: Sequence[Work], system: str) -> Iterator[Sequence[Work]]:
+def release_spans(works: Sequence[Work], broker: Broker) -> Iterator[Sequence[Work]]:
     """One span for each stage of each recorded job. Its work then belongs to that span: so a trace shows how long
-    a message was on its way."""
+    a message was on its way. None of them is entered: what happens inside belongs to all of them."""
     if not tracing.is_on():
         yield works
         return
     with ExitStack() as spans:
-        begun = {key: spans.enter_context(_span(of, system)) for key, of in _by_job(works).items()}
+        begun = {key: spans.push(_span(of, broker)) for key, of in _by_job(works).items()}
         yield [_in_span(work, begun.get((work.stage, work.job_id))) for work in works]
 
 
@@ -29,12 +30,12 @@ def _by_job(works: Sequence[Work]) -> dict[tuple[Stage, str], list[Work]]:
     return found
 
 
-def _span(works: Sequence[Work], system: str) -> Span:
-    first, topic = works[0], TOPIC_OF[works[0].stage]
+def _span(works: Sequence[Work], broker: Broker) -> Span:
+    first, topic = works[0], broker.topic(TOPIC_OF[works[0].stage])
     span = tracing.child_of(first.traceparent, f"{conventions.SEND} {topic}", Kind.PRODUCER)
     if span.recording:
         span.tell(
-            conventions.sent(system, topic, len(works))
+            conventions.sent(broker.system, topic, len(works))
             | {conventions.JOB_ID: first.job_id, conventions.TENANT: first.tenant}
         )
     return span

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from app.simulator.calls import Answer
 from app.simulator.engine import Plan
-from app.simulator.faults import Cut, EmptyBody, InvalidJson
+from app.simulator.faults import Cut, EmptyBody, EmptyObject, InvalidJson
 
 _BROKEN_JSON = b'{"reviews":[{"name":"accounts/1'
 
@@ -16,6 +16,8 @@ async def deliver(answer: Answer, plan: Plan, request: web.BaseRequest) -> web.S
         return await _cut(answer, cut.share, request)
     if plan.first(EmptyBody):
         answer = answer._replace(body=b"", gzipped=False)
+    elif plan.first(EmptyObject):
+        answer = answer._replace(body=b"{}", gzipped=False)
     elif plan.first(InvalidJson):
         answer = answer._replace(body=_BROKEN_JSON, gzipped=False)
     return response(answer)

@@ -90,6 +90,10 @@ class EmptyBody(Ending, frozen=True, tag="empty_body"):
     """200 and not one byte."""
 
 
+class EmptyObject(Ending, frozen=True, tag="empty_object"):
+    """200 and `{}`: a list that ends here, without its items and its total."""
+
+
 class Hang(Ending, frozen=True, tag="hang"):
     """No answer for `seconds`; without them until the client or the simulator closes. Then the usual answer."""
 
@@ -141,8 +145,8 @@ class Distort(Rule, frozen=True, tag="distort"):
 
 
 AnyRule = (
-    RateLimited | Forbidden | Failure | ExpiredToken | RefusedPageToken | Cut | InvalidJson | EmptyBody | Hang
-    | Hold | Latency | Overlap | LoopingPageToken | Mutate | Distort
+    RateLimited | Forbidden | Failure | ExpiredToken | RefusedPageToken | Cut | InvalidJson | EmptyBody
+    | EmptyObject | Hang | Hold | Latency | Overlap | LoopingPageToken | Mutate | Distort
 )  # fmt: skip
 
 

@@ -52,17 +52,20 @@ class Tokens:
             self.catalogue_of(token)
         except ValueError:  # a share above 1: there is no such world
             return False
-        return self.expires_in(token) > 0
+        return self._left(token) > 0
 
     def expires_in(self, token: str) -> int:
-        """Seconds left to live, from when the simulator first saw the token; 0 when expired."""
+        """Whole seconds left to live, from when the simulator first saw the token; 0 when expired."""
+        return int(self._left(token))
+
+    def _left(self, token: str) -> float:
         if token in self._expired:
-            return 0
+            return 0.0
         now = time.monotonic()
         seen = self._first_seen.setdefault(token, now)
         if len(self._first_seen) > _REMEMBERED:
             self._first_seen.popitem(last=False)
-        return max(0, int(_words(token).get("expires", LIFETIME) - (now - seen)))
+        return max(0.0, _words(token).get("expires", LIFETIME) - (now - seen))
 
     def expire(self, token: str) -> None:
         self._expired.add(token)

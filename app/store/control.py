@@ -62,7 +62,8 @@ def replace_token(
     sealed_grant: bytes | None = None,
     reseal_grant: ResealGrant | None = None,
 ) -> JobView:
-    """Work in flight keeps its old token; a refusal of that one no longer counts, since the version is another.
+    """Work in flight keeps its old token; a refusal of that one no longer counts, since the version is another. What
+    the job waited for is over.
 
     Whose quota the new one spends is asked anew: it may come from another Google project. A grant (and with it a
     token that may be empty: it is asked for) replaces the one that the job had; without one that stays, under the same
@@ -88,7 +89,9 @@ def replace_token(
     after = JobStatus.PROCESSING if status is JobStatus.NEEDS_TOKEN else status
     unknown = {"google_project": None, "token_expires_at": None, "token_refreshable": _has_grant(transaction, job_id)}
     clocked = clock_anew(transaction) if after is not status else {}
-    _change(transaction, job_id, status=after.value, credential_version=version, **unknown, **_NO_ERROR, **clocked)
+    waited = {"waiting_reason": None, "waiting_until": transaction.now}
+    changes = {**unknown, **waited, **_NO_ERROR, **clocked}
+    _change(transaction, job_id, status=after.value, credential_version=version, **changes)
     return read_job(transaction, tenant, job_id)
 
 

@@ -103,6 +103,21 @@ def add_to_order(transaction: Transaction, erasure_id: int, *, found_jobs: int =
     )
 
 
+def count_swept(transaction: Transaction, tenant: str, job_id: str, found_reviews: int) -> None:
+    """Count reviews of a hidden job for the order that hid it: its own, else the tenant's, the older one first."""
+    its_own = (erasures.c.kind == ErasureKind.JOB.value) & (erasures.c.subject == job_id)
+    its_tenant_s = erasures.c.kind == ErasureKind.TENANT.value
+    order = (
+        select(erasures.c.id)
+        .where(erasures.c.tenant == tenant, erasures.c.finished_at.is_(None), its_own | its_tenant_s)
+        .order_by(its_tenant_s, erasures.c.id)
+        .limit(1)
+    )
+    erasure_id = transaction.connection.execute(order).scalar_one_or_none()
+    if erasure_id is not None:
+        add_to_order(transaction, erasure_id, found_reviews=found_reviews)
+
+
 def finish_order(transaction: Transaction, erasure_id: int, kind: ErasureKind) -> None:
     """Nothing is left of what it names; nor is the name of a reviewer."""
     values: dict[str, object] = {"status": ErasureStatus.DONE.value, "finished_at": transaction.now}

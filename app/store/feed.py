@@ -13,6 +13,7 @@ from sqlalchemy import Row, select
 from app.store.cursors import FeedCursor
 from app.store.database import Transaction
 from app.store.finality import Final, look
+from app.store.owners import hidden_jobs
 from app.store.review_pages import PAGE_BYTES, REVIEW_COLUMNS, ROWS_A_QUERY, ReviewRow
 from app.store.schema import locations, reviews
 
@@ -50,6 +51,7 @@ def _between(transaction: Transaction, tenant: str, after: int, upto: int, limit
         select(reviews.c.seq, locations.c.job_id, locations.c.account, locations.c.location, *REVIEW_COLUMNS)
         .join(locations, locations.c.no == reviews.c.location_no)
         .where(reviews.c.seq > after, reviews.c.seq <= upto, reviews.c.tenant == tenant)
+        .where(locations.c.job_id.not_in(hidden_jobs))
         .order_by(reviews.c.seq)
         .limit(limit)
     )

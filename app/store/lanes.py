@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from app.models.pools import Pool
 from app.store.database import Place, StoreUnavailableError, Transaction
+from app.telemetry.shared import shared_task
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ class Lanes:
         lane = zlib.crc32(place[0].encode()) % LANES
         self._waiting[lane].append(unit)
         if lane not in self._running:
-            self._running[lane] = asyncio.create_task(self._drive(lane), name=f"store-lane-{lane}")
+            self._running[lane] = shared_task(self._drive(lane), f"store-lane-{lane}")
         result: T = await unit.future
         return result
 

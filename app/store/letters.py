@@ -9,6 +9,7 @@ from app.models.views import CauseList, CauseView, DeadLetterFilter, DeadLetterH
 from app.store.cursors import DeadLettersCursor, decode_of_tenant, encode_of_tenant
 from app.store.database import Transaction
 from app.store.job_view import moment, title_of
+from app.store.owners import any_hidden, hidden_jobs
 from app.store.schema import dead_letters
 from app.store.texts import is_storable
 
@@ -19,6 +20,14 @@ MOST_EARLIER = 100
 
 def undriven(tenant: str, which: DeadLetterFilter | None = None) -> list[ColumnElement[bool]]:
     """The conditions of a tenant's dead letters that were not redriven since they were written."""
+    return [*_still_dead(tenant, which), _seen]
+
+
+_seen = dead_letters.c.job_id.not_in(hidden_jobs)
+
+
+def _still_dead(tenant: str, which: DeadLetterFilter | None) -> list[ColumnElement[bool]]:
+    """The same with those of hidden jobs."""
     conditions: list[ColumnElement[bool]] = [dead_letters.c.tenant == tenant, dead_letters.c.redriven_at.is_(None)]
     wanted = which.model_dump(exclude_none=True) if which else {}
     return conditions + [
@@ -58,7 +67,7 @@ def list_dead_letters(
 
 def read_dead_letter(transaction: Transaction, tenant: str, letter_id: int, max_redrives: int) -> DeadLetterHistory:
     """One letter, redriven since or not, with the earlier ones of its task. Raises DeadLetterNotFoundError."""
-    this = select(dead_letters).where(dead_letters.c.id == letter_id, dead_letters.c.tenant == tenant)
+    this = select(dead_letters).where(dead_letters.c.id == letter_id, dead_letters.c.tenant == tenant, _seen)
     row = transaction.connection.execute(this).mappings().one_or_none()
     if row is None:
         raise DeadLetterNotFoundError
@@ -85,8 +94,12 @@ def _earlier(transaction: Transaction, tenant: str, task_id: int, letter_id: int
 
 
 def count_causes(transaction: Transaction, tenant: str, job_id: str | None, max_redrives: int) -> CauseList:
-    """The tenant's dead letters by cause, from an index alone; those of one job by that job's letters."""
-    which = None if job_id is None else DeadLetterFilter(job_id=job_id)
+    """The tenant's dead letters by cause, from an index alone; those of one job by that job's letters.
+
+    The index does not know their jobs: while there are hidden ones, which is seldom, the letters are read too.
+    """
+    of_job = None if job_id is None else DeadLetterFilter(job_id=job_id)
+    which = undriven if transaction.connection.execute(any_hidden).scalar() else _still_dead
     count = func.count()
     statement = (
         select(
@@ -96,7 +109,7 @@ def count_causes(transaction: Transaction, tenant: str, job_id: str | None, max_
             func.min(dead_letters.c.created_at),
             func.max(dead_letters.c.created_at),
         )
-        .where(*undriven(tenant, which))
+        .where(*which(tenant, of_job))
         .group_by(dead_letters.c.cause)
         .order_by(count.desc(), dead_letters.c.cause)
         .limit(MOST_CAUSES)

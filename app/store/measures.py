@@ -3,11 +3,12 @@
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from sqlalchemy import CTE, ColumnElement, ScalarSelect, Table, and_, func, literal, select, union
+from sqlalchemy import CTE, ColumnElement, ScalarSelect, Table, and_, case, false, func, literal, not_, select, union
 
 from app.models.job import DEFAULT_PROJECT, RUNNING, JobStatus, Stage, TaskStatus
 from app.store.database import Transaction
 from app.store.schema import OUT, dead_letters, jobs, status_in, status_is, tasks
+from app.store.turns import could_run_from, token_is_to_come
 
 COUNTED_UP_TO = 10_000
 """Of what may be millions, no more are counted of each kind: the number says that there are many, and costs 1 ms."""
@@ -21,7 +22,8 @@ EXPIRING_SECONDS = 600.0
 
 
 class Runnable(NamedTuple):
-    """Tasks that could run now, and for how many seconds the first of them has been due."""
+    """Tasks that could run now; and for how many seconds the first of them, or of those that are released and that no
+    worker took, could have run."""
 
     tasks: int = 0
     seconds: float = 0.0
@@ -49,17 +51,19 @@ def tasks_by_stage_and_state(transaction: Transaction, up_to: int = COUNTED_UP_T
 def runnable_by_stage(
     transaction: Transaction, closed: Mapping[str, Collection[str]], up_to: int = COUNTED_UP_TO
 ) -> dict[Stage, Runnable]:
-    """Stage → its due tasks of running jobs, but for those whose Google project is among `closed` of the stage.
+    """Stage → its due tasks of running jobs, but for those whose Google project is among `closed` of the stage, and
+    those whose token is being renewed.
 
     Jobs first, then their tasks: what a paused job has waiting is not looked at, however much it is.
     """
-    running, now = _running(), transaction.now
+    running, now = _running(transaction.now), transaction.now
     ready = {stage: _ready(running, stage, closed.get(stage, ()), now) for stage in Stage}
-    counts = [_due(ready[stage], stage, up_to, now) for stage in Stage]
-    firsts = [select(func.min(ready[stage].c.since)).scalar_subquery() for stage in Stage]
-    row = transaction.connection.execute(select(*counts, *firsts)).one()
-    found = zip(Stage, row[: len(counts)], row[len(counts) :], strict=True)
-    return {stage: Runnable(count, _age(transaction, first)) for stage, count, first in found}
+    counts = {stage: _due(ready[stage], stage, up_to, now) for stage in Stage}
+    firsts = {stage: select(func.min(ready[stage].c.since)).scalar_subquery() for stage in Stage}
+    asked = [number for stage in Stage for number in (counts[stage], firsts[stage], _first_not_taken(stage))]
+    row = transaction.connection.execute(select(*asked)).one()
+    found = zip(Stage, row[::3], row[1::3], row[2::3], strict=True)
+    return {stage: Runnable(count, _age(now, first, not_taken)) for stage, count, first, not_taken in found}
 
 
 def tokens_expiring(transaction: Transaction, up_to: int = COUNTED_UP_TO) -> int:
@@ -71,11 +75,11 @@ def tokens_expiring(transaction: Transaction, up_to: int = COUNTED_UP_TO) -> int
     return int(transaction.connection.execute(statement).scalar_one())
 
 
-def _running() -> CTE:
-    """Some of the jobs that run, each by a walk along an index."""
-    project = func.coalesce(jobs.c.google_project, DEFAULT_PROJECT).label("project")
+def _running(now: float) -> CTE:
+    """Some of the jobs that run, each by a walk along an index; and whether their tasks wait for a token."""
+    held_up = token_is_to_come(literal(now)).label("held_up")
     some = [
-        select(jobs.c.tenant, jobs.c.id, project)
+        select(jobs.c.tenant, jobs.c.id, jobs.c.google_project, jobs.c.waiting_until, held_up)
         .where(status_is(jobs.c.status, status))
         .order_by(end)
         .limit(JOBS_LOOKED_AT)
@@ -87,13 +91,23 @@ def _running() -> CTE:
 
 
 def _ready(running: CTE, stage: Stage, closed: Collection[str], now: float) -> CTE:
-    """The jobs of which a task is due, and since when the first is: of each job one look into an index."""
+    """The jobs of which a task is due, and since when the first could run: of each job one look into an index."""
     waits = (tasks.c.stage == stage.value, status_is(tasks.c.status, TaskStatus.WAITING))
     of_job = (tasks.c.tenant == running.c.tenant, tasks.c.job_id == running.c.id)
     first = select(func.min(tasks.c.due_at)).where(*waits, *of_job).scalar_subquery()
-    open_to_it = running.c.project.not_in(sorted(closed))
-    firsts = select(running.c.tenant, running.c.id, first.label("since")).where(open_to_it).subquery()
-    return select(firsts).where(firsts.c.since <= now).cte(f"ready_{stage.value}")
+    open_to_it = (_has_quota(running, closed, now), not_(running.c.held_up))
+    of_running = (running.c.tenant, running.c.id, running.c.waiting_until)
+    firsts = select(*of_running, first.label("due")).where(*open_to_it).subquery()
+    since = could_run_from(firsts.c.due, firsts.c.waiting_until).label("since")
+    return select(firsts.c.tenant, firsts.c.id, since).where(firsts.c.due <= now).cte(f"ready_{stage.value}")
+
+
+def _has_quota(running: CTE, closed: Collection[str], now: float) -> ColumnElement[bool]:
+    """As the scheduler sees it: `app.store.turns.Job.is_kept_back`."""
+    waits = func.coalesce(running.c.waiting_until, 0.0) > now if DEFAULT_PROJECT in closed else false()
+    return case(
+        (running.c.google_project.is_(None), not_(waits)), else_=running.c.google_project.not_in(sorted(closed))
+    )
 
 
 def _due(ready: CTE, stage: Stage, up_to: int, now: float) -> ScalarSelect[int]:
@@ -104,8 +118,17 @@ def _due(ready: CTE, stage: Stage, up_to: int, now: float) -> ScalarSelect[int]:
     return select(func.count()).select_from(some).scalar_subquery()
 
 
-def _age(transaction: Transaction, since: float | None) -> float:
-    return 0.0 if since is None else max(0.0, transaction.now - since)
+def _first_not_taken(stage: Stage) -> ScalarSelect[float]:
+    """Since when the first task that is released could run: those that are out are few."""
+    released = (tasks.c.stage == stage.value, status_is(tasks.c.status, TaskStatus.RELEASED))
+    since = could_run_from(tasks.c.due_at, jobs.c.waiting_until)
+    first = select(func.min(since)).join_from(tasks, jobs, jobs.c.id == tasks.c.job_id)
+    return first.where(*released).scalar_subquery()
+
+
+def _age(now: float, *since: float | None) -> float:
+    """Of the earliest; nothing is early that is released before its quota opens."""
+    return max((max(0.0, now - moment) for moment in since if moment is not None), default=0.0)
 
 
 def _waiting(stage: Stage, up_to: int) -> ScalarSelect[int]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func, literal_column, null, select, union_all, update
+from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, null, select, union_all, update
 
 from app.models.events import Topic
 from app.store.database import HotStatement, StoreUnavailableError, Transaction
@@ -136,10 +136,17 @@ def lock_head(transaction: Transaction) -> Head:
     return Head(*row)
 
 
-_fresh = (
-    select(outbox.c.id).where(outbox.c.position.is_(None)).order_by(outbox.c.id).limit(bindparam("most")).subquery()
-)
-_placed = select(_fresh.c.id, func.row_number().over(order_by=_fresh.c.id).label("place")).subquery()
+def _unstamped(rank: int, *kind: ColumnElement[bool]) -> Select[tuple[int, int]]:
+    which = select(outbox.c.id).where(outbox.c.position.is_(None), *kind)
+    first = which.order_by(outbox.c.id).limit(bindparam("most")).subquery()
+    return select(first.c.id, literal_column(str(rank)).label("rank"))
+
+
+# Rows of all kinds are read from an index alone, so a tombstone may be found twice.
+_found = union_all(_unstamped(0, kind_is(TOMBSTONE)), _unstamped(1)).subquery()
+_ranked = select(_found.c.id, func.min(_found.c.rank).label("rank")).group_by(_found.c.id).subquery()
+_fresh = select(_ranked).order_by(_ranked.c.rank, _ranked.c.id).limit(bindparam("most")).subquery()
+_placed = select(_fresh.c.id, func.row_number().over(order_by=(_fresh.c.rank, _fresh.c.id)).label("place")).subquery()
 _stamp = HotStatement(
     update(outbox).where(outbox.c.id == _placed.c.id).values(position=_placed.c.place + bindparam("last"))
 )
@@ -154,7 +161,10 @@ class StoreWentBackError(StoreUnavailableError):
 
 
 def stamp(transaction: Transaction, most: int, known: int = 0) -> Stamped:
-    """Number committed rows that have no position yet, at most so many.
+    """Number committed rows that have no position yet, at most so many: tombstones first, the others by their ids.
+
+    Of what a tombstone is about, nothing is left that could be sent behind it. Another job may have stored the same
+    review since, in a page with a smaller id: that is to be sent behind it (`bury_reviews`).
 
     `known`: the last position that the caller has seen. StoreWentBackError when the store gave out less: the same
     numbers would be given to other rows, which a reader that is past them would never see.

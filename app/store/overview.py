@@ -1,12 +1,13 @@
 """What the overview asks of the store, for one tenant: short however much waits or is done."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import CTE, RowMapping, bindparam, func, literal, select, union_all
+from sqlalchemy import CTE, RowMapping, Select, bindparam, func, literal, select, union_all
 
 from app.models.job import RUNNING, JobStatus, Stage, TaskStatus
 from app.store.database import Transaction
 from app.store.schema import jobs, status_is, tasks
+from app.store.turns import could_run_from
 
 JOBS_LOOKED_AT = 1_000
 """Of the running jobs no more are looked at, those submitted first: three looks into an index for each, some
@@ -16,7 +17,7 @@ JOBS_SHOWN = 10
 
 
 class Waits(NamedTuple):
-    """A task that is due, and since when (seconds since 1970)."""
+    """A task that could run, and since when (seconds since 1970)."""
 
     job_id: str
     stage: str
@@ -55,15 +56,9 @@ def tokenless_jobs_of(transaction: Transaction, tenant: str) -> list[RowMapping]
 
 
 def oldest_waiting_of(transaction: Transaction, tenant: str) -> Waits | None:
-    """The task of a running job that has been due longest. None: nothing is due."""
+    """The task of a running job that could have run for longest. None: nothing is due, or all of it waits for quota."""
     oldest = transaction.connection.execute(_oldest, {"tenant": tenant, "now": transaction.now}).one_or_none()
-    if oldest is None:
-        return None
-    of_job = (tasks.c.stage == oldest.stage, tasks.c.tenant == tenant, tasks.c.job_id == oldest.id)
-    waits = status_is(tasks.c.status, TaskStatus.WAITING)
-    which = select(tasks.c.resource).where(waits, *of_job, tasks.c.due_at == oldest.since)
-    resource = transaction.connection.execute(which.order_by(tasks.c.id).limit(1)).scalar_one()
-    return Waits(oldest.id, oldest.stage, resource, oldest.since)
+    return None if oldest is None else Waits(*oldest)
 
 
 def _running_jobs() -> CTE:
@@ -80,7 +75,7 @@ def _running_jobs() -> CTE:
 
 
 def _due_longest() -> CTE:
-    """`id`, `stage`, `since`: of each of these jobs and each stage the first task that waits."""
+    """`id`, `stage`, `due`, `since`: of each of these jobs and each stage the first task that waits."""
     running = _running_jobs()
     first = {
         stage: select(func.min(tasks.c.due_at))
@@ -94,15 +89,38 @@ def _due_longest() -> CTE:
         for stage in Stage
     }
     found = (
-        select(running.c.id, literal(stage.value).label("stage"), due.label("since")) for stage, due in first.items()
+        select(running.c.id, literal(stage.value).label("stage"), due.label("due"), running.c.waiting_until)
+        for stage, due in first.items()
     )
-    return union_all(*found).cte("due_longest")
+    firsts = union_all(*found).subquery()
+    since = could_run_from(firsts.c.due, firsts.c.waiting_until).label("since")
+    return select(firsts.c.id, firsts.c.stage, firsts.c.due, since).cte("due_longest")
 
 
-_firsts = _due_longest()
-_oldest = (
-    select(_firsts.c.id, _firsts.c.stage, _firsts.c.since)
-    .where(_firsts.c.since <= bindparam("now"))
-    .order_by(_firsts.c.since, _firsts.c.id)
-    .limit(1)
-)
+def _due_longest_of_all() -> Select[Any]:
+    """`id`, `stage`, `resource`, `since`: one statement, for a task found by one may be taken before the next."""
+    firsts = _due_longest()
+    oldest = (
+        select(firsts.c.id, firsts.c.stage, firsts.c.due, firsts.c.since)
+        .where(firsts.c.since <= bindparam("now"))
+        .order_by(firsts.c.since, firsts.c.id)
+        .limit(1)
+        .cte("oldest")
+    )
+    resource = (
+        select(tasks.c.resource)
+        .where(
+            tasks.c.stage == oldest.c.stage,
+            status_is(tasks.c.status, TaskStatus.WAITING),
+            tasks.c.tenant == bindparam("tenant"),
+            tasks.c.job_id == oldest.c.id,
+            tasks.c.due_at == oldest.c.due,
+        )
+        .order_by(tasks.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return select(oldest.c.id, oldest.c.stage, resource, oldest.c.since)
+
+
+_oldest = _due_longest_of_all()

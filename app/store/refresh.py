@@ -16,7 +16,8 @@ from app.store.database import Transaction
 from app.store.schema import credentials, jobs
 
 FRESH_SECONDS = 60.0
-"""A token that Google gave so lately and refuses already is refused for another reason than its age."""
+"""A token that Google gave so lately and refuses already, before it is due to be renewed, is refused for another reason
+than its age."""
 
 NOT_RUNNING_SECONDS = 1.0
 """The job was parked, paused or ended just now: its tasks go back and wait for what comes of it."""
@@ -33,9 +34,13 @@ class CurrentToken(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RefreshLease:
-    """The right to ask Google, for as long as the lease was taken; `sealed_grant` is what to ask with."""
+    """The right to ask Google, for as long as the lease was taken; `sealed_grant` is what to ask with.
+
+    `since`: when it was taken, by the database's time.
+    """
 
     sealed_grant: bytes
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +59,23 @@ Begun = CurrentToken | RefreshLease | RefreshWait | FreshlyRefused
 
 
 class NewToken(NamedTuple):
-    """What Google gave, sealed under `key_id`, grant and all; it lives for `lives` seconds from now on."""
+    """What Google gave for the lease of `since`, sealed under `key_id`, grant and all.
+
+    It lives for `lives` seconds. They count from the lease: when Google began to count is not known, and the answer may
+    have waited for the store. `ended_grant`: the sealed grant that it was asked for by, if Google has replaced that.
+    """
 
     key_id: str
     sealed: bytes
     sealed_grant: bytes
+    since: float
     lives: float | None
+    ended_grant: bytes | None = None
+
+    @property
+    def expires_at(self) -> float | None:
+        """In seconds since 1970, by the database's time."""
+        return None if self.lives is None else self.since + self.lives
 
 
 def begin_refresh(transaction: Transaction, job_id: str, version: int, *, refused: bool, lease: float) -> Begun:
@@ -74,30 +90,33 @@ def begin_refresh(transaction: Transaction, job_id: str, version: int, *, refuse
     if row["version"] != version:
         return _current(row)
     expires_at, refreshed_at = row["token_expires_at"], row["refreshed_at"]
+    is_due = now >= refresh_due_at(expires_at, refreshed_at)
     if refused:
-        if refreshed_at is not None and now - refreshed_at < FRESH_SECONDS and (expires_at is None or now < expires_at):
+        if refreshed_at is not None and now - refreshed_at < FRESH_SECONDS and not is_due:
             return FreshlyRefused()
         _say_dead(transaction, job_id, expires_at)
-    elif row["sealed"] and now < refresh_due_at(expires_at, refreshed_at):
+    elif row["sealed"] and not is_due:
         return _current(row)
     until = row["refreshing_until"]
     if until is not None and until > now:
         return RefreshWait(until - now)
     _set_lease(transaction, job_id, now + lease)
-    return RefreshLease(row["sealed_grant"])
+    return RefreshLease(row["sealed_grant"], now)
 
 
 def end_refresh(transaction: Transaction, job_id: str, version: int, new: NewToken) -> CurrentToken | None:
-    """The job goes on with the new token, unless it has another than `version` by now: that one is the answer then.
+    """The job goes on with the new token, unless it has another than `version` by now: that one is the answer then, and
+    of the new one no more is kept than the grant that Google gave in the place of the job's.
 
     None when the job has ended and its credentials are wiped. It stays with its Google project: the OAuth client is
     the same. The call is counted like that of tokeninfo.
     """
     row = _locked(transaction, job_id)
-    if row is None or row["version"] != version:
-        return None if row is None else _current(row)
-    now = transaction.now
-    expires_at = None if new.lives is None else now + new.lives
+    if row is None:
+        return None
+    if row["version"] != version:
+        _replace_grant(transaction, job_id, new)
+        return _current(row)
     transaction.connection.execute(
         update(credentials)
         .where(credentials.c.job_id == job_id)
@@ -107,15 +126,23 @@ def end_refresh(transaction: Transaction, job_id: str, version: int, new: NewTok
             sealed=new.sealed,
             sealed_grant=new.sealed_grant,
             refreshing_until=None,
-            refreshed_at=now,
+            refreshed_at=new.since,
         )
     )
     transaction.connection.execute(
         update(jobs)
         .where(jobs.c.id == job_id)
-        .values(credential_version=version + 1, token_expires_at=expires_at, calls=jobs.c.calls + 1)
+        .values(credential_version=version + 1, token_expires_at=new.expires_at, calls=jobs.c.calls + 1)
     )
-    return CurrentToken(version + 1, new.sealed, expires_at, now)
+    return CurrentToken(version + 1, new.sealed, new.expires_at, new.since)
+
+
+def _replace_grant(transaction: Transaction, job_id: str, new: NewToken) -> None:
+    """Unless the caller gave another. A row has one key: sealed with another one it would never open."""
+    same = (credentials.c.sealed_grant == new.ended_grant) & (credentials.c.key_id == new.key_id)
+    transaction.connection.execute(
+        update(credentials).where(credentials.c.job_id == job_id, same).values(sealed_grant=new.sealed_grant)
+    )
 
 
 def put_off_refresh(transaction: Transaction, job_id: str, version: int, seconds: float | None) -> float | None:

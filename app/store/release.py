@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, func, select, tuple_, update
 
-from app.models.job import Stage, TaskStatus, Work
+from app.models.job import DEFAULT_PROJECT, Stage, TaskStatus, Work
 from app.store.database import HotStatement, Transaction
 from app.store.schema import jobs, status_is, tasks
 from app.store.serving import Out, Serving
@@ -20,6 +20,9 @@ from app.store.turns import MOST_PLACES, Job, Looked, Place, Turn, look
 
 SAME_WAIT_SECONDS = 1.0
 """Waits of a job that end so close to each other are told as one."""
+
+SOON_SECONDS = 3.0
+"""A wait that ends so soon is left to end: work is released a moment before its quota opens."""
 
 START = Place()
 
@@ -66,12 +69,15 @@ def release(
     window: Window,
     place: Place = START,
     closed: Mapping[str, QuotaWait] = NO_WAITS,
+    *,
+    elsewhere: Collection[str] = (),
 ) -> Released:
     """Release due tasks of running jobs, beginning with the tenants and jobs that follow `place`.
 
     The round ends when the window is full, or when every tenant was looked at, and of each either a job that can be
     served or every job. Tasks of jobs whose Google project is among `closed` stay: its quota is spent, and they could
-    only come back. The jobs are told so.
+    only come back. The jobs are told so; and that a wait is over before its time, unless their project is among
+    those that wait `elsewhere`, at another stage.
     The caller hands them to the broker after the commit; what is lost between the two is found by `reclaim_expired`.
     """
     out = Out(transaction, stage)
@@ -80,7 +86,7 @@ def release(
     if room <= 0:
         return Released([], place.anew(), complete=True)
     looked, all_seen = look(transaction, stage, place)
-    _tell_all(transaction, looked.values(), closed)
+    _tell_all(transaction, looked.values(), closed, elsewhere)
     weights = {tenant: of.weight for tenant, of in looked.items()}
     serving = Serving(transaction, stage, window.per_job, out)
     ready = {tenant: serving.ready(of.jobs, closed) for tenant, of in looked.items()}
@@ -159,11 +165,16 @@ _next_due = HotStatement(
 )
 
 
-def _tell_all(transaction: Transaction, looked: Iterable[Looked], closed: Mapping[str, QuotaWait]) -> None:
+def _tell_all(
+    transaction: Transaction, looked: Iterable[Looked], closed: Mapping[str, QuotaWait], elsewhere: Collection[str]
+) -> None:
     """By their ids, as whoever else locks several jobs."""
-    due = [job for of in looked for job in of.jobs if job.due and job.project in closed]
+    due = [job for of in looked for job in of.jobs if job.due]
     for job in sorted(due, key=lambda job: job.id):
-        _tell(transaction, job, closed[job.project])
+        if job.project is not None and job.project in closed:
+            _tell(transaction, job, closed[job.project])
+        elif (job.project or DEFAULT_PROJECT) not in (*closed, *elsewhere):
+            _tell_of_end(transaction, job)
 
 
 def _tell(transaction: Transaction, job: Job, wait: QuotaWait) -> None:
@@ -175,3 +186,10 @@ def _tell(transaction: Transaction, job: Job, wait: QuotaWait) -> None:
     transaction.connection.execute(
         update(jobs).where(jobs.c.id == job.id).values(waiting_reason=wait.reason, waiting_until=until)
     )
+
+
+def _tell_of_end(transaction: Transaction, job: Job) -> None:
+    """The limits are others than when the job was told of its wait: nothing keeps it back any more."""
+    if (job.waiting_until or 0.0) <= transaction.now + SOON_SECONDS:
+        return
+    transaction.connection.execute(update(jobs).where(jobs.c.id == job.id).values(waiting_until=transaction.now))

@@ -11,8 +11,8 @@ from sqlalchemy import delete, func, insert, literal, select
 from app.models.audit import ALL_TENANTS, SYSTEM, Action, AuditEntry, Origin
 from app.store.audit import audited
 from app.store.database import Database, Transaction
-from app.store.outbox import Lag, lag, read_head
-from app.store.owners import HIDDEN
+from app.store.outbox import Lag, lag, lock_head, read_head, unstamp
+from app.store.owners import HIDDEN, hidden_jobs
 from app.store.published import accept_any_topic
 from app.store.schema import PAGE_OF_REVIEWS, jobs, kind_is, locations, outbox, reviews
 
@@ -57,7 +57,15 @@ async def announce_everything(store: Database, by: Origin = SYSTEM) -> None:
         after = await store.write(announce_block, extent, after)
     while await store.write(drop_old_rows, extent):
         pass
-    await store.write(accept_any_topic)
+    await store.write(accept_everything_anew)
+
+
+def accept_everything_anew(transaction: Transaction) -> None:
+    """Dead letters and tombstones that wait get new positions, as the reviews have: another store that published to the
+    topic meanwhile may have used theirs, and Kafka's position is past them.
+    """
+    unstamp(transaction, lock_head(transaction).published)
+    accept_any_topic(transaction)
 
 
 def published_so_far(transaction: Transaction) -> PublishedSoFar:
@@ -108,7 +116,6 @@ def announce_block(transaction: Transaction, extent: Extent, after: int) -> int:
 
 def drop_old_rows(transaction: Transaction, extent: Extent) -> bool:
     """Clear away some of the outbox rows that are announced anew; whether there may be more."""
-    hidden = select(jobs.c.id).where(jobs.c.tenant.in_(HIDDEN))
-    old = outbox.c.id <= extent.last_row, kind_is(PAGE_OF_REVIEWS), outbox.c.job_id.not_in(hidden)
+    old = outbox.c.id <= extent.last_row, kind_is(PAGE_OF_REVIEWS), outbox.c.job_id.not_in(hidden_jobs)
     which = select(outbox.c.id).where(*old).order_by(outbox.c.id).limit(ROWS_A_DELETE)
     return transaction.connection.execute(delete(outbox).where(outbox.c.id.in_(which))).rowcount == ROWS_A_DELETE

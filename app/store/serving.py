@@ -51,7 +51,8 @@ class Serving:
 
     def ready(self, found: Iterable[Job], closed: Collection[str]) -> list[Job]:
         """Those that can be served now."""
-        return [job for job in found if job.due and job.project not in closed and self._room_of(job) > 0]
+        now = self._transaction.now
+        return [job for job in found if job.due and not job.is_kept_back(closed, now) and self._room_of(job) > 0]
 
     def serve(self, tenant: str, ready: list[Job], wanted: int) -> int:
         """A fair share of each of the tenant's jobs first; what small ones leave of it is for those that have more.

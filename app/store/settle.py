@@ -266,9 +266,9 @@ def _after(transaction: Transaction, settlement: Settlement, job: JobNow, option
 
 
 def _note_on_job(transaction: Transaction, settlement: Settlement, *, same_token: bool) -> None:
-    """What was learned of a token is worth nothing once the job has another."""
+    """What was learned of a token is worth nothing once the job has another; nor is what it waited for."""
     values: dict[str, object] = {}
-    if settlement.waiting is not None:
+    if same_token and settlement.waiting is not None:
         reason, seconds = settlement.waiting
         values["waiting_reason"], values["waiting_until"] = reason, transaction.now + seconds
     if same_token and settlement.project is not None:

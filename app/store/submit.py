@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import ColumnElement, delete, select, tuple_
 
 from app.models.audit import SYSTEM, Action, AuditEntry, Origin
 from app.models.job import JobStatus, Stage, TaskStatus
@@ -78,6 +78,17 @@ def submit(transaction: Transaction, new: Sequence[NewJob], service: SubmitLimit
     return answers
 
 
+def is_known(transaction: Transaction, tenant: str, key: str) -> bool:
+    """Whether the tenant has used this idempotency key in the last 24 hours."""
+    lately = idempotency_keys.c.created_at >= transaction.now - IDEMPOTENCY_SECONDS
+    found = select(idempotency_keys.c.job_id).where(_this_key(tenant, key), lately)
+    return transaction.connection.execute(found).first() is not None
+
+
+def _this_key(tenant: str, key: str | None) -> ColumnElement[bool]:
+    return (idempotency_keys.c.tenant == tenant) & (idempotency_keys.c.key == key)
+
+
 def _limited(
     transaction: Transaction, new: Sequence[NewJob], answers: Sequence[Submitted], limits: Mapping[str, SubmitLimits]
 ) -> list[Submitted]:
@@ -110,7 +121,7 @@ def _free_keys(transaction: Transaction, refused: Sequence[NewJob]) -> None:
 
 def _replay(transaction: Transaction, job: NewJob) -> Submitted | None:
     """Keep the key for this job, or find whose it is."""
-    this_key = (idempotency_keys.c.tenant == job.tenant) & (idempotency_keys.c.key == job.idempotency_key)
+    this_key = _this_key(job.tenant, job.idempotency_key)
     expired = idempotency_keys.c.created_at < transaction.now - IDEMPOTENCY_SECONDS
     transaction.connection.execute(delete(idempotency_keys).where(this_key & expired))
     row = {
@@ -120,13 +131,13 @@ def _replay(transaction: Transaction, job: NewJob) -> Submitted | None:
         "job_id": job.id,
         "created_at": transaction.now,
     }
-    if transaction.insert_ignore(idempotency_keys, [row]):
-        return None
-    first = transaction.connection.execute(
-        select(idempotency_keys.c.job_id, idempotency_keys.c.body_hash).where(this_key)
-    ).one()
-    same = first.body_hash in (job.body_hash, *job.earlier_hashes)
-    return Submitted(first.job_id, replayed=True, conflict=not same)
+    earlier = select(idempotency_keys.c.job_id, idempotency_keys.c.body_hash).where(this_key)
+    while not transaction.insert_ignore(idempotency_keys, [row]):
+        first = transaction.connection.execute(earlier).one_or_none()
+        if first is not None:  # else it was deleted in between, with its job or for its age
+            same = first.body_hash in (job.body_hash, *job.earlier_hashes)
+            return Submitted(first.job_id, replayed=True, conflict=not same)
+    return None
 
 
 def _insert(transaction: Transaction, accepted: list[NewJob]) -> None:

@@ -3,11 +3,13 @@
 What was broken off is gone on with by whoever looks next: what is left says by itself what is to be done.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import delete, exists, select
 
 from app.store.database import Transaction
+from app.store.erasures import count_swept
 from app.store.numbers import delete_numbers
 from app.store.owners import ERASED, SWEPT
 from app.store.schema import (
@@ -46,7 +48,7 @@ def sweep_step(transaction: Transaction, limit: int, *, publishes: bool) -> Step
     for owner in (ERASED, SWEPT):
         job_id = _next_job(transaction, owner, behind_fence=publishes and owner == SWEPT)
         if job_id is not None:
-            return _sweep_job(transaction, job_id, limit, tombstones=publishes and owner == ERASED)
+            return _sweep_job(transaction, job_id, limit, ordered=owner == ERASED, publishes=publishes)
     return Step()
 
 
@@ -58,8 +60,11 @@ def _next_job(transaction: Transaction, owner: str, *, behind_fence: bool) -> st
     return job_id
 
 
-def _sweep_job(transaction: Transaction, job_id: str, limit: int, *, tombstones: bool) -> Step:
-    found = _empty_places(transaction, job_id, limit, tombstones=tombstones)
+def _sweep_job(transaction: Transaction, job_id: str, limit: int, *, ordered: bool, publishes: bool) -> Step:
+    places = _next_places(transaction, job_id)
+    found = _empty_places(transaction, places, limit, tombstones=publishes and ordered)
+    if found and ordered:
+        count_swept(transaction, places[0].tenant, job_id, found)
     rows = found
     for table in (tasks, dead_letters, webhooks):
         if rows >= limit:
@@ -77,16 +82,20 @@ def _sweep_job(transaction: Transaction, job_id: str, limit: int, *, tombstones:
     return Step(rows + 1, found, more=True)
 
 
-def _empty_places(transaction: Transaction, job_id: str, limit: int, *, tombstones: bool) -> int:
-    """Reviews of the job's next locations, and those locations that have none left; how many reviews these were."""
+def _next_places(transaction: Transaction, job_id: str) -> list[Place]:
     statement = (
         select(locations.c.no, locations.c.tenant, locations.c.job_id, locations.c.location)
         .where(locations.c.job_id == job_id)
         .order_by(locations.c.location)
         .limit(PLACES_A_STEP)
     )
+    return [Place._make(row) for row in transaction.connection.execute(statement)]
+
+
+def _empty_places(transaction: Transaction, places: Sequence[Place], limit: int, *, tombstones: bool) -> int:
+    """Reviews of these locations, and those locations that have none left; how many reviews these were."""
     found = 0
-    for place in [Place._make(row) for row in transaction.connection.execute(statement)]:
+    for place in places:
         found += _empty_place(transaction, place, limit - found, tombstones=tombstones)
         if found >= limit:
             return found

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, exists, func, or_, select, tuple_, update
 
 from app.models.job import RUNNING, HeldTask, JobStatus, Stage, TaskStatus
 from app.store.database import HotStatement, Transaction
@@ -155,9 +155,14 @@ def extend(transaction: Transaction, task_ids: Collection[int], holder: str, lea
 
 
 def let_go(transaction: Transaction, versions: Collection[tuple[int, int]], holder: str) -> int:
-    """Of the tasks named by (id, version), those that `holder` holds under that version wait again as they are."""
+    """Of the tasks named by (id, version), those that `holder` holds under that version wait again as they were.
+
+    A claim that is given back does not count as one that ended with its process; what a settle left held has none.
+    """
     named = tuple_(tasks.c.id, tasks.c.version).in_(list(versions))
-    return _wait_again(transaction, named & (tasks.c.holder == holder) & status_is(tasks.c.status, TaskStatus.HELD))
+    held = (tasks.c.holder == holder) & status_is(tasks.c.status, TaskStatus.HELD)
+    one_less = case((tasks.c.crashes > 0, tasks.c.crashes - 1), else_=0)
+    return _wait_again(transaction, named & held, crashes=one_less)
 
 
 def reclaim_expired(transaction: Transaction) -> int:
@@ -187,7 +192,7 @@ def _reclaim(transaction: Transaction, *which: ColumnElement[bool]) -> int:
     return _wait_again(transaction, tasks.c.id.in_(ids))
 
 
-def _wait_again(transaction: Transaction, which: ColumnElement[bool]) -> int:
+def _wait_again(transaction: Transaction, which: ColumnElement[bool], **changes: ColumnElement[int]) -> int:
     return transaction.connection.execute(
         update(tasks)
         .where(which)
@@ -197,5 +202,6 @@ def _wait_again(transaction: Transaction, which: ColumnElement[bool]) -> int:
             holder=None,
             lease_until=None,
             due_at=transaction.now,
+            **changes,
         )
     ).rowcount

@@ -25,10 +25,17 @@ class QueuePosition(NamedTuple):
     job_id: str
 
 
-class Tidied(NamedTuple):
-    """How many of each there were, and where the next sweep goes on (None: at the front)."""
+class FailedJob(NamedTuple):
+    """A job that waited for a token in vain, and how many seconds after it was accepted it failed."""
 
-    jobs_failed: int
+    id: str
+    after: float
+
+
+class Tidied(NamedTuple):
+    """The jobs that failed, how many of the rest there were, and where the next sweep goes on (None: at the front)."""
+
+    jobs_failed: list[FailedJob]
     tokens_wiped: int
     keys_purged: int
     minutes_forgotten: int
@@ -37,7 +44,7 @@ class Tidied(NamedTuple):
 
     def is_full(self, limit: int) -> bool:
         """Whether there may be more of something than one call does."""
-        done = (self.jobs_failed, self.tokens_wiped, self.keys_purged, self.minutes_forgotten, self.tasks_closed)
+        done = (len(self.jobs_failed), self.tokens_wiped, self.keys_purged, self.minutes_forgotten, self.tasks_closed)
         return limit in done
 
 
@@ -55,9 +62,9 @@ def tidy(transaction: Transaction, token_wait: float, limit: int, sweep_from: Qu
     return Tidied(failed, wiped, purged, forgotten, closed, sweep_on)
 
 
-def _fail_tokenless(transaction: Transaction, token_wait: float, limit: int) -> int:
+def _fail_tokenless(transaction: Transaction, token_wait: float, limit: int) -> list[FailedJob]:
     statement = (
-        select(jobs.c.id)
+        select(jobs.c.id, transaction.now - jobs.c.created_at)
         .where(
             jobs.c.status == JobStatus.NEEDS_TOKEN.value,
             jobs.c.updated_at <= transaction.now - token_wait,
@@ -71,10 +78,10 @@ def _fail_tokenless(transaction: Transaction, token_wait: float, limit: int) -> 
         f"Google no longer accepted the access token, and no new one came within {token_wait:,.0f} s. "
         "What was fetched is kept; submit a new job for the rest.",
     )
-    waiting = transaction.connection.execute(statement).scalars().all()
-    for job_id in waiting:
-        fail_job(transaction, job_id, problem)
-    return len(waiting)
+    waiting = [FailedJob(*row) for row in transaction.connection.execute(statement)]
+    for job in waiting:
+        fail_job(transaction, job.id, problem)
+    return waiting
 
 
 def _wipe_tokens(transaction: Transaction, limit: int) -> int:

@@ -29,11 +29,14 @@ def bury_reviews(transaction: Transaction, place: Place, review_ids: Collection[
 
     So a key gets one, with its last copy. Positions are stamped on what is committed: a publisher that still saw one
     of the reviews has given its position before.
+
+    The look for other copies is under the lock of the head: a page that has its position by then is committed, and
+    seen; every other one, also of a settle that is under way, gets its position behind our tombstone (`stamp`).
     """
+    lock_head(transaction)  # nobody else numbers tombstones now either: ours follow each other
     gone = sorted(set(review_ids) - _kept_elsewhere(transaction, place, review_ids))
     if not gone:
         return
-    lock_head(transaction)  # nobody else numbers tombstones now: ours follow each other
     columns = ("tenant", "location", "review_id", "created_at")
     rows = [(place.tenant, place.location, review_id, transaction.now) for review_id in gone]
     numbers = transaction.insert_numbered(tombstones, columns, rows, "id")

@@ -4,7 +4,7 @@ Both are found one by one in the index of waiting tasks (a loose index scan), so
 wait, nor on how many jobs one tenant has: a pass looks at so many tenants and so many jobs, and the next goes on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    case,
     cast,
     exists,
     false,
@@ -66,14 +67,22 @@ class Place(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A job with waiting tasks. `due`: it runs, has a token or may ask for one, and at least one of them is due."""
+    """A job with waiting tasks. `due`: it runs, has a token or may ask for one, and at least one of them is due.
+    `waiting_until`: when its last wait ends or ended, as people were told."""
 
     tenant: str
     id: str
     due: bool
-    project: str
+    project: str | None
     waiting_until: float | None
     traceparent: str | None = None
+
+    def is_kept_back(self, closed: Collection[str], now: float) -> bool:
+        """Whether its Google project is among those without quota. A job whose project is not known goes on, to learn
+        of it, unless it has just tried in vain and was told to wait for the budget that stood in."""
+        if self.project is not None:
+            return self.project in closed
+        return DEFAULT_PROJECT in closed and (self.waiting_until or 0.0) > now
 
 
 class Looked(NamedTuple):
@@ -179,14 +188,18 @@ def _job_behind(place: CTE) -> ColumnElement[str | None]:
     return select(func.min(tasks.c.job_id)).where(*which).scalar_subquery()
 
 
-def _token_is_to_come() -> ColumnElement[bool]:
+def token_is_to_come(now: ColumnElement[float]) -> ColumnElement[bool]:
     """The job has no token that lives, and one is asked for, or cannot be had just now: its tasks could only come
     back."""
-    now: ColumnElement[float] = bindparam("now")
     dead = or_(jobs.c.token_expires_at <= now, func.length(credentials.c.sealed) == literal_column("0"))
-    return exists(
-        select(literal(1)).where(credentials.c.job_id == jobs.c.id, credentials.c.refreshing_until > now, dead)
-    )
+    asked_for = (credentials.c.job_id == jobs.c.id, credentials.c.refreshing_until > now, dead)
+    return and_(jobs.c.token_refreshable, exists(select(literal(1)).where(*asked_for)))
+
+
+def could_run_from(due: ColumnElement[float], waiting_until: ColumnElement[float]) -> ColumnElement[float]:
+    """Since when, or from when on, a task that is `due` could run, by its job's last wait: tasks that wait for quota
+    are due long before."""
+    return case((waiting_until > due, waiting_until), else_=due)
 
 
 _walked = _walk_of_tenants()
@@ -204,10 +217,9 @@ def _jobs_after(count: int) -> HotStatement:
     of_job = (waits, tasks.c.tenant == walk.c.tenant, tasks.c.job_id == walk.c.job_id)
     # The first by the index. For an EXISTS PostgreSQL may read all that waits into a hash.
     due = select(func.min(tasks.c.due_at)).where(*of_job).scalar_subquery() <= bindparam("now")
-    project = func.coalesce(jobs.c.google_project, DEFAULT_PROJECT)
-    works = and_(status_in(jobs.c.status, RUNNING), due, not_(and_(jobs.c.token_refreshable, _token_is_to_come())))
-    of_jobs = (jobs.c.waiting_until, jobs.c.traceparent)
-    columns = (walk.c.tenant, walk.c.job_id, func.coalesce(works, false()), project, *of_jobs)
+    works = and_(status_in(jobs.c.status, RUNNING), due, not_(token_is_to_come(bindparam("now"))))
+    of_jobs = (jobs.c.google_project, jobs.c.waiting_until, jobs.c.traceparent)
+    columns = (walk.c.tenant, walk.c.job_id, func.coalesce(works, false()), *of_jobs)
     return HotStatement(
         select(*columns)
         .select_from(walk.outerjoin(jobs, jobs.c.id == walk.c.job_id))

@@ -196,6 +196,20 @@ async def test_the_project_of_a_new_token_is_asked_for_and_not_told_by_work_with
     assert (await job_view(database, job.id)).token is None
 
 
+async def test_what_a_job_waited_for_with_its_old_token_is_over(database: Database) -> None:
+    """Also for work in flight, which learns of the wait later."""
+    job = await walked_to_reviews(database, ("locations/1", "locations/2"))
+    early, late = (
+        Settlement(task, Move(TaskStatus.WAITING), waiting=("the day is spent", 3600.0)) for task in job.tasks.values()
+    )
+    await settle_one(database, early)
+    assert (await job_view(database, job.id)).waiting is not None
+    replaced = await job_control(database).replace_token("default", job.id, "key-2", b"another")
+    assert replaced.waiting is None
+    await settle_one(database, late)
+    assert (await job_view(database, job.id)).waiting is None
+
+
 async def test_a_refusal_of_the_old_token_does_not_park_a_job_that_has_a_new_one(database: Database) -> None:
     job = await walked_to_reviews(database)
     await job_control(database).replace_token("default", job.id, "key-2", b"another")
@@ -316,8 +330,10 @@ async def test_a_job_that_waits_too_long_for_a_token_fails_and_keeps_what_it_has
     task = job.tasks["locations/1"]
     refused = Settlement(task, Move(TaskStatus.WAITING), 1, page=True, reviews=[review("a")], token_problem=NO_TOKEN)
     await settle_one(database, refused)
-    assert (await database.write(tidy, 3600.0, 100)).jobs_failed == 0
-    assert (await database.write(tidy, -1.0, 100)).jobs_failed == 1
+    assert (await database.write(tidy, 3600.0, 100)).jobs_failed == []
+    (failed,) = (await database.write(tidy, -1.0, 100)).jobs_failed
+    assert failed.id == job.id
+    assert 0.0 <= failed.after < 60.0
     view = await job_view(database, job.id)
     assert (view.status, view.progress.reviews.fetched) == (JobStatus.FAILED, 1)
     assert view.error is not None

@@ -1,12 +1,17 @@
 """Retention and erasure: what is hidden at once, what goes in batches, and that nothing of it is left in any table."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 from sqlalchemy import func, insert, select, update
 
 from app.clock import SystemClock
 from app.models.durations import DAY_SECONDS
 from app.models.erasure import ErasureKind, ErasureStatus
-from app.models.errors import JobNotEndedError, JobNotFoundError
+from app.models.errors import DeadLetterNotFoundError, JobNotEndedError, JobNotFoundError
+from app.models.settlement import GivenUp
+from app.models.views import RedriveRequest
+from app.results.dead_letters import DeadLetters
 from app.results.erasing import Erasing
 from app.store.clearing import note_published
 from app.store.control import cancel
@@ -15,9 +20,11 @@ from app.store.ends import finish_job
 from app.store.erasures import order_job, order_reviewer, order_tenant, read_erasure
 from app.store.outbox import read_batch, stamp
 from app.store.reads import read_job
+from app.store.retention import hide_outdated
 from app.store.schema import audit_log, jobs, locations, metadata, reviews, tenants
 from app.store.sweep import sweep_step
 from app.store.tenants import change_tenant
+from tests.contract.test_reads import read_feed
 from tests.support.announcing import held_locations, settle_page
 from tests.support.store import review
 
@@ -152,6 +159,57 @@ async def test_a_running_job_is_not_erased_until_it_is_cancelled(database: Datab
     assert await kept(database) == []
     done = await database.read(read_erasure, "default", order.id)
     assert (done.status, done.jobs_erased, done.subject) == (ErasureStatus.DONE, 1, task.job_id)
+
+
+async def erase(database: Database, job_id: str) -> None:
+    await database.write(order_job, "default", job_id)
+
+
+async def outlive(database: Database, job_id: str) -> None:
+    """The days of its retention."""
+    await age(database, job_id, 2)
+    await database.write(hide_outdated, 1, None, 10, publishes=True)
+
+
+@pytest.mark.parametrize("hide", [erase, outlive], ids=["by an order", "by its retention"])
+async def test_what_is_hidden_is_in_no_read_before_it_is_swept(
+    database: Database, hide: Callable[[Database, str], Awaitable[None]]
+) -> None:
+    """Rows of other tables still name the tenant."""
+    (task,) = await held_locations(database, 1)
+    await settle_page(database, task, [review("a")], [GivenUp("review", "locations/0/reviews/b", "too_large", "-")])
+    await database.write(ends, task.job_id)
+    letters = DeadLetters(database, lambda: None)
+    (letter,) = (await letters.page("default", None, 10, None)).items
+    other = await job_of(database, "c")
+    await hide(database, task.job_id)
+    assert await kept(database) == [f"{task.job_id} a", f"{other} c"]
+    assert (await read_feed(database, "default", None, 1))[0] == ["c"]
+    assert (await letters.page("default", None, 10, None)).items == []
+    assert (await letters.causes("default")).causes == []
+    assert (await letters.redrive("default", RedriveRequest(all=True, dry_run=True))).matched == 0
+    with pytest.raises(DeadLetterNotFoundError):
+        await letters.one("default", letter.id)
+
+
+async def test_an_order_tells_how_many_reviews_were_erased_for_it(database: Database) -> None:
+    """Each for the order that its job was hidden for, also when another erases the same job's reviews."""
+    first = await job_of(database, "a", "b", places=2)
+    await job_of(database, "a", tenant="acme")
+    second = await job_of(database, "a", "b", "c", tenant="acme")
+    tenants = ("default", "default", "acme", "acme", "acme")
+    orders = [
+        await database.write(order_job, "default", first),
+        await database.write(order_reviewer, "default", ErasureKind.REVIEW, "locations/1/reviews/b"),
+        await database.write(order_job, "acme", second),
+        await database.write(order_tenant, "acme"),
+        await database.write(order_tenant, "acme"),
+    ]
+    await age(database, await job_of(database, "retained"), 2)
+    await all_done(database, 1, publishes=False)
+    done = [await database.read(read_erasure, tenant, order.id) for tenant, order in zip(tenants, orders, strict=True)]
+    assert {order.status for order in done} == {ErasureStatus.DONE}
+    assert [(order.jobs_erased, order.reviews_erased) for order in done] == [(1, 3), (0, 1), (1, 3), (1, 1), (0, 0)]
 
 
 async def _tombstones(database: Database) -> list[str]:

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from confluent_kafka import Message
+from confluent_kafka import Message, Producer
 from sqlalchemy import select
 
 from app.broker.base import Delivery
@@ -27,6 +27,7 @@ from app.store.release import Window, release
 from app.store.schema import tasks
 from app.store.tasks import claim
 from tests.support.kafka import own_topics, read, send
+from tests.support.librdkafka import produce_with_header_name
 from tests.support.malformed import malformed
 from tests.support.store import new_job
 
@@ -233,3 +234,21 @@ async def _comes_next(installation: Installation) -> str:
 def _headers(letter: Message) -> dict[str, str]:
     found = dict(letter.headers() or [])
     return {name: value.decode() if isinstance(value, bytes) else str(value) for name, value in found.items()}
+
+
+async def test_a_header_whose_name_is_no_text_stops_nobody(installation: Installation, broker: KafkaBroker) -> None:
+    """Kafka looks at no name; confluent-kafka raises SystemError when it is asked for such headers."""
+    topic, work = installation.prefix + Topic.FETCH_REVIEWS, _work()
+    producer = Producer({"bootstrap.servers": installation.bootstrap_servers})
+    produce_with_header_name(producer, topic, _changed(lambda _: None, work), b"\xff")
+    produce_with_header_name(producer, topic, b"junk", b"\xff\xfe")
+    assert await asyncio.to_thread(producer.flush, SECONDS) == 0
+    after = _work()
+    await installation.send(_changed(lambda _: None, after))
+    received = await _receive(broker, 2)
+    assert [one.work.task_id for one in received] == [work.task_id, after.task_id]
+    for delivery in received:
+        broker.consumer(Stage.REVIEWS).acknowledge(delivery)
+    await broker.close()
+    (letter,) = await installation.letters()
+    assert letter.value() == b"junk"

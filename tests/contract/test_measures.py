@@ -3,7 +3,7 @@
 from functools import partial
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, insert, update
 
 from app.models.job import DEFAULT_PROJECT, JobStatus, Stage, TaskStatus
 from app.store.database import Database, Transaction
@@ -17,7 +17,7 @@ from app.store.measures import (
     tasks_by_stage_and_state,
     tokens_expiring,
 )
-from app.store.schema import jobs, tasks
+from app.store.schema import credentials, jobs, tasks
 from app.telemetry import names
 from tests.support.jobs import in_state
 from tests.support.store import job_with_tasks, new_job, plans
@@ -109,10 +109,72 @@ async def test_tasks_of_a_job_that_does_not_run_are_not_runnable(database: Datab
 async def test_tasks_whose_quota_is_spent_are_not_runnable(database: Database) -> None:
     one = await job_with_tasks(database, waiting=3)
     await set_job(database, one, google_project="one")
-    await job_with_tasks(database, waiting=4)
+    other = await job_with_tasks(database, waiting=4)
+    await set_job(database, other, google_project=DEFAULT_PROJECT)
     assert await runnable(database) == {Stage.ACCOUNTS: 2, Stage.REVIEWS: 7}
     assert await runnable(database, reviews=["one"]) == {Stage.ACCOUNTS: 2, Stage.REVIEWS: 4}
     assert await runnable(database, reviews=["one", DEFAULT_PROJECT]) == {Stage.ACCOUNTS: 2}
+
+
+async def test_tasks_whose_project_is_not_known_are_runnable_unless_they_were_told_to_wait(database: Database) -> None:
+    """As the scheduler releases them."""
+    job = await job_with_tasks(database, waiting=3)
+    now = await database.read(lambda transaction: transaction.now)
+    all_of_it = {Stage.ACCOUNTS: 1, Stage.REVIEWS: 3}
+    assert await runnable(database, reviews=[DEFAULT_PROJECT]) == all_of_it
+    await set_job(database, job, waiting_until=now + 60.0)
+    assert await runnable(database, reviews=[DEFAULT_PROJECT]) == {Stage.ACCOUNTS: 1}
+    assert await runnable(database, reviews=["one"]) == all_of_it
+    await set_job(database, job, waiting_until=now - 5.0)
+    assert await runnable(database, reviews=[DEFAULT_PROJECT]) == all_of_it
+
+
+async def test_tasks_whose_token_is_being_renewed_are_not_runnable(database: Database) -> None:
+    """The scheduler withholds them, and a worker more could do nothing."""
+
+    async def renewing(until: float, *, token_ends: float) -> None:
+        job = await job_with_tasks(database, waiting=3)
+        now = await database.read(lambda transaction: transaction.now)
+        await set_job(database, job, token_refreshable=True, token_expires_at=now + token_ends)
+        secrets = {"key_id": "k", "sealed": b"t", "sealed_grant": b"g", "version": 1, "created_at": now}
+
+        def work(transaction: Transaction) -> None:
+            of_job = credentials.c.job_id == job
+            transaction.connection.execute(delete(credentials).where(of_job))
+            leased = {"tenant": "default", "job_id": job, "refreshing_until": now + until}
+            transaction.connection.execute(insert(credentials).values(secrets | leased))
+
+        await database.write(work)
+
+    await renewing(60.0, token_ends=-5.0)
+    assert await runnable(database) == {}
+    await renewing(60.0, token_ends=300.0)
+    assert await runnable(database) == {Stage.ACCOUNTS: 1, Stage.REVIEWS: 3}
+    await renewing(-5.0, token_ends=-5.0)
+    assert await runnable(database) == {Stage.ACCOUNTS: 2, Stage.REVIEWS: 6}
+
+
+async def test_a_released_task_that_nobody_takes_has_waited_since_it_was_due(database: Database) -> None:
+    job = await job_with_tasks(database, held=2, released=3)
+    await due(database, job, 400.0)
+    found = (await database.read(runnable_by_stage, {}))[Stage.REVIEWS]
+    assert found.tasks == 0
+    assert found.seconds == pytest.approx(400.0, abs=5.0)
+
+
+@pytest.mark.parametrize("status", ["waiting", "released"])
+async def test_a_task_that_waited_for_quota_is_not_older_than_its_opening(database: Database, status: str) -> None:
+    """It is due long before."""
+    number = {status: 3}
+    job = await job_with_tasks(database, "default", **number)
+    await due(database, job, 70_000.0)
+    now = await database.read(lambda transaction: transaction.now)
+    await set_job(database, job, google_project="one", waiting_until=now - 5.0)
+    assert (await database.read(runnable_by_stage, {}))[Stage.REVIEWS].seconds == pytest.approx(5.0, abs=4.0)
+    await set_job(database, job, waiting_until=now + 60.0)
+    assert (await database.read(runnable_by_stage, {}))[Stage.REVIEWS].seconds == 0.0
+    await set_job(database, job, waiting_until=now - 80_000.0)
+    assert (await database.read(runnable_by_stage, {}))[Stage.REVIEWS].seconds == pytest.approx(70_000.0, abs=5.0)
 
 
 async def test_runnable_tasks_are_counted_so_far_and_no_further(database: Database) -> None:

@@ -1,9 +1,9 @@
-"""What the publisher reads of a location costs what it sends, however many reviews the location has."""
+"""What the publisher reads costs what it sends, however many reviews a location has and however many pages wait."""
 
 from sqlalchemy import insert
 
 from app.store.database import Database, Transaction
-from app.store.outbox import read_batch
+from app.store.outbox import read_batch, stamp
 from app.store.schema import locations, outbox, reviews
 from tests.support.store import plans
 
@@ -53,3 +53,16 @@ async def test_reviews_of_a_page_are_found_by_their_numbers(database: Database) 
     assert "location_no_review_id" not in reading, "all reviews of the location, for each of its pages"
     assert "Join" not in reading, "all reviews of all locations, for each batch"
     assert "SCAN reviews" not in reading
+
+
+def _pages_that_wait(transaction: Transaction) -> None:
+    row = {"tenant": "default", "job_id": "job", "location_no": 0, "created_at": 1.0, "first_seq": 1, "last_seq": 1}
+    transaction.connection.execute(insert(outbox), [row] * 4_000)
+
+
+async def test_a_tombstone_is_looked_for_without_going_through_all_pages_that_wait(database: Database) -> None:
+    await database.write(_pages_that_wait)
+    how = await database.write(plans, lambda transaction: stamp(transaction, 10))
+    (stamping,) = [plan for plan in how if "ix_outbox_tombstones" in plan]
+    assert "SCAN outbox" not in stamping
+    assert "Seq Scan on outbox" not in stamping

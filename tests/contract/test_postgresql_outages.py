@@ -233,6 +233,21 @@ async def test_after_a_refused_write_another_connection_finds_the_server_that_ta
     await visitor.write(prove_writable)
 
 
+async def test_a_server_whose_commits_wait_for_a_standby_that_is_away_is_not_writable(
+    store: PostgresDatabase, server: OwnPostgresql
+) -> None:
+    set_standbys = "ALTER SYSTEM SET synchronous_standby_names = '{}'"
+    ask(server.url, set_standbys.format("*"))
+    ask(server.url, "SELECT pg_reload_conf()")
+    try:
+        with pytest.raises(StoreUnavailableError, match="no answer within"):
+            await store.write(prove_writable)
+    finally:
+        ask(server.url, set_standbys.format(""))
+        ask(server.url, "SELECT pg_reload_conf()")
+    await store.write(prove_writable)
+
+
 async def test_a_server_without_a_connection_left_is_away(store: PostgresDatabase, visitor: PostgresDatabase) -> None:
     await store.write(_execute, "ALTER ROLE visitor CONNECTION LIMIT 0")
     with pytest.raises(StoreUnavailableError, match="too many connections"):

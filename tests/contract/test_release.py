@@ -3,11 +3,12 @@
 from collections import Counter
 
 import pytest
+from sqlalchemy import update
 
-from app.models.job import Stage
+from app.models.job import DEFAULT_PROJECT, Stage
 from app.store.database import Database, Transaction
 from app.store.postgresql import PostgresDatabase
-from app.store.release import START, Window, release
+from app.store.release import START, QuotaWait, Window, release
 from app.store.schema import jobs, tasks
 from app.store.tasks import claim, reclaim_expired, reclaim_released
 from app.store.tenants import change_tenant
@@ -138,6 +139,38 @@ async def test_a_pass_costs_no_more_with_a_hundred_thousand_jobs_and_a_thousand_
         assert "ix_tasks_waiting" in plan
     released = Counter(work.tenant for work in (await database.write(release, Stage.REVIEWS, WINDOW)).works)
     assert released["flood"] <= 1
+
+
+SPENT = {DEFAULT_PROJECT: QuotaWait("spent", 3600.0), "poor": QuotaWait("spent", 3600.0)}
+
+
+async def _change_job(database: Database, job_id: str, *, waiting_in: float | None, project: str | None = None) -> None:
+    def change(transaction: Transaction) -> None:
+        until = None if waiting_in is None else transaction.now + waiting_in
+        changed = update(jobs).where(jobs.c.id == job_id).values(waiting_until=until, google_project=project)
+        transaction.connection.execute(changed)
+
+    await database.write(change)
+
+
+async def _may_go(database: Database, job_id: str) -> bool:
+    """Whether it is released while the budgets of `SPENT` are closed; then its tasks wait again."""
+    works = (await database.write(release, Stage.REVIEWS, WINDOW, closed=SPENT)).works
+    await database.write(reclaim_released)
+    return job_id in {work.job_id for work in works}
+
+
+async def test_a_job_whose_project_is_not_known_goes_on_to_ask_for_it(database: Database) -> None:
+    """The budget that is closed is most likely not its own. Once it was told to wait, that moment counts."""
+    job = await job_with_tasks(database, waiting=2)
+    assert await _may_go(database, job)
+    await _change_job(database, job, waiting_in=10.0)
+    assert not await _may_go(database, job)
+    await _change_job(database, job, waiting_in=-0.1)
+    assert await _may_go(database, job)
+    for project in SPENT:
+        await _change_job(database, job, waiting_in=None, project=project)
+        assert not await _may_go(database, job)
 
 
 async def test_what_replicas_hold_of_another_stage_widens_nothing(database: Database) -> None:

@@ -66,6 +66,23 @@ async def test_dead_letters_that_wait_are_kept(database: Database) -> None:
     assert [letter.resource for letter in batch.letters] == ["locations/0/reviews/b"]
 
 
+async def test_all_that_waits_is_sent_though_another_store_has_used_its_positions(database: Database) -> None:
+    """A restored store published as far as this one had stamped, before this one took its place again."""
+    (task,) = await held_locations(database, 1)
+    await database.write(go_on_after, "C", "T", None)
+    for name in "ab":
+        given_up = GivenUp("review", f"locations/0/reviews/{name}-large", "too_large", "1 MB")
+        await settle_page(database, task, [review(name)], [given_up])
+    stamped = (await database.write(stamp, EVERYTHING)).last
+    await announce_everything(database)
+    start = await database.write(go_on_after, "C", "T", stamped)
+    await database.write(stamp, EVERYTHING)
+    batch = await database.read(read_batch, start, EVERYTHING, EVERYTHING)
+    assert batch is not None
+    assert [row[1] for row in batch.reviews] == ["a", "b"]
+    assert [letter.resource for letter in batch.letters] == [f"locations/0/reviews/{name}-large" for name in "ab"]
+
+
 async def test_what_is_told_before_a_decision(database: Database) -> None:
     (task,) = await held_locations(database, 1)
     await settle_page(database, task, [review("a"), review("b")])

@@ -100,7 +100,9 @@ async def test_a_token_renewed_while_rows_are_resealed_stays(database: Database)
         BEFORE.seal("default", "job-1", "ya29.renewed"),
         BEFORE.seal("default", "job-1", GRANT, Purpose.GRANT),
     )
-    settled = await database.write(end_refresh, "job-1", 1, NewToken(OLD.id, token.data, grant.data, 3600.0))
+    settled = await database.write(
+        end_refresh, "job-1", 1, NewToken(OLD.id, token.data, grant.data, lease.since, 3600.0)
+    )
     assert settled is not None
     assert settled.version == 2
     assert await all_resealed(database) == {Kind.CREDENTIALS: 1, Kind.CALLBACKS: 0}

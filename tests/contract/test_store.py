@@ -12,6 +12,7 @@ from app.store.database import Database, StoreUnavailableError, Transaction
 from app.store.postgresql import PostgresDatabase
 from app.store.schema import DEAD_LETTER, credentials, dead_letters, jobs, locations, outbox, reviews
 from app.store.settle import settle
+from app.store.tasks import let_go
 from app.store.turns import waiting_jobs
 from tests.support.store import new_job, review, take
 
@@ -134,6 +135,19 @@ async def test_a_task_that_dies_ends_the_job_in_dlq(database: Database) -> None:
     dead = Move(TaskStatus.DEAD, attempt=4, error=Problem("http_503", "Google answered 503 four times."))
     assert (await _settle(database, Settlement(task, dead, calls=1))).job_ended == "dlq"
     assert (await database.read(_job, job_id))["tasks_dead"] == 1
+
+
+async def test_what_is_given_back_does_not_look_like_a_crash(database: Database) -> None:
+    await new_job(database)
+    for _ in range(5):
+        (task,) = await take(database, Stage.ACCOUNTS)
+        assert task.crashes == 1
+        assert await database.write(let_go, [(task.task_id, task.version)], "worker-1") == 1
+    (task,) = await take(database, Stage.ACCOUNTS)
+    kept = await _settle(database, Settlement(task, Move(TaskStatus.HELD, cursor="p2"), calls=1, page=True))
+    assert await database.write(let_go, [(task.task_id, kept.version)], "worker-1") == 1
+    (task,) = await take(database, Stage.ACCOUNTS)
+    assert (task.cursor, task.crashes) == ("p2", 1)
 
 
 @pytest.mark.parametrize("copies", [1, 2])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from app.broker import kafka_publisher
 from app.broker.base import BrokerUnavailableError
@@ -28,13 +28,14 @@ class FakeProducers:
 
     def __call__(self, settings: Mapping[str, Any], logger: object) -> "FakeProducer":
         fatal = None if self.made else KafkaError(KafkaError._FATAL, "out of sequence", True)
-        self.made.append(FakeProducer(settings["error_cb"], fatal))
+        self.made.append(FakeProducer(fatal))
         return self.made[-1]
 
 
 class FakeProducer:
-    def __init__(self, error_cb: Callable[[KafkaError], None], fatal: KafkaError | None) -> None:
-        self._error_cb = error_cb
+    """Raises what is fatal out of `poll`, as the real one does; tests/contract/test_kafka_fatal.py has that one."""
+
+    def __init__(self, fatal: KafkaError | None) -> None:
         self._fatal = fatal
         self._delivered: list[Callable[[KafkaError | None, object], None]] = []
 
@@ -45,10 +46,10 @@ class FakeProducer:
         """What is answered by the next poll has failed."""
 
     def poll(self, _seconds: float) -> None:
-        if self._fatal is not None:
-            self._error_cb(self._fatal)
         while self._delivered:
             self._delivered.pop()(self._fatal, None)
+        if self._fatal is not None:
+            raise KafkaException(self._fatal)
 
 
 def test_a_producer_that_failed_for_good_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,11 +51,13 @@ def sent(headers: list[tuple[str, Any]] | None) -> Message:
     ],
 )
 def test_anything_but_a_context_is_none(headers: list[tuple[str, Any]] | None) -> None:
-    assert traceparent_of(sent(headers)) is None
-    assert "traceparent" not in _record("dlq", Poison(sent(headers), "no work", lambda: None)).headers
+    found = traceparent_of(sent(headers))
+    assert found is None
+    assert "traceparent" not in _record("dlq", Poison(sent(headers), "no work", lambda: None, found)).headers
 
 
 def test_what_is_no_work_keeps_its_context_on_the_way_to_the_dead_letters() -> None:
     message = sent([("type", b"x"), ("traceparent", GOOD.encode())])
-    assert traceparent_of(message) == GOOD
-    assert _record("dlq", Poison(message, "no work", lambda: None)).headers["traceparent"] == GOOD
+    found = traceparent_of(message)
+    assert found == GOOD
+    assert _record("dlq", Poison(message, "no work", lambda: None, found)).headers["traceparent"] == GOOD

@@ -33,7 +33,7 @@ def legacy(code: int, reason: str) -> dict[str, Any]:
 
 
 T, W, R = ErrorKind.TRANSIENT, ErrorKind.THROTTLED, ErrorKind.REFUSED
-A, U = ErrorKind.NOT_APPROVED, ErrorKind.UNAUTHENTICATED
+A, E, U = ErrorKind.NOT_APPROVED, ErrorKind.NOT_ENTITLED, ErrorKind.UNAUTHENTICATED
 RATE = "RATE_LIMIT_EXCEEDED"
 OFF = "Google My Business API has not been used in project 1 before or it is disabled. Enable it by visiting"
 SCOPES = "Request had insufficient authentication scopes."
@@ -48,12 +48,15 @@ TABLE: list[tuple[int, Any, ErrorKind, str]] = [
     (401, rpc(401, "UNAUTHENTICATED", "Request had invalid authentication credentials."), U, "unauthenticated"),
     (401, b"<html>", U, "unauthenticated"),
     (403, rpc(403, "PERMISSION_DENIED", "The caller does not have permission"), R, "PERMISSION_DENIED"),
-    (403, rpc(403, "PERMISSION_DENIED", OFF, info("SERVICE_DISABLED")), R, "SERVICE_DISABLED"),
-    (403, rpc(403, "PERMISSION_DENIED", OFF), R, "SERVICE_DISABLED"),
-    (403, legacy(403, "accessNotConfigured"), R, "accessNotConfigured"),
-    (403, rpc(403, "X", SCOPES, info("ACCESS_TOKEN_SCOPE_INSUFFICIENT")), R, "ACCESS_TOKEN_SCOPE_INSUFFICIENT"),
-    (403, rpc(403, "PERMISSION_DENIED", SCOPES), R, "ACCESS_TOKEN_SCOPE_INSUFFICIENT"),
-    (403, legacy(403, "insufficientPermissions"), R, "insufficientPermissions"),
+    (403, rpc(403, "PERMISSION_DENIED", OFF, info("SERVICE_DISABLED")), E, "SERVICE_DISABLED"),
+    (403, rpc(403, "PERMISSION_DENIED", OFF), E, "SERVICE_DISABLED"),
+    (403, legacy(403, "accessNotConfigured"), E, "accessNotConfigured"),
+    (403, rpc(403, "PERMISSION_DENIED", "", info("CONSUMER_SUSPENDED")), E, "CONSUMER_SUSPENDED"),
+    (403, rpc(403, "PERMISSION_DENIED", "", info("CONSUMER_INVALID")), E, "CONSUMER_INVALID"),
+    (403, rpc(403, "PERMISSION_DENIED", "", info("BILLING_DISABLED")), E, "BILLING_DISABLED"),
+    (403, rpc(403, "X", SCOPES, info("ACCESS_TOKEN_SCOPE_INSUFFICIENT")), E, "ACCESS_TOKEN_SCOPE_INSUFFICIENT"),
+    (403, rpc(403, "PERMISSION_DENIED", SCOPES), E, "ACCESS_TOKEN_SCOPE_INSUFFICIENT"),
+    (403, legacy(403, "insufficientPermissions"), E, "insufficientPermissions"),
     (403, legacy(403, "rateLimitExceeded"), W, "rate_limited"),
     (403, legacy(403, "userRateLimitExceeded"), W, "rate_limited"),
     (403, rpc(403, "PERMISSION_DENIED", "", info(RATE)), W, "rate_limited"),
@@ -113,6 +116,7 @@ def test_only_a_400_speaks_of_the_page_token(status: int) -> None:
     ("status", "body", "advice"),
     [
         (403, rpc(403, "PERMISSION_DENIED", OFF, info("SERVICE_DISABLED")), "Enable this API"),
+        (403, rpc(403, "PERMISSION_DENIED", "", info("CONSUMER_SUSPENDED")), "its owner must settle that"),
         (403, rpc(403, "PERMISSION_DENIED", SCOPES), "auth/business.manage"),
         (403, rpc(403, "PERMISSION_DENIED"), "owner or manager"),
         (429, rpc(429, "RESOURCE_EXHAUSTED", "", QUOTA_ZERO), "apply for access"),

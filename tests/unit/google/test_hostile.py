@@ -110,7 +110,9 @@ async def assert_decided(stage: Stage, found: Any) -> None:
 
 def assert_of_the_table(error: GoogleAPIError) -> None:
     words = UNREADABLE | OURS if error.kind is not ErrorKind.TRANSIENT else UNREADABLE
-    own_word = error.kind is ErrorKind.REFUSED and re.fullmatch(r"[A-Za-z_]{3,64}", error.reason)
+    own_word = error.kind in (ErrorKind.REFUSED, ErrorKind.NOT_ENTITLED) and re.fullmatch(
+        r"[A-Za-z_]{3,64}", error.reason
+    )
     assert error.reason in words or own_word or error.reason == f"http_{error.status}", error.reason
     assert 0 < len(error.message) <= 600
     assert error.message.isprintable()

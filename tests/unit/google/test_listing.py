@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.google.errors import ErrorKind, GoogleAPIError
-from app.google.listing import decode_accounts, decode_locations, decode_token_info
+from app.google.listing import decode_accounts, decode_fresh_token, decode_locations, decode_token_info
 from app.google.pages import AccountsPage, LocationsPage, TokenInfo
 from app.models.review import Account, Location
 from tests.unit.google.server import outcome
@@ -89,6 +89,13 @@ def test_texts_are_storable() -> None:
     assert decode_accounts(rb'{"accounts":[{"name":"accounts/1","accountName":"\ud83d\u0000"}]}').accounts == [
         Account("accounts/1", "\ufffd\ufffd")
     ]
+
+
+@pytest.mark.parametrize("decode", [decode_accounts, decode_locations, decode_token_info, decode_fresh_token])
+def test_an_error_in_the_place_of_an_answer_is_no_empty_one(decode: Callable[[bytes], object]) -> None:
+    with pytest.raises(GoogleAPIError) as caught:
+        decode(b'{"error":{"code":503,"status":"UNAVAILABLE"},"access_token":"a","aud":"1"}')
+    assert (caught.value.kind, caught.value.reason) == (ErrorKind.TRANSIENT, "invalid_json")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"accounts":5}', b'{"accounts":{}}', b'{"nextPageToken":1}'])

@@ -1,16 +1,19 @@
 """The token endpoint: what is sent, what is read of its answers, and what its errors mean."""
 
+import asyncio
 import json
 from urllib.parse import parse_qs, quote, quote_plus
 
 import pytest
 
+from app.google.client import GoogleAPIClient
+from app.google.endpoints import Endpoints
 from app.google.errors import ErrorKind, GoogleAPIError
 from app.google.listing import decode_fresh_token
 from app.google.pages import FreshToken
 from app.models.grant import RefreshGrant, refresh_due_at
 from tests.unit.google.calling import google
-from tests.unit.google.server import answer
+from tests.unit.google.server import answer, serving, silence
 
 GRANT = RefreshGrant("1//0gAbC+dEf/gHi&jKl", "123456789012-abc.apps.googleusercontent.com", "GOCSPX-a+secret/of=ours")
 
@@ -79,6 +82,37 @@ async def test_an_error_says_what_to_do(status: int, said: bytes, kind: ErrorKin
         with pytest.raises(GoogleAPIError) as caught:
             await client.refresh(GRANT)
     assert (caught.value.kind, caught.value.reason, caught.value.status) == (kind, reason, status)
+
+
+async def test_calls_about_tokens_are_told_with_what_they_came_to() -> None:
+    told: list[tuple[str, str]] = []
+    given = body(access_token="ya29.fresh", expires_in=3599)
+    async with serving(answer(given), answer(b"", 503), answer(body(expires_in="60"))) as server:
+        client = GoogleAPIClient(
+            Endpoints.at(server.url), asked_about_token=lambda asked, outcome, _: told.append((asked, outcome))
+        )
+        async with client:
+            await client.refresh(GRANT)
+            with pytest.raises(GoogleAPIError):
+                await client.refresh(GRANT)
+            await client.token_info("ya29.fresh")
+    assert told == [("token", "ok"), ("token", "http_503"), ("tokeninfo", "ok")]
+
+
+async def test_a_call_about_a_token_that_nobody_waits_for_any_more_is_told() -> None:
+    told: list[tuple[str, str]] = []
+
+    async with serving(silence) as server:
+        client = GoogleAPIClient(
+            Endpoints.at(server.url), asked_about_token=lambda asked, outcome, _: told.append((asked, outcome))
+        )
+        async with client:
+            asking = asyncio.create_task(client.refresh(GRANT))
+            await server.arrived.wait()
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+    assert told == [("token", "cancelled")]
 
 
 async def test_a_revoked_refresh_token_is_told_in_words() -> None:

@@ -229,6 +229,23 @@ def test_what_is_no_page_is_a_broken_answer(body: bytes, reason: str) -> None:
     assert broken(body) == reason
 
 
+@pytest.mark.parametrize(
+    "error", [b'{"code":503,"status":"UNAVAILABLE"}', b'"backendError"', b"{}", rb'"\ud83d"', b"0"]
+)
+@pytest.mark.parametrize("rest", [b"", b',"reviews":[{"reviewId":"r1"}],"totalReviewCount":1', b',"reviews":[5]'])
+@pytest.mark.parametrize("first", [True, False])
+def test_an_error_in_the_place_of_a_page_is_no_empty_list(error: bytes, rest: bytes, first: bool) -> None:
+    with pytest.raises(GoogleAPIError) as caught:
+        decode_reviews(b'{"error":' + error + rest + b"}", first_page=first)
+    assert (caught.value.kind, caught.value.reason) == (ErrorKind.TRANSIENT, "invalid_json")
+
+
+def test_an_error_that_is_null_or_within_a_review_is_none_of_the_page() -> None:
+    assert [
+        review.review_id for review in page(b'{"error":null,"reviews":[{"reviewId":"r1","error":{}}]}').reviews
+    ] == ["r1"]
+
+
 def test_null_instead_of_a_list_means_an_empty_one() -> None:
     assert page(b'{"reviews":null}').reviews == []
 

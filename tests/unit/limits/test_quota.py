@@ -4,10 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
 from app.limits.permits import Api, Permit, Wait
 from app.limits.quota import SharedQuota
 from app.limits.rules import Limits
+from app.telemetry.events import Event
+from app.telemetry.logging import job_context
 from tests.support.clock import ManualClock, settle_loop
 from tests.unit.limits.ledger import assert_kept
 from tests.unit.limits.memory_store import MemoryBudgetStore
@@ -148,6 +152,15 @@ async def test_a_store_that_is_away_gives_no_shares_and_says_so(
     store.away = False
     await clock.advance(1.1)
     await permit(quota)
+
+
+async def test_what_is_logged_for_all_who_wait_names_no_job(make: Make, store: MemoryBudgetStore) -> None:
+    """The task that serves them is started by whoever comes first."""
+    store.away = True
+    quota = make(DEFAULTS)
+    with job_context("the-first"), capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logged:
+        await wait(quota, max_wait=2.0)
+    assert [(line["event"], line.get("job_id")) for line in logged] == [(Event.BUDGET_STORE_AWAY, None)]
 
 
 async def test_a_restart_does_not_refill(make: Make, store: MemoryBudgetStore, clock: ManualClock) -> None:

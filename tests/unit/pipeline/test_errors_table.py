@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from app.google.errors import ErrorKind, GoogleAPIError
+from app.limits.cooldown import LONGEST_SECONDS
 from app.models.job import LocationState, Stage, TaskStatus
 from app.models.settlement import LocationEnd, Settlement
+from app.pipeline.settle import LONGEST_DELAY_SECONDS
 from tests.unit.pipeline.stage import ListeningQuota, error, held, settlement_of_answer
 
 ALL = tuple(Stage)
@@ -39,8 +41,20 @@ async def test_what_may_pass_is_tried_again_after_a_backoff(stage: Stage) -> Non
 
 
 @pytest.mark.parametrize("stage", ALL)
+@pytest.mark.parametrize(
+    ("asked", "delay"), [(0.0, 0.2), (0.15, 0.2), (5.0, 5.0), (LONGEST_SECONDS, 3600.0), (86_400.0, 3600.0)]
+)
+async def test_a_time_that_google_asks_for_is_waited_for_and_counts_as_an_attempt(
+    stage: Stage, asked: float, delay: float
+) -> None:
+    settlement = await outcome(stage, error(ErrorKind.TRANSIENT, 503, retry_after=asked), attempt=1)
+    assert (settlement.move.status, settlement.move.attempt) == (WAITING, 2)
+    assert settlement.move.delay == pytest.approx(delay)
+
+
+@pytest.mark.parametrize("stage", ALL)
 async def test_what_did_not_pass_in_all_its_attempts_is_dead(stage: Stage) -> None:
-    settlement = await outcome(stage, TRANSIENT, attempt=3, cursor="p2")
+    settlement = await outcome(stage, error(ErrorKind.TRANSIENT, 503, retry_after=5.0), attempt=3, cursor="p2")
     assert (settlement.move.status, settlement.move.attempt, settlement.move.cursor) == (DEAD, 4, "p2")
     assert settlement.move.error is not None
     assert settlement.move.error.type == "http_503"
@@ -54,7 +68,7 @@ async def test_throttling_waits_and_spends_no_attempt(stage: Stage) -> None:
     settlement = await settlement_of_answer(task, THROTTLED, quota)
     move = settlement.move
     assert (move.status, move.attempt, move.cursor, move.pages, move.missing) == (WAITING, 3, "p2", 1, 1)
-    assert move.delay == pytest.approx(30.0)
+    assert move.delay == LONGEST_DELAY_SECONDS
     assert settlement.waiting == ("Google said so", 30.0)
     assert quota.answers == ["throttled"]
 
@@ -113,6 +127,28 @@ async def test_a_location_without_voice_of_merchant_is_unavailable(case: Unverif
     assert not settlement.page
 
 
+@pytest.mark.parametrize("status", [400, 403, 404])
+@pytest.mark.parametrize("verified", [True, False, None])
+async def test_a_project_or_consent_that_lacks_something_says_nothing_of_the_location(
+    status: int, verified: bool | None
+) -> None:
+    failure = error(ErrorKind.NOT_ENTITLED, status, "SERVICE_DISABLED")
+    settlement = await outcome(Stage.REVIEWS, failure, location_verified=verified)
+    assert settlement.move.status is DEAD
+    assert settlement.location_end == LocationEnd(LocationState.DEAD, "SERVICE_DISABLED")
+    assert not settlement.try_other_account, "no other account would do, and a redrive has them all to try"
+    assert settlement.job_problem is None
+
+
+async def test_a_project_or_consent_that_lacks_something_gives_up_an_account_and_fails_a_job_without_any() -> None:
+    failure = error(ErrorKind.NOT_ENTITLED, 403, "SERVICE_DISABLED")
+    locations = await outcome(Stage.LOCATIONS, failure)
+    assert (locations.move.status, locations.job_problem) == (DEAD, None)
+    accounts = await outcome(Stage.ACCOUNTS, failure)
+    assert accounts.job_problem is not None
+    assert accounts.job_problem.type == "SERVICE_DISABLED"
+
+
 @pytest.mark.parametrize("stage", LATER)
 async def test_a_404_is_looked_at_again_without_spending_an_attempt(stage: Stage) -> None:
     settlement = await outcome(stage, refused(404), cursor="p2", attempt=1)
@@ -166,6 +202,7 @@ async def test_reviews_whose_page_token_is_refused_again_end_where_google_ends_t
         (TRANSIENT, "released"),
         (THROTTLED, "throttled"),
         (NOT_APPROVED, "succeeded"),
+        (error(ErrorKind.NOT_ENTITLED, 403), "succeeded"),
         (UNAUTHENTICATED, "succeeded"),
         (TOKEN_REFUSED, "succeeded"),
         (refused(403), "succeeded"),

@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from app.pipeline.leases import EXTEND_SECONDS, LEASE_SECONDS, RETRY_SECONDS, LeaseKeeper
+from app.pipeline import leases
+from app.pipeline.leases import DEADLINE_SECONDS, EXTEND_SECONDS, LEASE_SECONDS, RETRY_SECONDS, LeaseKeeper
 from app.store.database import StoreUnavailableError
 from tests.support.clock import ManualClock
 
@@ -17,11 +18,14 @@ class Extensions:
     def __init__(self) -> None:
         self.asked: list[tuple[frozenset[int], str, float]] = []
         self.away = False
+        self.hangs = False
 
     async def write(self, work: Any, *arguments: Any) -> int:
         self.asked.append(cast(Any, arguments))
         if self.away:
             raise StoreUnavailableError("away")
+        if self.hangs:
+            await asyncio.Event().wait()
         return 1
 
 
@@ -81,3 +85,18 @@ async def test_a_store_that_is_away_is_asked_again_soon_and_then_at_the_usual_pa
     assert len(keeping.store.asked) == 3
     await keeping.clock.advance(EXTEND_SECONDS - 0.01)
     assert len(keeping.store.asked) == 3
+
+
+async def test_an_extension_that_hangs_is_cut_off_and_tried_anew(
+    keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over another connection: the leases outlive one that hangs."""
+    monkeypatch.setattr(leases, "DEADLINE_SECONDS", 0.05)
+    assert EXTEND_SECONDS + 2 * DEADLINE_SECONDS + RETRY_SECONDS < LEASE_SECONDS
+    keeping.keeper.add(1)
+    keeping.store.hangs = True
+    await keeping.clock.advance(EXTEND_SECONDS)
+    keeping.store.hangs = False
+    await asyncio.sleep(0.2)
+    await keeping.clock.advance(RETRY_SECONDS)
+    assert len(keeping.store.asked) == 2

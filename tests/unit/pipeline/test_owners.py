@@ -7,7 +7,7 @@ import pytest
 
 from app.google.errors import ErrorKind, GoogleAPIError
 from app.google.pages import TokenInfo
-from app.pipeline.owners import Owner, TokenOwners
+from app.pipeline.owners import ASK_AGAIN_SECONDS, Owner, TokenOwners
 from tests.support.clock import ManualClock
 from tests.unit.pipeline.stage import held
 
@@ -30,8 +30,12 @@ class Google:
         return answer
 
 
-def owners(google: Any) -> TokenOwners:
-    return TokenOwners(google, ManualClock())
+AWAY = GoogleAPIError(ErrorKind.TRANSIENT, "http_503", "Google answered 503.", status=503)
+BUSY = GoogleAPIError(ErrorKind.THROTTLED, "http_429", "Too many requests.", status=429)
+
+
+def owners(google: Any, clock: ManualClock | None = None) -> TokenOwners:
+    return TokenOwners(google, clock or ManualClock())
 
 
 async def test_tasks_that_need_it_at_the_same_time_ask_once() -> None:
@@ -52,9 +56,41 @@ async def test_another_token_of_the_job_is_asked_about_anew() -> None:
     assert await known.of(held(credential_version=2), "newer") == (Owner("43", None), True)
 
 
-async def test_what_google_does_not_tell_is_the_default() -> None:
-    away = GoogleAPIError(ErrorKind.TRANSIENT, "http_503", "Google answered 503.", status=503)
-    assert (await owners(Google(away)).of(held(), "token"))[0] == Owner("default", None)
+@pytest.mark.parametrize(
+    "answer", [TokenInfo(None, None), GoogleAPIError(ErrorKind.REFUSED, "http_404", "Not here.", status=404)]
+)
+async def test_what_google_will_not_tell_is_the_default(answer: TokenInfo | GoogleAPIError) -> None:
+    assert (await owners(Google(answer)).of(held(), "token"))[0] == Owner("default", None)
+
+
+@pytest.mark.parametrize("failure", [AWAY, BUSY])
+async def test_what_google_could_not_tell_is_asked_again_after_a_pause(failure: GoogleAPIError) -> None:
+    clock = ManualClock()
+    google = Google(failure, TokenInfo("42", None))
+    known = owners(google, clock)
+    assert await known.of(held(), "token") == (Owner(None, None), True)
+    assert await known.of(held(), "token") == (Owner(None, None), False)
+    await clock.advance(ASK_AGAIN_SECONDS - 0.1)
+    assert await known.of(held(), "token") == (Owner(None, None), False)
+    await clock.advance(0.1)
+    assert await known.of(held(), "token") == (Owner("42", None), True)
+    assert await known.of(held(), "token") == (Owner("42", None), False)
+
+
+async def test_questions_that_time_out_take_little_of_a_jobs_time() -> None:
+    clock = ManualClock()
+    google = Google(AWAY, TokenInfo("42", None))
+    google.go.clear()
+    known = owners(google, clock)
+    asking = asyncio.ensure_future(known.of(held(), "token"))
+    await asyncio.sleep(0)
+    await clock.advance(30.0)
+    google.go.set()
+    assert (await asking)[0].project is None
+    await clock.advance(299.0)
+    assert await known.of(held(), "token") == (Owner(None, None), False)
+    await clock.advance(1.0)
+    assert (await known.of(held(), "token"))[0].project == "42"
 
 
 async def test_a_refusal_is_told_to_everybody_and_not_remembered() -> None:

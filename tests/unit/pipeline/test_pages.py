@@ -57,6 +57,8 @@ async def test_a_list_that_goes_in_circles_is_dead_and_not_complete(
     assert settlement.move.status is DEAD
     assert settlement.move.error is not None
     assert settlement.move.error.type == "page_token_loop"
+    assert settlement.accounts or settlement.locations, "what the page holds is walked"
+    assert settlement.page
 
 
 @pytest.mark.parametrize(("stage", "last"), LISTS)
@@ -112,6 +114,31 @@ async def test_a_location_whose_rows_are_googles_total_is_done() -> None:
 async def test_a_location_whose_rows_are_not_googles_total_is_looked_at_again(new: int) -> None:
     settlement = await read(page(20), cursor="p3", location_fetched=100, location_total=120, restarts=1)
     assert end_of(settlement, new) == (Move(HELD, walk=Walk.UNTIL_KNOWN, restarts=1), None)
+
+
+@pytest.mark.parametrize(
+    ("missing", "walk"),
+    [(49, Walk.UNTIL_KNOWN), (50, Walk.WHOLE), (500, Walk.WHOLE), (-50, Walk.UNTIL_KNOWN)],
+)
+async def test_a_list_that_ended_a_page_early_is_walked_whole_once_more(missing: int, walk: Walk) -> None:
+    """Its first pages are known: a look that ends with them would never come to those that are missing."""
+    total = 150 + missing
+    settlement = await read(page(total=total), cursor="p3", location_fetched=100, location_total=total, restarts=1)
+    assert end_of(settlement, 50) == (Move(HELD, walk=walk, restarts=1), None)
+
+
+async def test_a_last_page_that_says_nothing_ended_the_list_early() -> None:
+    """A later page of `{}`, where a short page should be: neither reviews nor the total that is not 0."""
+    silent = await read(page(0, total=None), cursor="p3", location_fetched=100, location_total=120)
+    assert end_of(silent, 0) == (Move(HELD, walk=Walk.WHOLE), None)
+    empty = await read(page(0, total=102), cursor="p3", location_fetched=100, location_total=102)
+    assert end_of(empty, 0) == (Move(HELD, walk=Walk.UNTIL_KNOWN), None)
+
+
+@pytest.mark.parametrize("walk", [Walk.UNTIL_KNOWN, Walk.WHOLE])
+async def test_a_second_look_that_ends_early_is_not_followed_by_a_third(walk: Walk) -> None:
+    settlement = await read(page(total=500), walk=walk, cursor="p3", location_fetched=100, location_total=500)
+    assert end_of(settlement, 50) == (Move(DONE), FOUND)
 
 
 async def test_without_a_total_there_is_nothing_to_compare() -> None:

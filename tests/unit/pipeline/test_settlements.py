@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.models.job import Problem, TaskStatus
 from app.models.settlement import LocationEnd, Move, Settlement
 from app.pipeline.outcome import Advance, DeadLetter, Outcome, Retry, Snooze, Spent
-from app.pipeline.settle import Situation, settlement_of
+from app.pipeline.settle import LONGEST_DELAY_SECONDS, Situation, settlement_of
 from app.retry.policy import ExponentialBackoffPolicy
 from tests.unit.pipeline.stage import NOW, held
 
@@ -34,7 +34,7 @@ def test_only_a_retry_and_the_last_failure_count_an_attempt(outcome: Outcome, at
     assert settled(outcome, attempt=2).move.attempt == attempt
 
 
-@given(attempt=st.integers(0, 6), until=st.floats(0, 1e6))
+@given(attempt=st.integers(0, 6), until=st.floats(0, LONGEST_DELAY_SECONDS))
 def test_a_snooze_never_counts(attempt: int, until: float) -> None:
     move = settled(Snooze(NOW + until, "quota"), attempt=attempt, cursor="p2", pages=4, walk=1, restarts=1).move
     assert (move.status, move.attempt, move.cursor) == (TaskStatus.WAITING, attempt, "p2")
@@ -44,6 +44,12 @@ def test_a_snooze_never_counts(attempt: int, until: float) -> None:
 
 def test_a_snooze_until_a_moment_that_has_passed_is_due_at_once() -> None:
     assert settled(Snooze(NOW - 5, "quota")).move.delay == 0.0
+
+
+def test_a_long_wait_is_told_in_full_and_what_it_waited_for_is_looked_at_before() -> None:
+    settlement = settled(Snooze(NOW + 80_000, "the day is spent"))
+    assert settlement.waiting == ("the day is spent", 80_000.0)
+    assert settlement.move.delay == LONGEST_DELAY_SECONDS
 
 
 def test_a_snooze_without_a_reason_tells_people_nothing() -> None:

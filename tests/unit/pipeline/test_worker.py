@@ -3,18 +3,22 @@
 import asyncio
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from app.broker.base import Delivery
 from app.google.errors import ErrorKind
 from app.google.pages import AccountsPage, ReviewsPage, TokenInfo
 from app.limits.permits import Wait
 from app.models.job import DEFAULT_PROJECT, HeldTask, Stage, TaskStatus, Work
 from app.models.settlement import Move, Settled
+from app.pipeline.owners import ASK_AGAIN_SECONDS
 from app.pipeline.tools import TokenUnreadableError
 from app.pipeline.worker import MOST_CRASHES
 from app.store.database import StoreUnavailableError
 from app.store.settle import JobEndedMeanwhileError
+from app.store.tasks import let_go
 from tests.support.clock import ManualClock, settle_loop
 from tests.unit.pipeline.stage import NOW, Bench, ListeningQuota, ListeningStore, ScriptedGoogle, error, held, work_of
 
@@ -60,6 +64,23 @@ async def _take_until_let_go(bench: Bench, forged: Work) -> None:
     await running
     assert bench.store.let_go == [[(held().task_id, held().version)]]
     assert bench.store.settlements == []
+
+
+async def test_a_stop_in_the_moment_of_a_delivery_begins_nothing() -> None:
+    bench = Bench(Stage.REVIEWS, ScriptedGoogle(), ListeningStore(held()))
+    consumer = bench.broker.consumer(Stage.REVIEWS)
+    receive, stops = consumer.receive, []
+
+    async def received_as_the_stop_comes(room: int) -> list[Delivery]:
+        deliveries = await receive(room)
+        stops.append(asyncio.create_task(bench.worker.stop(5)))  # runs before whoever waits for this answer
+        return deliveries
+
+    with patch.object(consumer, "receive", received_as_the_stop_comes):
+        await bench.broker.publish([work_of(held())])
+        await asyncio.wait_for(bench.worker.run(), 10)
+        await asyncio.gather(*stops)
+    assert bench.store.tasks, "nothing was claimed"
 
 
 async def test_a_task_goes_on_page_after_page_under_the_version_of_each_settle() -> None:
@@ -138,6 +159,34 @@ async def test_a_claim_whose_answer_was_lost_does_not_leave_its_tasks_to_their_l
     running = asyncio.create_task(bench.settlements(1, lost))
     await clock.advance(0.5)
     await running
+    assert store.let_go == [[(8, 2)]]
+
+
+class StoreAwayForLettingGo(ListeningStore):
+    """Takes back what was claimed in doubt at the second try."""
+
+    def __init__(self, *tasks: HeldTask) -> None:
+        super().__init__(*tasks)
+        self.refusals = 1
+
+    async def write(self, work: Any, *arguments: Any) -> Any:
+        if work is let_go and self.refusals:
+            self.refusals -= 1
+            raise StoreUnavailableError("away again")
+        return await super().write(work, *arguments)
+
+
+async def test_what_was_claimed_is_worked_on_although_the_store_is_away_for_what_is_in_doubt() -> None:
+    clock = ManualClock()
+    store = StoreAwayForLettingGo(held())
+    store.errors = [StoreUnavailableError("the connection broke")]
+    bench = Bench(Stage.REVIEWS, ScriptedGoogle(LAST), store, clock=clock)
+    running = asyncio.create_task(bench.settlements(1, work_of(held()), work_of(held(task_id=8))))
+    for _ in range(2):
+        await settle_loop()
+        await clock.advance(0.5)
+    (settlement,) = await asyncio.wait_for(running, 10)
+    assert settlement.task.task_id == 7
     assert store.let_go == [[(8, 2)]]
 
 
@@ -235,9 +284,25 @@ async def test_the_first_step_of_a_job_asks_whose_quota_it_spends() -> None:
     assert settlement.calls == 2
 
 
-@pytest.mark.parametrize(
-    "info", [TokenInfo(None, None), error(ErrorKind.TRANSIENT, 503), error(ErrorKind.REFUSED, 404)]
-)
+@pytest.mark.parametrize("info", [error(ErrorKind.TRANSIENT, 503), error(ErrorKind.THROTTLED, 429)])
+async def test_a_step_whose_project_could_not_be_asked_for_uses_the_default_and_does_not_keep_it(info: Any) -> None:
+    google = ScriptedGoogle(AccountsPage([], None), token_info=info)
+    task = held(Stage.ACCOUNTS, project=None, pages_settled=0)
+    (settlement,) = await Bench(Stage.ACCOUNTS, google, ListeningStore(task)).settlements()
+    assert (settlement.project, settlement.calls) == (None, 2)
+    assert settlement.move.status is TaskStatus.DONE
+
+
+async def test_while_its_project_is_not_known_a_job_waits_no_longer_than_until_it_is_asked_for_again() -> None:
+    quota = ListeningQuota(Wait(NOW + 3600.0, "the day is spent"))
+    google = ScriptedGoogle(token_info=error(ErrorKind.TRANSIENT, 503))
+    bench = Bench(Stage.REVIEWS, google, ListeningStore(held(project=None)), quota)
+    (settlement,) = await bench.settlements()
+    assert settlement.waiting == ("the day is spent", ASK_AGAIN_SECONDS)
+    assert list(bench.spent.waits("reviews")) == [DEFAULT_PROJECT]
+
+
+@pytest.mark.parametrize("info", [TokenInfo(None, None), error(ErrorKind.REFUSED, 404)])
 async def test_a_project_that_nobody_tells_is_the_default_one(info: Any) -> None:
     google = ScriptedGoogle(AccountsPage([], None), token_info=info)
     task = held(Stage.ACCOUNTS, project=None, pages_settled=0)

@@ -3,12 +3,16 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from sqlalchemy import func, select, update
+from structlog.testing import capture_logs
 
+from app.models.job import JobStatus
 from app.results.housekeeping import BACKLOG_SECONDS, ROWS_A_COMMIT, TIDY_SECONDS, Housekeeping
 from app.store.database import Transaction
-from app.store.schema import credentials
+from app.store.schema import credentials, jobs
 from app.store.submit import NewJob, submit
+from app.telemetry.events import Event
 from tests.support.clock import ManualClock
 from tests.support.store import sqlite_database
 
@@ -47,3 +51,25 @@ async def test_more_tokens_than_a_commit_wipes_are_wiped_without_a_rest(tmp_path
         loop.cancel()
         assert await database.read(_tokens) == 0
         assert clock.rests == [BACKLOG_SECONDS, BACKLOG_SECONDS, TIDY_SECONDS]
+
+
+def _one_waits_for_a_token(transaction: Transaction) -> None:
+    waits = {"status": JobStatus.NEEDS_TOKEN.value, "created_at": transaction.now - 7_000.0}
+    long_ago = {"updated_at": transaction.now - 3_601.0}
+    transaction.connection.execute(update(jobs).where(jobs.c.id == "waits").values(waits | long_ago))
+
+
+async def test_a_job_that_waited_for_a_token_in_vain_is_counted_among_those_that_ended(tmp_path: Path) -> None:
+    clock, ended = TurnClock(), list[float]()
+    async with sqlite_database(tmp_path, clock) as database:
+        await database.write(submit, [NewJob(name, "default", "key-1", b"sealed") for name in ("waits", "works")])
+        await database.write(_one_waits_for_a_token)
+        keeping = Housekeeping(database, clock, 3600.0, token_max_age=86_400.0, failed=ended.append)
+        with capture_logs() as logged:
+            loop = asyncio.create_task(keeping.run())
+            await clock.idle.wait()
+            loop.cancel()
+    assert ended == [pytest.approx(7_000.0)]
+    assert [(line["job_id"], line["status"]) for line in logged if line["event"] == Event.JOB_ENDED] == [
+        ("waits", "failed")
+    ]

@@ -133,6 +133,11 @@ async def case(tmp_path: Path) -> AsyncIterator[Case]:
         yield case
 
 
+def name_project(transaction: Transaction, job_id: str, project: str) -> None:
+    """As a job's first step does, when Google has told whose quota its token spends."""
+    transaction.connection.execute(update(jobs).where(jobs.c.id == job_id).values(google_project=project))
+
+
 async def test_what_is_due_is_released_once(case: Case) -> None:
     await case.job_with_locations(3)
     released = await case.released()
@@ -218,6 +223,8 @@ async def test_a_round_over_jobs_that_cannot_be_served_ends(
     monkeypatch.setattr("app.store.turns.MOST_JOBS", 3)
     async with scheduling(tmp_path) as case:
         ids = [await new_job(case.database) for _ in range(count)]
+        for job_id in ids:
+            await case.database.write(name_project, job_id, "default")
         spent = {"default": QuotaWait("spent", 3600.0)}
         for began in ["", *ids, "zzz"]:
             place, passes, complete = Place(jobs={"default": Turn(began, began)}), 0, False
@@ -231,15 +238,13 @@ async def test_a_wake_up_during_a_round_begins_another(tmp_path: Path, monkeypat
     monkeypatch.setattr("app.store.turns.MOST_JOBS", 3)
     async with scheduling(tmp_path) as case:
         ids = sorted([await new_job(case.database) for _ in range(10)])
-
-        def give_project(transaction: Transaction, job_id: str) -> None:
-            transaction.connection.execute(update(jobs).where(jobs.c.id == job_id).values(google_project="rich"))
-
+        for job_id in ids:
+            await case.database.write(name_project, job_id, "default")
         case.spent.wait_for("default", "accounts", Wait(case.clock.now() + 3600.0, "spent"))
         async with running(case), asyncio.timeout(30):
             await case.clock.asleep.wait()
             for job_id in ids:
-                await case.database.write(give_project, job_id)
+                await case.database.write(name_project, job_id, "rich")
                 case.scheduler.wake()
                 await case.topic.arrived.wait()
                 assert [work.job_id for work in case.topic.taken()] == [job_id]
@@ -270,11 +275,8 @@ def _told(transaction: Transaction, job_id: str) -> tuple[str | None, float | No
 
 async def test_work_of_a_project_without_quota_stays_and_that_of_others_goes(case: Case) -> None:
     poor, rich = await case.job_with_locations(1), await case.job_with_locations(1)
-
-    def name_project(transaction: Transaction) -> None:
-        transaction.connection.execute(update(jobs).where(jobs.c.id == rich).values(google_project="rich"))
-
-    await case.database.write(name_project)
+    await case.database.write(name_project, poor, "default")
+    await case.database.write(name_project, rich, "rich")
     case.spent.wait_for("default", "reviews", Wait(case.clock.now() + 20.0, "spent"))
     assert [work.job_id for work in await case.released()] == [rich]
     assert await case.database.read(_told, poor) == ("spent", case.clock.now() + 20.0)
@@ -285,7 +287,7 @@ async def test_work_of_a_project_without_quota_stays_and_that_of_others_goes(cas
 
 
 async def test_a_budget_of_another_api_keeps_nothing_back(case: Case) -> None:
-    await case.job_with_locations(1)
+    await case.database.write(name_project, await case.job_with_locations(1), "default")
     case.spent.wait_for("default", "locations", Wait(case.clock.now() + 20.0, "spent"))
     assert len(await case.released()) == 1
 

@@ -96,6 +96,11 @@ async def test_a_page_token_can_lead_to_itself(client: Client) -> None:
     assert looping.body["reviews"] != first.body["reviews"]
 
 
+async def test_a_list_can_end_early(client: Client) -> None:
+    cut = await reviews_under(client, f.EmptyObject())
+    assert (cut.status, cut.body) == (200, {})
+
+
 @pytest.mark.parametrize("count", [7, 50])
 async def test_pages_can_overlap_without_losing_a_review(client: Client, count: int) -> None:
     client.simulator.faults.replace(Faults(rules=(f.Overlap(times=1, count=count),)))
