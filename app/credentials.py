@@ -142,8 +142,17 @@ def _digest(key: bytes, message: bytes) -> bytes:
 def load_or_create_key(path: Path) -> SealingKey:
     """The key in the file at `path` (32 bytes, mode 0600), which is written first when there is none.
 
-    Raises `KeyFileError` for a file of another size, or one that other users may read or write.
+    Raises `KeyFileError` for a file of another size, one that other users may read or write, or one that this user
+    cannot read or make.
     """
+    try:
+        return _load_or_create_key(path)
+    except OSError as error:
+        owner = "Give it and its folder to the user that the service runs as, or run this as that user."
+        raise KeyFileError(f"{path} cannot be used: {error.strerror or error}. {owner}") from error
+
+
+def _load_or_create_key(path: Path) -> SealingKey:
     if not path.exists():
         _create_key_file(path)
     if path.stat().st_mode & 0o077:

@@ -16,6 +16,9 @@ GARBAGE_THRESHOLD = 20_000
 
 FIRST_BACKOFF_SECONDS = 0.2
 LONGEST_BACKOFF_SECONDS = 10.0
+MOST_DOUBLINGS = 10
+"""The longest backoff is reached by then. Without an end the 1,025th death in a row would be one of arithmetic."""
+
 HEALTHY_AFTER_SECONDS = 60.0
 """A loop that ran this long since its last death is well again."""
 
@@ -56,7 +59,7 @@ class Loop:
 
     @property
     def healthy(self) -> bool:
-        """False after three deaths in a row."""
+        """False after three deaths in a row, until it has run for a while."""
         return self._deaths < DEATHS_UNTIL_UNREADY or self._recovered()
 
     def start(self) -> None:
@@ -95,4 +98,4 @@ class Loop:
         return self._clock.monotonic() - self._began >= HEALTHY_AFTER_SECONDS
 
     def _backoff(self) -> float:
-        return float(min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** (self._deaths - 1)))
+        return float(min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(self._deaths - 1, MOST_DOUBLINGS)))

@@ -11,6 +11,7 @@ from app.config import ConfigurationError, Settings, get_settings
 from app.console.application import add_console, create_console
 from app.console.services import set_console_services
 from app.edge.bounds import Bounds
+from app.edge.files import allow_connections
 from app.edge.server import bound_connections, listening_apart, running_server
 from app.edge.stopping import end_at_a_signal
 from app.lifecycle import calm_garbage_collector
@@ -19,7 +20,7 @@ from app.state import set_app_state
 from app.telemetry.logging import configure_logging
 from app.telemetry.requests import Requests
 from app.wiring import initialize_components, shutdown_background_tasks, start_background_tasks
-from app.wiring.values import most_connections, surface_of
+from app.wiring.values import surface_of
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -38,10 +39,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
         server = running_server()
         if server is not None:
-            bound_connections(server, Bounds(most_connections(chosen)))
+            bound_connections(server, Bounds(allow_connections(chosen.edge.max_connections)))
         state = await initialize_components(chosen)
         state.metrics.watch_requests(requests)
-        end_at_a_signal(state.services.events.close)
+        end_at_a_signal(state.services.events.close, state.committer.give_up)
         set_services(application, state.services)
         set_console_services(console, state.services, state.sessions)
         application.state.app_state = state

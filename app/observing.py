@@ -11,7 +11,7 @@ from app.ingest.committer import Arrival
 from app.limits.permits import LONGEST_WAIT_SECONDS, Api
 from app.limits.quota import SharedQuota
 from app.limits.views import BudgetView, WindowView
-from app.models.job import HeldTask, TaskStatus
+from app.models.job import HeldTask, Stage, TaskStatus
 from app.models.settlement import Move, Settled, Settlement
 from app.results.activity import ActivityLog
 from app.store.database import Database
@@ -22,6 +22,9 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.scraped import DequeNumbers, StoreNumbers
 
 log = structlog.get_logger(__name__)
+
+NO_TASKS = {(str(stage), str(status)): 0 for stage in Stage for status in TaskStatus if status is not TaskStatus.DONE}
+"""(stage, state) → none: a number that is not there cannot be added to another."""
 
 
 class WalkObserver:
@@ -94,7 +97,7 @@ class StoreNumbersReader:
         scarce = scarcest(budgets)
         return StoreNumbers(
             jobs={str(status): count for status, count in jobs.items()},
-            tasks={(stage, str(status)): count for (stage, status), count in tasks.items()},
+            tasks=NO_TASKS | {(stage, str(status)): count for (stage, status), count in tasks.items()},
             runnable={str(stage): found.tasks for stage, found in runnable.items()},
             runnable_seconds={str(stage): found.seconds for stage, found in runnable.items()},
             tokens_expiring=await self._database.read(tokens_expiring),

@@ -52,7 +52,7 @@ def create_api(
     requests: Requests | None = None,
 ) -> Api:
     """The API without its services: hand them over by `set_services` before the first request. `requests` counts."""
-    shown = surface or Surface()
+    shown, counted = surface or Surface(), requests or Requests()
     app = Api(
         title=TITLE,
         version=version,
@@ -66,6 +66,7 @@ def create_api(
     )
     if shown.jobs:
         submission.add_to(app)
+        counted.begin_at_zero(submission.PATH, "POST")
         for routes in (jobs, results, dead_letters, erasures, webhooks, overview, audit, keys):
             app.include_router(routes.router)
     app.include_router(operations.router)
@@ -76,7 +77,7 @@ def create_api(
         app.include_router(metrics.guarded if shown.metrics == "key" else metrics.unguarded)
     app.state.surface = shown
     errors.install(app)
-    _surround(app, shown, requests or Requests())
+    _surround(app, shown, counted)
     return app
 
 

@@ -121,7 +121,11 @@ ERRORS: dict[type[Exception], Kind] = {
     StoreUnavailableError: Kind("store-unavailable", 503, "The store is away", _LATER),
 }
 
-_STORE_AWAY = "The database does not answer, so nothing was done. Send the request again after Retry-After seconds."
+_STORE_AWAY = (
+    "The database does not answer. Nothing was done, unless it went away in the very moment of the commit. Send the "
+    "request again after Retry-After seconds, with the same Idempotency-Key if it had one: then it cannot become a "
+    "second job."
+)
 
 
 def problem_of(error: Exception) -> Problem:

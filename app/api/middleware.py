@@ -3,6 +3,7 @@
 Plain ASGI, because a middleware that wraps request and response objects costs more than the rest of a small request.
 """
 
+import asyncio
 import re
 import secrets
 import time
@@ -10,8 +11,10 @@ import time
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.errors import BodyTooLargeError, unexpected
+from app.api.errors import BodyTooLargeError, problem_of, unexpected
 from app.api.headers import with_careful_headers
+from app.api.leaving import has_left
+from app.ingest.errors import StoppingError
 from app.telemetry.events import Event
 from app.telemetry.redaction import Harmless
 from app.telemetry.requests import Requests
@@ -76,6 +79,10 @@ class RequestContext:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             await self._app(scope, receive, completed)
+        except asyncio.CancelledError:
+            if status is not None:
+                raise
+            await problem_of(StoppingError())(scope, receive, completed)  # nothing else breaks a request off
         except Exception:
             log.exception(Event.REQUEST_FAILED, method=scope["method"], path=scope["path"])
             if status is not None:
@@ -83,8 +90,9 @@ class RequestContext:
             await unexpected()(scope, receive, completed)
         finally:
             route, seconds = route_of(scope), time.monotonic() - began
-            self._requests.ended(route, scope["method"], status, seconds)
-            _tell(scope, route, status, seconds)
+            got = None if has_left(scope) else status
+            self._requests.ended(route, scope["method"], got, seconds)
+            _tell(scope, route, got, seconds)
 
 
 def _tell(scope: Scope, route: str | None, status: int | None, seconds: float) -> None:

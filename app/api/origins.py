@@ -11,7 +11,9 @@ from app.api.problems import Problem
 
 API = "/api/"
 
-METHODS = ("GET", "POST", "PUT")
+METHODS = ("DELETE", "GET", "POST", "PUT")
+"""All that the API has."""
+
 SENT = ("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-API-Key", "X-Request-ID")
 READ = ("Content-Disposition", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
 

@@ -14,6 +14,7 @@ from app.api.schemas import (
     TokenReplacement,
 )
 from app.credentials import Purpose, TokenSealer
+from app.google.pages import FreshToken
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
 from app.models.access import DEFAULT_TENANT
@@ -30,8 +31,8 @@ DEGRADED_PERCENT = 90.0
 TokenCheck = Callable[[str], Awaitable[bool]]
 """Asks Google about a token. False only if Google refuses it; what cannot be asked just now counts as accepted."""
 
-GrantCheck = Callable[[RefreshGrant], Awaitable[str | None]]
-"""Asks Google for an access token. None only if Google refuses; empty when it cannot be asked just now."""
+GrantCheck = Callable[[RefreshGrant], Awaitable[FreshToken | None]]
+"""Asks Google for an access token. None only if Google refuses; an empty one when it cannot be asked just now."""
 
 
 class Accepted(NamedTuple):
@@ -94,8 +95,10 @@ class APIService:
         `body` is the request as it came: a key that comes back with another one raises `IdempotencyKeyReusedError`.
         Also raises `TokenRefusedError` and what `Committer.accept` raises.
         """
-        token = await self._checked(request)
-        submitted = await self._committer.accept(self._new_job(request, token, tenant, idempotency_key, body, by=by))
+        answered = idempotency_key is not None and await self._is_answered(tenant, idempotency_key)
+        token, grant = _as_given(request) if answered else await self._checked(request)
+        job = self._new_job(request, token, grant, tenant=tenant, idempotency_key=idempotency_key, body=body, by=by)
+        submitted = await self._committer.accept(job)
         if submitted.conflict:
             raise IdempotencyKeyReusedError
         path = f"/api/v1/review-fetch/{submitted.job_id}"
@@ -118,31 +121,41 @@ class APIService:
             status="healthy" if load < DEGRADED_PERCENT else "degraded", memory_used_percent=round(load, 2)
         )
 
-    async def _checked(self, request: ReviewFetchRequest) -> str:
-        """The access token to begin with; empty: one is asked for by the grant. Raises `TokenRefusedError`."""
-        token, grant = request.access_token.get_secret_value(), request.grant
+    async def _is_answered(self, tenant: str, idempotency_key: str) -> bool:
+        """Whether this key has its answer, so that Google is not asked: by now it may refuse what it took then."""
+        asks = self._check_token is not None or self._check_grant is not None
+        return asks and await self._committer.knows(tenant, idempotency_key)
+
+    async def _checked(self, request: ReviewFetchRequest) -> tuple[str, RefreshGrant | None]:
+        """The access token to begin with (empty: one is asked for by the grant), and the grant as it is by then.
+
+        Raises `TokenRefusedError`.
+        """
+        token, grant = _as_given(request)
         if token and await self.validate_access_token(token):
-            return token
-        fresh = await self._asked_for(grant) if grant is not None else None
+            return token, grant
+        if grant is None:
+            raise TokenRefusedError
+        if self._check_grant is None:
+            return "", grant
+        fresh = await self._check_grant(grant)
         if fresh is None:
             raise TokenRefusedError
-        return fresh
-
-    async def _asked_for(self, grant: RefreshGrant) -> str | None:
-        return "" if self._check_grant is None else await self._check_grant(grant)
+        return fresh.access_token, grant.renewed(fresh.refresh_token)
 
     def _new_job(
         self,
         request: ReviewFetchRequest,
         token: str,
+        grant: RefreshGrant | None,
+        *,
         tenant: str,
         idempotency_key: str | None,
         body: bytes,
-        *,
         by: Origin,
     ) -> NewJob:
         job_id = str(uuid.uuid4())
-        key_id, sealed, sealed_grant = self._sealed(tenant, job_id, token, request.grant)
+        key_id, sealed, sealed_grant = self._sealed(tenant, job_id, token, grant)
         body_hash, *earlier = self._sealer.body_hashes(body) if idempotency_key else [""]
         url = request.callback_url
         callback = None if url is None else self._callback(url.get_secret_value(), tenant, job_id)
@@ -171,3 +184,7 @@ class APIService:
     def _callback(self, url: str, tenant: str, job_id: str) -> Callback:
         sealed = self._sealer.seal(tenant, job_id, url, Purpose.CALLBACK)
         return Callback(sealed.key_id, sealed.data, shown_url=url.partition("?")[0])
+
+
+def _as_given(request: ReviewFetchRequest) -> tuple[str, RefreshGrant | None]:
+    return request.access_token.get_secret_value(), request.grant

@@ -2,8 +2,10 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.leaving import has_left
 from app.api.middleware import PROBES, route_of
 from app.telemetry import conventions, tracing
+from app.telemetry.requests import GONE
 from app.telemetry.tracing import Span
 
 SERVER_FAULT = 500
@@ -26,7 +28,7 @@ class ServerSpans:
 def _begun(scope: Scope) -> Span:
     method = _method(scope)
     attributes = {conventions.HTTP_REQUEST_METHOD: method, conventions.URL_SCHEME: scope["scheme"]}
-    return tracing.server_span(method, _traceparent(scope), attributes)
+    return tracing.server_span(conventions.server_span_name(method), _traceparent(scope), attributes)
 
 
 def _watched(send: Send, scope: Scope, span: Span) -> Send:
@@ -40,12 +42,18 @@ def _watched(send: Send, scope: Scope, span: Span) -> Send:
 
 def _tell(span: Span, scope: Scope, message: Message) -> None:
     """Once the answer begins, and with it the route and the request's id are known."""
-    status = message["status"]
-    request_id = dict(message["headers"]).get(b"x-request-id", b"").decode()
-    span.tell({conventions.HTTP_RESPONSE_STATUS_CODE: status, conventions.REQUEST_ID: request_id})
+    span.tell({conventions.REQUEST_ID: dict(message["headers"]).get(b"x-request-id", b"").decode()})
     if (route := route_of(scope)) is not None:
-        span.rename(f"{_method(scope)} {route}")
+        span.rename(conventions.server_span_name(_method(scope), route))
         span.tell({conventions.HTTP_ROUTE: route})
+    if has_left(scope):
+        span.failed(GONE)
+    else:
+        _tell_status(span, message["status"])
+
+
+def _tell_status(span: Span, status: int) -> None:
+    span.tell({conventions.HTTP_RESPONSE_STATUS_CODE: status})
     if status >= SERVER_FAULT:
         span.failed(str(status))
 

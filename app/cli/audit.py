@@ -9,6 +9,7 @@ import typer
 
 from app.cli.backend import Where
 from app.cli.exits import UsageError
+from app.cli.given import usable_tenant
 from app.cli.options import ApiKey, Limit, Server
 from app.cli.requests import chosen
 from app.models.audit import ALL_TENANTS, Action
@@ -32,7 +33,10 @@ def audit(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more, until Ctrl-C.")] = False,
     tenant: Annotated[
         str | None,
-        typer.Option(help="Only of this tenant, in the local store; a server knows by the API key. Default: all."),
+        typer.Option(
+            callback=usable_tenant,
+            help="Only of this tenant, in the local store; a server knows by the API key. Default: all.",
+        ),
     ] = None,
     server: Server = None,
     api_key: ApiKey = None,
@@ -53,9 +57,12 @@ def audit(
 
 
 def _moment(text: str) -> str:
-    """So long ago, in the words of the filter; what is no age is left as it is."""
+    """So long ago, in the words of the filter; what is no age is left as it is. Raises UsageError."""
     found = _AGE.fullmatch(text)
     if found is None:
         return text
-    began = datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})
-    return f"{began:%Y-%m-%dT%H:%M:%SZ}"
+    try:
+        began = datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})
+    except OverflowError:
+        raise UsageError(f"--since: {text} ago is before the year 1") from None
+    return began.isoformat(timespec="seconds")

@@ -3,7 +3,6 @@
 import asyncio
 import difflib
 import os
-import resource
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
@@ -26,6 +25,7 @@ from app.config import (
     load_settings,
     variables,
 )
+from app.edge.files import SPARE_FILES, allowed_files
 from app.google.client import GoogleAPIClient
 from app.google.endpoints import Endpoints
 from app.limits.quota import SharedQuota
@@ -35,14 +35,10 @@ from app.store.database import Database, StoreUnavailableError
 from app.store.keys import count_valid_keys
 from app.store.migrate import SchemaTooNewError, fits, head_revision, revision
 from app.wiring import limits_of
-from app.wiring.values import SPARE_FILES
 
 LEAST_DISK_BYTES = 200 * 2**20
 COMFORTABLE_DISK_BYTES = 2 * 2**30
 """About a million and a half reviews."""
-
-LEAST_FILES = 1024
-"""64 calls in flight, as many clients, and the store's files leave room below it."""
 
 OLDEST_POSTGRESQL = 15
 """The oldest that the tests run on."""
@@ -58,10 +54,10 @@ async def examine() -> list[Finding]:
         settings = load_settings()
     except ConfigurationError as error:
         broken = [Finding("configuration", Health.BROKEN, problem) for problem in error.problems]
-        return [*broken, *findings, sqlite_version(), open_files()]
+        return [*broken, *findings, sqlite_version()]
     findings.append(Finding("configuration", Health.OK, f"{settings.environment}, store {settings.database}"))
     findings += [finding async for finding in _of_the_store(settings)]
-    findings += [sealing_key(settings), disk(settings), open_files(), sqlite_version()]
+    findings += [sealing_key(settings), disk(settings), open_files(settings), sqlite_version()]
     findings += [process_checks.port(settings), process_checks.roles(settings), await process_checks.kafka(settings)]
     findings += [finding async for finding in _of_google(settings)]
     return findings
@@ -94,13 +90,14 @@ def sqlite_version() -> Finding:
     return Finding("SQLite", Health.OK, sqlite3.sqlite_version)
 
 
-def open_files() -> Finding:
-    """The process's limit of open files, of which each connection is one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft >= LEAST_FILES:
-        return Finding("open files", Health.OK, f"up to {soft}, {SPARE_FILES} of them not for connections")
-    mend = f"raise it: ulimit -n {min(hard, 65536) if hard > 0 else 65536}"
-    return Finding("open files", Health.WARNING, f"only {soft}", mend)
+def open_files(settings: Settings) -> Finding:
+    """The process's hard limit of open files, of which each connection is one; the service raises the soft one."""
+    allowed, needed = allowed_files(), settings.edge.max_connections + SPARE_FILES
+    if allowed is None or allowed >= needed:
+        return Finding("open files", Health.OK, f"enough for MAX_CONNECTIONS={settings.edge.max_connections}")
+    found = f"up to {allowed}, which is {max(1, allowed - SPARE_FILES)} connections"
+    mend = f"raise the hard limit to {needed} (ulimit -Hn, systemd's LimitNOFILE), or lower MAX_CONNECTIONS"
+    return Finding("open files", Health.WARNING, found, mend)
 
 
 def disk(settings: Settings) -> Finding:

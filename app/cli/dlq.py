@@ -7,7 +7,7 @@ import typer
 
 from app.cli.backend import Where, ask
 from app.cli.exits import UsageError
-from app.cli.options import ApiKey, Cursor, Json, Limit, LocalTenant, Server
+from app.cli.options import LARGEST_ID, ApiKey, Cursor, Json, Limit, LocalTenant, Server
 from app.cli.screen import say, say_cursor, show_facts, show_json, show_table
 from app.models.access import DEFAULT_TENANT
 
@@ -62,7 +62,9 @@ def list_(
 
 @application.command()
 def show(
-    letter_id: Annotated[int, typer.Argument(min=1, help="The dead letter's id, as `dlq list` shows it.")],
+    letter_id: Annotated[
+        int, typer.Argument(min=1, max=LARGEST_ID, help="The dead letter's id, as `dlq list` shows it.")
+    ],
     tenant: LocalTenant = DEFAULT_TENANT,
     server: Server = None,
     api_key: ApiKey = None,

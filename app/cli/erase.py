@@ -8,7 +8,8 @@ import typer
 
 from app.cli.backend import Where, ask
 from app.cli.exits import UsageError
-from app.cli.options import ApiKey, Cursor, JobId, Json, Limit, LocalTenant, Server
+from app.cli.given import usable_tenant
+from app.cli.options import LARGEST_ID, ApiKey, Cursor, JobId, Json, Limit, LocalTenant, Server
 from app.cli.screen import say, say_cursor, show_facts, show_json, show_table
 from app.models.access import DEFAULT_TENANT
 
@@ -23,7 +24,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 @application.command()
 def tenant(
-    name: Annotated[str, typer.Argument(help="The tenant, in the local store.")],
+    name: Annotated[str, typer.Argument(callback=usable_tenant, help="The tenant, in the local store.")],
     *,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -117,7 +118,7 @@ def list_(
 
 @application.command()
 def show(
-    erasure_id: Annotated[int, typer.Argument(min=1, help="Its id, as `erase list` shows it.")],
+    erasure_id: Annotated[int, typer.Argument(min=1, max=LARGEST_ID, help="Its id, as `erase list` shows it.")],
     tenant: LocalTenant = DEFAULT_TENANT,
     server: Server = None,
     api_key: ApiKey = None,

@@ -27,5 +27,5 @@ def _faults_of_file(path: Path) -> Faults:
         return Faults.parse(path.read_bytes())
     except OSError as error:
         raise UsageError(f"--faults: {path} is neither good, flaky nor a file that can be read") from error
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise UsageError(f"--faults: {path}: {error}") from error

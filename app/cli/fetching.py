@@ -11,7 +11,7 @@ from pathlib import Path
 from app.api.schemas import ReviewFetchRequest, TokenReplacement
 from app.cli.exits import CommandError, ExitCode, UsageError
 from app.cli.fetch_keys import mind_keys
-from app.cli.files import write_whole
+from app.cli.files import is_there, write_whole
 from app.cli.local import user_of_this_machine
 from app.cli.progress import Show, progress_of_a_job
 from app.cli.requests import NO_TOKEN, token_request
@@ -53,7 +53,7 @@ async def run_fetch(plan: Plan) -> ExitCode:
     """Start or go on, show progress, write the file. Raises CommandError."""
     settings = settings_of(plan)
     request = None if plan.token is None else token_request(ReviewFetchRequest, plan.token)
-    if request is None and not (plan.directory / STORE).exists():
+    if request is None and not is_there(plan.directory / STORE):
         raise UsageError(NO_TOKEN)
     _prepare(plan.directory, _source(settings))
     if (plan.directory / STORE).exists():
@@ -106,7 +106,7 @@ def _prepare(directory: Path, source: str) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (directory / STORE).exists():
             note.write_text(source, encoding="utf-8")
-        began_with = note.read_text(encoding="utf-8")
+        began_with = note.read_text(encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise CommandError(f"cannot keep the job's state in {directory}: {error.strerror}") from error
     if began_with != source:

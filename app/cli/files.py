@@ -12,13 +12,26 @@ FORMATS = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv"}
 
 
 def format_of(path: Path) -> str:
-    """ndjson or csv, by the file's name. Raises UsageError."""
+    """ndjson or csv, by the file's name. Raises UsageError, CommandError."""
     form = FORMATS.get(path.suffix.lower())
     if form is None:
         raise UsageError(f"--out: {path.name} must end in .ndjson or .csv")
-    if path.is_dir():  # told before the first call, not after the last
-        raise UsageError(f"--out: {path} is a folder: name a file")
+    refuse_folder(path)  # before the first call, not after the last
     return form
+
+
+def refuse_folder(path: Path) -> None:
+    """Raises UsageError for a folder as --out, CommandError for what cannot be looked at."""
+    if is_there(path) and path.is_dir():
+        raise UsageError(f"--out: {path} is a folder: name a file")
+
+
+def is_there(path: Path) -> bool:
+    """Whether it exists. Raises CommandError where that cannot be told: another user's folder, too long a name …"""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise CommandError(f"cannot look at {path}: {error.strerror or error}") from error
 
 
 async def write_whole(path: Path, chunks: AsyncIterator[bytes]) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.backend import Where, ask
-from app.cli.options import ApiKey, Cursor, JobId, Json, Limit, LocalTenant, Server
+from app.cli.options import LARGEST_ID, ApiKey, Cursor, JobId, Json, Limit, LocalTenant, Server
 from app.cli.requests import chosen
 from app.cli.screen import say, show_json
 from app.cli.showing import show_accounts, show_job, show_jobs, show_locations, show_reconciliation, show_webhooks
@@ -210,7 +210,9 @@ def webhooks(
 @application.command()
 def resend(
     job_id: JobId,
-    webhook_id: Annotated[int, typer.Argument(min=1, help="The message's id, as `jobs webhooks` shows it.")],
+    webhook_id: Annotated[
+        int, typer.Argument(min=1, max=LARGEST_ID, help="The message's id, as `jobs webhooks` shows it.")
+    ],
     *,
     tenant: LocalTenant = DEFAULT_TENANT,
     server: Server = None,

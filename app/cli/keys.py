@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.exits import UsageError
+from app.cli.given import possible_id, usable_tenant
 from app.cli.key_backend import ask_about_keys
 from app.cli.options import ApiKey, Cursor, Json, Limit, Server
 from app.cli.resealing import forget, reseal
 from app.cli.screen import say, say_cursor, show_json, show_table
-from app.models.access import TENANT, Scope
+from app.models.access import Scope
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,11 +29,15 @@ Scopes = Annotated[
     list[Scope] | None,
     typer.Option("--scope", help="What the key allows; may be given several times. Default: submit, read, operate."),
 ]
-KeyId = Annotated[str, typer.Argument(help="The key's id, as `keys list` shows it.")]
+KeyId = Annotated[str, typer.Argument(callback=possible_id, help="The key's id, as `keys list` shows it.")]
 ExpiresIn = Annotated[str | None, typer.Option(help="It ends by itself after this time, e.g. 90d, 24h, 30m.")]
 OfTenant = Annotated[
     str | None,
-    typer.Option("--tenant", help="Whose, in the local store (a new key: default); a server knows by the API key."),
+    typer.Option(
+        "--tenant",
+        callback=usable_tenant,
+        help="Whose, in the local store (a new key: default); a server knows by the API key.",
+    ),
 ]
 
 COLUMNS = ("id", "tenant", "name", "scopes", "state", "created", "expires", "last used", "replaced by")
@@ -56,8 +61,8 @@ def create(
     from app.cli.requests import chosen  # noqa: PLC0415 - pydantic is slow to import
     from app.models.keys import KeyCreation  # noqa: PLC0415
 
-    if not name.strip() or (tenant is not None and not TENANT.fullmatch(tenant)):
-        raise UsageError("a key needs a name, and a tenant is 1 to 63 of a-z, 0-9, - and _, a letter first")
+    if not name.strip():
+        raise UsageError("a key needs a name")
     wanted = chosen(KeyCreation, name=name, scopes=scope, expires_in=expires_in)
     made = ask_about_keys(server, api_key, tenant, lambda backend: backend.create_key(wanted), make_store=True)
     _show_new(made, as_json=as_json)
@@ -66,7 +71,9 @@ def create(
 @application.command("list")
 def list_(
     *,
-    tenant: Annotated[str | None, typer.Option(help="Only keys of this tenant, in the local store.")] = None,
+    tenant: Annotated[
+        str | None, typer.Option(callback=usable_tenant, help="Only keys of this tenant, in the local store.")
+    ] = None,
     limit: Limit = 1000,
     cursor: Cursor = None,
     server: Server = None,

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app.cli.exits import CommandError
+from app.cli.files import is_there
 from app.config import PostgresqlServer, Settings, SqliteFile, get_settings
 from app.models.audit import Origin
 from app.store.database import Database
@@ -40,7 +41,7 @@ async def existing_store() -> AsyncIterator[Database]:
     """
     settings = get_settings()
     where = settings.database
-    if isinstance(where, SqliteFile) and not where.path.exists():
+    if isinstance(where, SqliteFile) and not is_there(where.path):
         raise CommandError(
             f"there is no store at {where.path}: start the service once, or set DATABASE_URL, or ask a running service "
             "by --server"

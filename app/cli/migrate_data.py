@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.exits import CommandError, UsageError
+from app.cli.files import is_there
 from app.cli.options import Json
 from app.cli.screen import say, show_json, show_table
 
@@ -63,7 +64,7 @@ def _places(source: str, target: str | None, settings: "Settings") -> "tuple[Sql
         raise UsageError("--from: must be a SQLite file: sqlite:///data/review-fetcher.db")
     if not isinstance(whereto, PostgresqlServer):
         raise UsageError("no PostgreSQL to copy into: set DATABASE_URL or give --to, postgresql://user@host:5432/name")
-    if not where.path.exists():
+    if not is_there(where.path):
         raise CommandError(f"there is no store at {where.path}")
     return where, whereto
 

@@ -4,11 +4,18 @@ from typing import Annotated
 
 import typer
 
+from app.cli.given import possible_id, usable_tenant
 from app.cli.secret_options import told_in_public
 
+LARGEST_ID = 2**63 - 1
+"""Of a row: 64 bits in both databases."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
-Tenant = Annotated[str, typer.Option(help="Whose.")]
-LocalTenant = Annotated[str, typer.Option("--tenant", help="Whose, in the local store; a server knows by the API key.")]
+Tenant = Annotated[str, typer.Option(callback=usable_tenant, help="Whose.")]
+LocalTenant = Annotated[
+    str,
+    typer.Option("--tenant", callback=usable_tenant, help="Whose, in the local store; a server knows by the API key."),
+]
 Server = Annotated[
     str | None,
     typer.Option("--server", envvar="REVIEW_FETCHER_URL", help="Ask this service, e.g. http://127.0.0.1:8000."),
@@ -21,7 +28,7 @@ ApiKey = Annotated[
         help="API key for --server. Prefer the variable: others can read a command.",
     ),
 ]
-JobId = Annotated[str, typer.Argument(help="The job's id.")]
+JobId = Annotated[str, typer.Argument(callback=possible_id, help="The job's id.")]
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")]
 Cursor = Annotated[str | None, typer.Option(help="Go on behind the page that told this cursor.")]
 Accounts = Annotated[int, typer.Option(min=0, max=100_000, help="Accounts of the simulated merchant.")]

@@ -1,6 +1,5 @@
 """A running service, asked over HTTP as any client would."""
 
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -15,6 +14,7 @@ from yarl import URL
 from app.api.schemas import ReviewFetchRequest, ReviewFetchResponse, TokenReplacement
 from app.cli.backend import FeedLines
 from app.cli.exits import AwayError, CommandError, UsageError
+from app.cli.given import visible
 from app.cli.requests import plain
 from app.models.audit_views import AuditFilter, AuditPage
 from app.models.erasure import ErasureList, ErasureRequest, ErasureResult, ErasureView
@@ -70,7 +70,7 @@ class Service:
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
         self._url = url.rstrip("/")
-        headers = _header("X-API-Key", api_key or None, "--api-key")
+        headers = {"X-API-Key": visible("--api-key", api_key)} if api_key else {}
         self._session = aiohttp.ClientSession(headers=headers, timeout=TIMEOUT, trust_env=False)
 
     async def __aenter__(self) -> Self:
@@ -82,7 +82,7 @@ class Service:
         await self._session.close()
 
     async def submit(self, request: ReviewFetchRequest, idempotency_key: str | None) -> ReviewFetchResponse:
-        headers = _header("Idempotency-Key", idempotency_key, "--idempotency-key")
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         return await self._ask(ReviewFetchResponse, "POST", JOBS, json=plain(request), headers=headers)
 
     async def jobs(self, status: JobStatus | None, limit: int, cursor: str | None) -> JobList:
@@ -230,18 +230,6 @@ class Service:
         if isinstance(error, (aiohttp.InvalidURL, ValueError)):
             return UsageError(f"--server: {self._url} must look like http://127.0.0.1:8000")
         return AwayError(f"no usable answer from {self._url} ({type(error).__name__}): does the service run there?")
-
-
-def _header(name: str, value: str | None, option: str) -> dict[str, str]:
-    """Raises UsageError, which does not quote it."""
-    if value is None:
-        return {}
-    if not _VISIBLE.fullmatch(value):
-        raise UsageError(f"{option} takes 1 to 255 visible ASCII characters")
-    return {name: value}
-
-
-_VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def _job(job_id: str) -> str:

@@ -43,12 +43,15 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def given_token(option: str | None) -> str | None:
-    """What --token means."""
+    """What --token means. Raises UsageError, which quotes nothing."""
     if option != STDIN:
         return option
     if sys.stdin.isatty():
         typer.echo("Paste the access token and press Enter:", err=True)
-    return sys.stdin.readline().strip()
+    try:
+        return sys.stdin.readline().strip()
+    except UnicodeDecodeError:
+        raise UsageError("--token: what came from stdin is not UTF-8") from None
 
 
 def given_grant(option: str | None, token: str | None) -> dict[str, str]:
@@ -60,11 +63,19 @@ def given_grant(option: str | None, token: str | None) -> dict[str, str]:
         raise UsageError("--token and --grant cannot both be read from stdin")
     try:
         text = sys.stdin.read() if option == STDIN else Path(option).read_text(encoding="utf-8")
-        return {name: str(json.loads(text)[name]) for name in GRANT}
+        return _parts_of_grant(json.loads(text))
     except OSError as error:
         raise UsageError(f"--grant: cannot read {option}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise UsageError(f"--grant: {option} is no JSON object with {', '.join(GRANT)}") from None
+
+
+def _parts_of_grant(given: Any) -> dict[str, str]:
+    """Raises KeyError or TypeError for what is no object with all of them, each a text that is not empty."""
+    parts = {name: given[name] for name in GRANT}
+    if not all(isinstance(part, str) and part for part in parts.values()):
+        raise TypeError
+    return parts
 
 
 def token_request(model: type[Model], token: str | None, **others: object) -> Model:

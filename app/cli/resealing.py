@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.exits import CommandError, ExitCode
+from app.cli.given import possible_id
 from app.cli.options import Json
 from app.cli.screen import say, show_json
 
@@ -31,7 +32,7 @@ def reseal(as_json: Json = False) -> None:
 
 
 def forget(
-    key: Annotated[str, typer.Argument(help="The id of the lost key, as the service names it.")],
+    key: Annotated[str, typer.Argument(callback=possible_id, help="The id of the lost key, as the service names it.")],
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only say what would be done.")] = False,
 ) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from app.cli.backend import Where
 from app.cli.exits import UsageError
+from app.cli.files import is_there, refuse_folder
 from app.cli.options import ApiKey, JobId, LocalTenant, Server
 from app.cli.requests import chosen
 from app.models.access import DEFAULT_TENANT
@@ -60,7 +61,7 @@ def export(
     with them.
     """
     wanted_form = chosen_format(out, form)
-    if out != STDOUT and out.exists() and not force:
+    if out != STDOUT and is_there(out) and not force:
         raise UsageError(f"--out: {out} is there already: add --force to overwrite it")
     from app.cli.exporting import export_reviews  # noqa: PLC0415 - slow to import
     from app.models.review_filter import ReviewFilter  # noqa: PLC0415
@@ -88,7 +89,7 @@ def tail(
     The cursor to go on with goes to stderr at the end, or into --cursor-file whenever lines have been written: a reader
     that dies in between gets some lines twice, and none never.
     """
-    if after is not None and cursor_file is not None and cursor_file.exists():
+    if after is not None and cursor_file is not None and is_there(cursor_file):
         raise UsageError(f"--after and {cursor_file} both say where to begin: remove one of them")
     from app.cli.tailing import Tail, follow_feed  # noqa: PLC0415 - slow to import
 
@@ -96,9 +97,9 @@ def tail(
 
 
 def chosen_format(out: Path, form: Form | None) -> str:
-    """What was chosen, else what the file's name means. Raises UsageError."""
-    if out != STDOUT and out.is_dir():
-        raise UsageError(f"--out: {out} is a folder: name a file")
+    """What was chosen, else what the file's name means. Raises UsageError, CommandError."""
+    if out != STDOUT:
+        refuse_folder(out)
     if form or out == STDOUT:
         return form or "ndjson"
     named = FORMATS.get(out.suffix.lower())

@@ -11,9 +11,10 @@ from functools import partial
 from typing import NamedTuple
 
 from app.cli.exits import CommandError, UsageError
+from app.cli.files import is_there
 from app.cli.local import existing_store, user_of_this_machine
 from app.config import PostgresqlServer, Settings, get_settings
-from app.credentials import TokenSealer
+from app.credentials import KeyFileError, TokenSealer
 from app.models.audit import ALL_TENANTS, Action, AuditEntry
 from app.store.audit import audited
 from app.store.database import Database, Transaction
@@ -55,18 +56,15 @@ class Forgotten(NamedTuple):
 def service_sealer(settings: Settings) -> TokenSealer:
     """With the service's own keys: a token that was sealed under another could never be opened."""
     path = key_file(settings)
-    if isinstance(settings.database, PostgresqlServer) and not (settings.sealing_keys or path.exists()):
+    if isinstance(settings.database, PostgresqlServer) and not (settings.sealing_keys or is_there(path)):
         raise CommandError(
             "there is no sealing key here, and the token must be sealed with the service's own: set TOKEN_SEALING_KEYS "
             "as the service has it, or ask the service itself by --server"
         )
     try:
         return TokenSealer(sealing_keys(settings))
-    except OSError as error:
-        raise CommandError(
-            f"cannot read the service's sealing key {path} ({error.strerror}): run this as the service's user, or "
-            "ask the service itself by --server"
-        ) from error
+    except KeyFileError as error:
+        raise CommandError(f"{error} Or ask the service itself by --server.") from error
 
 
 async def reseal_everything() -> Report:

@@ -20,7 +20,7 @@ def sealing_key(settings: Settings) -> Finding:
         return Finding("sealing key", Health.OK, f"none yet; {path} is made at the first start")
     try:
         return Finding("sealing key", Health.OK, f"{load_or_create_key(path).id} in {path}")
-    except (KeyFileError, OSError) as error:
+    except KeyFileError as error:
         return Finding("sealing key", Health.BROKEN, str(error), "without it the tokens of unfinished jobs are lost")
 
 
@@ -28,7 +28,7 @@ async def keys_of_the_store(settings: Settings, database: Database) -> Finding:
     """Whether every key is there that something in the store is sealed with."""
     try:
         have = sealing_key_ids(settings)
-    except (KeyFileError, OSError):
+    except KeyFileError:
         return Finding("sealed", Health.WARNING, "not looked at: the sealing key cannot be read")
     needed = await database.read(keys_in_use) if await database.read(fits) else []
     missing = [key_id for key_id in needed if key_id not in have]

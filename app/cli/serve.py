@@ -6,10 +6,13 @@ from typing import Annotated
 import typer
 
 from app.cli.exits import CommandError
+from app.cli.given import possible_host
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on; else HOST, 127.0.0.1.")] = None,
+    host: Annotated[
+        str | None, typer.Option(callback=possible_host, help="Address to listen on; else HOST, 127.0.0.1.")
+    ] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port to listen on; else PORT, 8000. 0 = a free one.")
     ] = None,

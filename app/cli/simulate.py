@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from app.cli.exits import CommandError
+from app.cli.given import possible_host
 from app.cli.options import Accounts, FaultChoice, Locations, Reviews, Seed
 from app.cli.screen import say
 
@@ -22,7 +23,7 @@ def simulate(
     latency_ms: Annotated[int, typer.Option(min=0, max=60_000, help="Milliseconds before each answer.")] = 0,
     unverified: Annotated[float, typer.Option(min=0, max=1, help="Share of locations without verification.")] = 0.0,
     shared_locations: Annotated[int, typer.Option(min=0, help="Locations that all accounts list.")] = 0,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(callback=possible_host, help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on. 0 = a free one.")] = 9100,
 ) -> None:
     """Run the simulated Google alone, until Ctrl-C.

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from app.cli.backend import Where, ask
+from app.cli.given import idempotency_key
 from app.cli.options import ApiKey, JobId, Json, LocalTenant, Server
 from app.cli.requests import Grant, Token, given_grant, given_token, token_request
 from app.cli.screen import show_json, show_json_line, show_line
@@ -49,8 +50,13 @@ def submit(
             help="Where the end of the job is told. Its query may hold a secret: then prefer the variable.",
         ),
     ] = None,
-    idempotency_key: Annotated[
-        str | None, typer.Option(help="Given again within 24 hours with the same token, it gives the same job.")
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--idempotency-key",
+            callback=idempotency_key,
+            help="Given again within 24 hours with the same token, it gives the same job.",
+        ),
     ] = None,
     follow: Annotated[
         bool, typer.Option("--watch", help="Follow the job as `jobs watch` does, and end like it.")
@@ -72,7 +78,7 @@ def submit(
     where = Where(server, api_key, tenant)
     secrets = given_grant(grant, given)
     request = token_request(ReviewFetchRequest, given_token(given), callback_url=callback_url, **secrets)
-    accepted = ask(where, lambda backend: backend.submit(request, idempotency_key))
+    accepted = ask(where, lambda backend: backend.submit(request, key))
     if as_json:
         show_json_line(accepted.model_dump(mode="json"))
     else:

@@ -8,9 +8,10 @@ import typer
 
 from app.cli.backend import Where, ask
 from app.cli.exits import UsageError
+from app.cli.given import usable_tenant
 from app.cli.options import ApiKey, Json, Server
 from app.cli.screen import say, show_json, show_table
-from app.models.access import DEFAULT_TENANT, MOST_WEIGHT, TENANT
+from app.models.access import DEFAULT_TENANT, MOST_WEIGHT
 
 if TYPE_CHECKING:
     from app.store.tenants import TenantSettings
@@ -19,7 +20,7 @@ application = typer.Typer(
     no_args_is_help=True, help="Tenants: their share of workers and quota, and their limits, in the store."
 )
 
-Name = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's name.")]
+Name = Annotated[str, typer.Argument(metavar="TENANT", callback=usable_tenant, help="The tenant's name.")]
 MOST = 1_000_000
 
 
@@ -39,7 +40,10 @@ def list_(*, as_json: Json = False) -> None:
 @application.command()
 def show(
     tenant: Annotated[
-        str, typer.Argument(metavar="[TENANT]", help="In the local store; a server knows by the API key.")
+        str,
+        typer.Argument(
+            metavar="[TENANT]", callback=usable_tenant, help="In the local store; a server knows by the API key."
+        ),
     ] = DEFAULT_TENANT,
     *,
     server: Server = None,
@@ -47,7 +51,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show the settings in force for a tenant: of the local store, or by --server of the API key's own tenant."""
-    view = ask(Where(server, api_key, _named(tenant)), lambda backend: backend.tenant())
+    view = ask(Where(server, api_key, tenant), lambda backend: backend.tenant())
     if as_json:
         show_json(view)
     else:
@@ -85,7 +89,7 @@ def set_(
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
         raise UsageError("name what to set, for example --weight 3")
-    _tell(tenant, asyncio.run(_change(_named(tenant), changes)))
+    _tell(tenant, asyncio.run(_change(tenant, changes)))
 
 
 @application.command()
@@ -109,13 +113,7 @@ def unset(
         "drop_reviewers": drop_reviewers,
     }
     chosen = [name for name, wanted in named.items() if wanted] or list(named)
-    _tell(tenant, asyncio.run(_change(_named(tenant), dict.fromkeys(chosen))))
-
-
-def _named(tenant: str) -> str:
-    if not TENANT.fullmatch(tenant):
-        raise UsageError("a tenant is 1 to 63 of a-z, 0-9, - and _, a letter first")
-    return tenant
+    _tell(tenant, asyncio.run(_change(tenant, dict.fromkeys(chosen))))
 
 
 def _tell(tenant: str, settings: "TenantSettings") -> None:

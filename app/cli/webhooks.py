@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from app.cli.exits import CommandError
+from app.cli.files import is_there
 from app.cli.options import Json, Tenant
 from app.cli.screen import say, show_json
 from app.config import get_settings
@@ -44,6 +45,6 @@ def _secrets(tenant: str) -> "WebhookSecrets":
 
     settings = get_settings()
     key = settings.data_directory / "sealing.key"
-    if not settings.sealing_keys and not key.exists():
+    if not settings.sealing_keys and not is_there(key):
         raise CommandError(f"there is no sealing key at {key}: start the service once, or set TOKEN_SEALING_KEYS")
     return WebhookSecrets(secrets=WebhookSigner(sealing_keys(settings)).secrets(tenant))

@@ -205,7 +205,7 @@ class EdgeConfig(Group):
         default=6_000,
         ge=10,
         le=1_000_000,
-        description="Connections to one process, never more than its limit of open files less 128; beyond it, 503",
+        description="Connections to one process, never more than its hard limit of open files less 256; beyond it, 503",
     )
     metrics: Literal["key", "open", "off"] = Field(
         default="key", description="Who may read `/metrics`: a key with `admin`, anybody who can connect, nobody"

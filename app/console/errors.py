@@ -20,8 +20,8 @@ SIGN_IN = "/console/sign-in"
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 _STORE_AWAY = (
-    "The database does not answer, so there is nothing to show, and nothing was done. Work that was accepted goes on "
-    "by itself when it is back."
+    "The database does not answer, so there is nothing to show. Work that was accepted goes on by itself when it is "
+    "back. If you sent a form, look then whether it was done: it may have been, in the very moment."
 )
 
 

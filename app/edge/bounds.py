@@ -1,6 +1,6 @@
 """How much of what a client may take."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 LONGEST_TARGET = 8 * 1024
 """Bytes of path and query. A cursor has about a hundred, a filter of the console some hundreds."""
@@ -40,6 +40,10 @@ class Bounds:
     body_seconds: float = 30.0
     stalled_seconds: float = 60.0
     linger_seconds: float = 2.0
+
+    def with_room_for_operators(self) -> "Bounds":
+        """For a port of theirs: probes and scrapes get in while clients have all other connections."""
+        return replace(self, connections=self.connections + 2 * SPARE_CONNECTIONS)
 
     def head_patience(self, open_connections: int) -> float:
         """How long a request may take until its head has ended, with so many connections."""

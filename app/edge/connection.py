@@ -12,9 +12,11 @@ from typing import Any, cast
 
 import httptools
 import structlog
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.api.headers import with_careful_headers
+from app.api.leaving import note_left
 from app.edge.bounds import (
     LARGEST_BODY,
     LARGEST_HEAD,
@@ -86,6 +88,8 @@ class BoundedConnection(HttpToolsProtocol):
         """uvicorn tells only the newest request; the one that is answered would write on, to nobody."""
         for cycle in self._unanswered:
             cycle.disconnected = True
+            if not cycle.response_started:
+                note_left(cast("Scope", cycle.scope))
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

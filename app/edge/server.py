@@ -64,6 +64,8 @@ async def listening_apart(server: uvicorn.Server | None, host: str, port: int | 
         yield
         return
     protocol: Callable[..., asyncio.Protocol] = server.config.http_protocol_class
+    if isinstance(protocol, partial):
+        protocol = partial(protocol, bounds=protocol.keywords["bounds"].with_room_for_operators())
     made = partial(protocol, config=server.config, server_state=server.server_state, app_state={})
     try:
         second = await asyncio.get_running_loop().create_server(made, host, port, backlog=server.config.backlog)

@@ -20,12 +20,17 @@ MESSAGING_DESTINATION_NAME = "messaging.destination.name"
 MESSAGING_OPERATION_NAME = "messaging.operation.name"
 MESSAGING_OPERATION_TYPE = "messaging.operation.type"
 MESSAGING_BATCH_MESSAGE_COUNT = "messaging.batch.message_count"
+MESSAGING_CONSUMER_GROUP_NAME = "messaging.consumer.group.name"
 
 DB_SYSTEM_NAME = "db.system.name"
-DB_OPERATION_NAME = "db.operation.name"
+
+OK = 200
 
 OTHER_METHOD = "_OTHER"
 """What the conventions call a method that HTTP does not know: it is a stranger's text."""
+
+UNKNOWN_METHOD = "HTTP"
+"""The same in the name of a span."""
 
 METHODS = frozenset("CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE".split())
 
@@ -53,20 +58,30 @@ FOREIGN = frozenset({REQUEST_ID, RESOURCE, URL_FULL})
 """What others have named: it is looked through for what looks like a secret, as log lines are."""
 
 
+def server_span_name(method: str, route: str = "") -> str:
+    """`method` as the attribute has it, `route` once it is known."""
+    return f"{UNKNOWN_METHOD if method == OTHER_METHOD else method} {route}".rstrip()
+
+
+def error_type(status: int | None, word: str) -> str:
+    """The status of an answer that was an error: the word that came with it may be any text. Else `word`, of ours."""
+    return word if status is None or status == OK else str(status)
+
+
 def sent(system: str, topic: str, count: int) -> dict[str, str | int]:
-    """Of a span that sends so many messages."""
+    """Of a span that sends so many messages; `topic` as the system calls it."""
     return _messaging(system, topic, SEND) | {MESSAGING_BATCH_MESSAGE_COUNT: count}
 
 
-def processed(system: str, topic: str) -> dict[str, str | int]:
-    """Of a span that does what a message asks for."""
-    return _messaging(system, topic, PROCESS)
+def processed(system: str, topic: str, group: str | None) -> dict[str, str | int]:
+    """Of a span that does what a message asks for, as one of a group of consumers."""
+    return _messaging(system, topic, PROCESS) | ({MESSAGING_CONSUMER_GROUP_NAME: group} if group else {})
 
 
 def _messaging(system: str, topic: str, operation: str) -> dict[str, str | int]:
     return {
         MESSAGING_SYSTEM: system,
-        MESSAGING_DESTINATION_NAME: str(topic),
+        MESSAGING_DESTINATION_NAME: topic,
         MESSAGING_OPERATION_NAME: operation,
         MESSAGING_OPERATION_TYPE: operation,
     }

@@ -5,6 +5,7 @@ Label values come from a fixed set, or are bounded here: Google's words for an e
 
 import asyncio
 import re
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -39,19 +40,19 @@ log = structlog.get_logger(__name__)
 
 
 class _Labels:
-    """Lets so many values of a label through and calls the rest "other"."""
+    """Lets so many values of a label through, of each metric, and calls the rest "other"."""
 
     def __init__(self) -> None:
-        self._known: dict[str, str] = {}
+        self._known: defaultdict[str, dict[str, str]] = defaultdict(dict)
 
-    def bounded(self, value: str) -> str:
-        known = self._known.get(value)
-        if known is not None:
-            return known
-        if len(self._known) >= MOST_LABEL_VALUES:
+    def bounded(self, metric: Declared, value: str) -> str:
+        known = self._known[metric.name]
+        found = known.get(value)
+        if found is not None:
+            return found
+        if len(known) >= MOST_LABEL_VALUES:
             return "other"
-        self._known[value] = re.sub(r"[^\w.\-]", "_", value)[:64]
-        return self._known[value]
+        return known.setdefault(value, re.sub(r"[^\w.\-]", "_", value)[:64])
 
 
 class Metrics:
@@ -101,7 +102,7 @@ class Metrics:
     def called(self, api: str, outcome: str, seconds: float, *, throttled: bool = False) -> None:
         """One call to Google ended: `outcome` is ok or the reason of the error, `throttled` whether a quota was it."""
         self._throttled.labels(api).inc(int(throttled))
-        self._calls.labels(api, self._labels.bounded(outcome)).inc()
+        self._calls.labels(api, self._labels.bounded(names.CALLS, outcome)).inc()
         self._call_seconds.labels(api).observe(seconds)
 
     def settled(self, seconds: float, *, stored: int = 0, duplicates: int = 0) -> None:
@@ -122,11 +123,15 @@ class Metrics:
 
     def lacked_token(self, cause: str) -> None:
         """A page was not fetched, and its job may wait for a token."""
-        self._token_problems.labels(self._labels.bounded(cause)).inc()
+        self._token_problems.labels(self._labels.bounded(names.TOKEN_PROBLEMS, cause)).inc()
 
     def published(self, reviews: int) -> None:
         """Kafka has so many more in reviews-raw."""
         self._published.inc(reviews)
+
+    def sweep_is_due(self, sweep: str) -> None:
+        """It is this process's turn: from here on its first success is awaited."""
+        self._scraped.swept_at.setdefault(sweep, self._clock.now())
 
     def swept(self, sweep: str) -> None:
         """The store took a turn of this sweep."""
@@ -134,11 +139,11 @@ class Metrics:
 
     def retried(self, cause: str) -> None:
         """An attempt failed and is to be made again."""
-        self._retries.labels(self._labels.bounded(cause)).inc()
+        self._retries.labels(self._labels.bounded(names.RETRIES, cause)).inc()
 
     def dead_lettered(self, cause: str, count: int = 1) -> None:
         """Tasks or reviews were given up."""
-        self._dead_letters.labels(self._labels.bounded(cause)).inc(count)
+        self._dead_letters.labels(self._labels.bounded(names.DEAD_LETTERS, cause)).inc(count)
 
     def loop_began(self, loop: str) -> None:
         """It has not died yet."""
@@ -150,7 +155,7 @@ class Metrics:
 
     def webhook_attempted(self, outcome: str) -> None:
         """A message was sent to a callback: `outcome` is 2xx, 3xx, 4xx, 5xx or no_answer."""
-        self._webhook_attempts.labels(self._labels.bounded(outcome)).inc()
+        self._webhook_attempts.labels(self._labels.bounded(names.WEBHOOK_ATTEMPTS, outcome)).inc()
 
     def webhook_ended(self, status: str) -> None:
         """A message was delivered, or given up as failed."""

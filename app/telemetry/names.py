@@ -77,10 +77,16 @@ LOOP_HEALTHY = Declared(
 SWEPT_AT = Declared(
     "review_fetcher_sweep_last_success_timestamp_seconds",
     "gauge",
-    "When this process, leading, last went through a sweep that the store took (seconds since 1970).",
+    "When this process, leading, last went through a sweep that the store took; before its first, when it was to begin "
+    "(seconds since 1970).",
     ("sweep",),
 )
-CALLS = Declared("review_fetcher_google_calls", "counter", "Calls to Google.", ("api", "outcome"))
+CALLS = Declared(
+    "review_fetcher_google_calls",
+    "counter",
+    "Calls to Google: for a page of accounts, locations or reviews, about a token (tokeninfo), for a new one (token).",
+    ("api", "outcome"),
+)
 CALL_SECONDS = Declared(
     "review_fetcher_google_call_seconds", "histogram", "From sending a call to its answer.", ("api",), _REMOTE
 )
@@ -149,7 +155,8 @@ JOBS = Declared(
 TASKS = Declared(
     "review_fetcher_tasks",
     "gauge",
-    "Tasks in the store that are not done; those that wait or are dead are counted up to 10,000.",
+    "Tasks in the store that are not done: they wait, are released (on their way to a worker), held by one, or dead; "
+    "those that wait or are dead are counted up to 10,000.",
     ("stage", "status"),
     (),
     True,
@@ -157,8 +164,8 @@ TASKS = Declared(
 RUNNABLE = Declared(
     "review_fetcher_runnable_tasks",
     "gauge",
-    "Tasks that could run now: due, of jobs that run, whose quota has calls left; counted up to 10,000, of the "
-    "1,000 running jobs that stood still longest or moved last.",
+    "Tasks that could run now: due, of jobs that run, whose quota has calls left and whose token is not being renewed; "
+    "counted up to 10,000, of the 1,000 running jobs that stood still longest or moved last.",
     ("stage",),
     (),
     True,
@@ -166,7 +173,7 @@ RUNNABLE = Declared(
 RUNNABLE_SECONDS = Declared(
     "review_fetcher_oldest_runnable_task_seconds",
     "gauge",
-    "For how long the first of these has been due; 0 without any.",
+    "For how long the first of these, or of released tasks that no worker has taken, has been due; 0 without any.",
     ("stage",),
     (),
     True,

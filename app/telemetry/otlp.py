@@ -12,6 +12,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider, sampling
 from opentelemetry.trace import (
+    Link,
     NonRecordingSpan,
     SpanContext,
     SpanKind,
@@ -33,6 +34,7 @@ FLUSH_SECONDS = 2.0
 
 _KINDS = {kind: SpanKind[kind.name] for kind in Kind}
 _NOWHERE = Context()
+_BY_PARENT = "parentbased_"
 
 
 class OtlpTracer:
@@ -48,6 +50,7 @@ class OtlpTracer:
         dropped: Callable[[int], None],
     ) -> None:
         self._queue = BoundedQueue(destination, dropped)
+        self._callers_have_a_say = sampler.startswith(_BY_PARENT)
         provider = TracerProvider(
             sampler=sampler_of(sampler, ratio), resource=Resource.create(dict(resource)), shutdown_on_exit=False
         )
@@ -55,8 +58,15 @@ class OtlpTracer:
         self._tracer: SdkOwnTracer = provider.get_tracer("review-fetcher")
 
     def start(self, name: str, kind: Kind, parent: TraceContext | None, attributes: Attributes) -> Span:
-        started = self._tracer.start_span(name, _context_of(parent), _KINDS[kind], dict(attributes))
-        return _Recorded(started) if started.is_recording() else _NotSampled(started)
+        return _span_of(self._tracer.start_span(name, _context_of(parent), _KINDS[kind], dict(attributes)))
+
+    def serve(self, name: str, caller: TraceContext | None, attributes: Attributes) -> Span:
+        """A sampler by ratio looks at the trace's id alone: who chose the id would choose what is recorded. So only
+        where the sampler goes by parents is the caller's trace gone on with; elsewhere a new one links to it."""
+        if caller is None or self._callers_have_a_say:
+            return self.start(name, Kind.SERVER, caller, attributes)
+        links = (Link(_named(caller)),)
+        return _span_of(self._tracer.start_span(name, _NOWHERE, SpanKind.SERVER, dict(attributes), links))
 
     def flush(self) -> None:
         """Send what waits now. Blocks until the collector has answered."""
@@ -69,7 +79,7 @@ class OtlpTracer:
 
 def sampler_of(name: str, ratio: float) -> sampling.Sampler:
     """By its name in OTEL_TRACES_SAMPLER. One by ratio decides by the trace's id, so all processes decide alike."""
-    plain = name.removeprefix("parentbased_")
+    plain = name.removeprefix(_BY_PARENT)
     chosen: sampling.Sampler = {
         "always_on": sampling.ALWAYS_ON,
         "always_off": sampling.ALWAYS_OFF,
@@ -79,11 +89,16 @@ def sampler_of(name: str, ratio: float) -> sampling.Sampler:
 
 
 def _context_of(parent: TraceContext | None) -> Context:
-    if parent is None:
-        return _NOWHERE
-    flags = TraceFlags(TraceFlags.SAMPLED if parent.sampled else TraceFlags.DEFAULT)
-    named = SpanContext(int(parent.trace_id, 16), int(parent.span_id, 16), is_remote=True, trace_flags=flags)
-    return set_span_in_context(NonRecordingSpan(named), _NOWHERE)
+    return _NOWHERE if parent is None else set_span_in_context(NonRecordingSpan(_named(parent)), _NOWHERE)
+
+
+def _named(context: TraceContext) -> SpanContext:
+    flags = TraceFlags(TraceFlags.SAMPLED if context.sampled else TraceFlags.DEFAULT)
+    return SpanContext(int(context.trace_id, 16), int(context.span_id, 16), context.remote, flags)
+
+
+def _span_of(started: SdkSpan) -> Span:
+    return _Recorded(started) if started.is_recording() else _NotSampled(started)
 
 
 class _Entered(Span):

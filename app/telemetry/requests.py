@@ -33,6 +33,11 @@ class Requests(Collector):
         for collector in (self._requests, self._seconds, self):
             registry.register(collector)
 
+    def begin_at_zero(self, route: str, method: str) -> None:
+        """Show its errors before the first: of a series that begins with one nobody sees that it was one more."""
+        for status in ("5xx", GONE):
+            self._requests.labels(route, method, status)
+
     def began(self) -> None:
         self._in_flight += 1
 

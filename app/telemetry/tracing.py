@@ -36,11 +36,13 @@ class Kind(Enum):
 
 
 class TraceContext(NamedTuple):
-    """A span as others name it: 32 and 16 hexadecimal digits, and whether the trace is recorded."""
+    """A span as others name it: 32 and 16 hexadecimal digits, whether the trace is recorded, and whether this was read
+    from what was handed on (`remote`) or is a span of this process."""
 
     trace_id: str
     span_id: str
     sampled: bool
+    remote: bool = False
 
     @property
     def traceparent(self) -> str:
@@ -55,11 +57,14 @@ def parse_traceparent(text: str | None) -> TraceContext | None:
     found = _TRACEPARENT.fullmatch(text)
     if found is None or (found[1] == "00" and found[5]):
         return None
-    return TraceContext(found[2], found[3], bool(int(found[4], 16) & _SAMPLED))
+    return TraceContext(found[2], found[3], bool(int(found[4], 16) & _SAMPLED), remote=True)
 
 
 class Span:
-    """A span that is not recorded: what is told of it is forgotten. Used as a context manager, once."""
+    """A span that is not recorded: what is told of it is forgotten. Used as a context manager, once.
+
+    `__exit__` without `__enter__` ends one that nothing runs in, as those of several jobs in one batch.
+    """
 
     __slots__ = ()
     recording = False
@@ -94,6 +99,10 @@ class Tracer(Protocol):
 
     def start(self, name: str, kind: Kind, parent: TraceContext | None, attributes: Attributes) -> Span:
         """A span that began now; without a parent, a trace of its own."""
+        ...
+
+    def serve(self, name: str, caller: TraceContext | None, attributes: Attributes) -> Span:
+        """The same for a request that came in. What a caller's context counts for is the tracer's to say."""
         ...
 
 
@@ -136,11 +145,11 @@ def leave(token: Token[TraceContext | None]) -> None:
 
 
 def server_span(name: str, incoming: str | None, attributes: Attributes) -> Span:
-    """A request that came in: it goes on with the caller's trace, or begins one."""
+    """A request that came in: it goes on with the caller's trace, where callers have a say, or begins one."""
     tracer = _Installed.tracer
     if tracer is None:
         return NOTHING
-    return tracer.start(name, Kind.SERVER, parse_traceparent(incoming), attributes)
+    return tracer.serve(name, parse_traceparent(incoming), attributes)
 
 
 def child(name: str, kind: Kind = Kind.INTERNAL, attributes: Attributes = NO_ATTRIBUTES) -> Span:
@@ -178,6 +187,7 @@ class _Passing(Span):
 
     def __init__(self, context: TraceContext) -> None:
         self._context = context
+        self._token: Token[TraceContext | None] | None = None
 
     @property
     def context(self) -> TraceContext:
@@ -190,4 +200,5 @@ class _Passing(Span):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _current.reset(self._token)
+        if self._token is not None:
+            _current.reset(self._token)

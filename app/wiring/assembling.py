@@ -5,17 +5,14 @@ import secrets
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import TypedDict
 
 from app.api.key_desk import KeyDesk
-from app.api.service import APIService, GrantCheck, TokenCheck
+from app.api.service import APIService
 from app.api.services import ApiServices
 from app.broker.transactions import FencedError
 from app.config.shown import shown
 from app.console.sessions import Sessions
 from app.credentials import TokenSealer
-from app.google.client import GoogleAPIClient
-from app.google.errors import ErrorKind, GoogleAPIError
 from app.ingest.buffer import BoundedDequeBuffer
 from app.ingest.committer import Arrival, Committer
 from app.leadership import Leadership, SteppedDownError
@@ -24,7 +21,7 @@ from app.limits.permits import Api
 from app.limits.quota import SharedQuota
 from app.limits.spent import SpentBudgets
 from app.models.durations import DAY_SECONDS
-from app.models.grant import RefreshGrant
+from app.models.job import JobStatus
 from app.observing import StoreNumbersReader, WalkObserver, deque_numbers
 from app.pipeline.accounts import AccountWorker
 from app.pipeline.control import JobControl
@@ -60,6 +57,7 @@ from app.webhooks.client import CallbackClient
 from app.webhooks.desk import Webhooks
 from app.webhooks.sender import WebhookSender
 from app.webhooks.signing import WebhookSigner
+from app.wiring.checks import token_checks
 from app.wiring.measuring import process_numbers
 from app.wiring.opening import Opened
 from app.wiring.readiness import ReadinessCheck
@@ -98,34 +96,17 @@ def assemble(opened: Opened) -> AppState:
     keys = sealing_keys(settings)
     sealer, signer = TokenSealer(keys), WebhookSigner(keys)
     activity = ActivityLog(database, clock)
-    tools = Tools(
-        database=database,
-        broker=opened.broker,
-        google=opened.google,
-        quota=quota,
-        spent_budgets=spent,
-        tokens=SealedTokens(sealer),
-        refresher=_refresher(opened, sealer, wake),
-        owners=TokenOwners(opened.google, clock),
-        policy=policy_of(settings),
-        leases=LeaseKeeper(database, clock, holder),
-        clock=clock,
-        wake=wake,
-        announce=announce,
-        observer=WalkObserver(opened.metrics, activity),
-        options=worker_options(settings),
-    )
+    tools = _tools(opened, holder, sealer, quota=quota, spent=spent, activity=activity, wake=wake, announce=announce)
     buffer: BoundedDequeBuffer[Arrival] = BoundedDequeBuffer(max_size=settings.deque.max_size)
-    interval = settings.deque.burst_check_interval_sec
-    committer = Committer(
-        buffer, database, committed=wake, interval=interval, limits=submit_limits_of(settings), clock=clock
-    )
+    committer = _committer(opened, buffer, wake)
     opened.metrics.watch_deque(deque_numbers(buffer))
     opened.metrics.watch_store(StoreNumbersReader(database, quota, clock))
     loops: list[Loop] = []
     keeper = TopicKeeper(database, opened.broker, clock, leaders.leads_scheduler)
     job_control = JobControl(database, wake, token_wait=settings.token_wait_sec)
-    api_service = APIService(buffer, committer, sealer, job_control, **_token_checks(opened))
+    api_service = APIService(
+        buffer, committer, sealer, job_control, **token_checks(opened.google, wanted=settings.validate_token_on_submit)
+    )
     readiness = ReadinessCheck(database, opened.broker, loops, clock, lambda: _problems(keeper, publisher))
     key_uses = KeyUses(database, clock)
     services = _services(
@@ -165,15 +146,60 @@ def assemble(opened: Opened) -> AppState:
     return state
 
 
+def _tools(
+    opened: Opened,
+    holder: str,
+    sealer: TokenSealer,
+    *,
+    quota: SharedQuota,
+    spent: SpentBudgets,
+    activity: ActivityLog,
+    wake: Callable[[], None],
+    announce: Callable[[], None],
+) -> Tools:
+    """What the workers of all stages share."""
+    clock, database = opened.clock, opened.database
+    return Tools(
+        database=database,
+        broker=opened.broker,
+        google=opened.google,
+        quota=quota,
+        spent_budgets=spent,
+        tokens=SealedTokens(sealer),
+        refresher=_refresher(opened, sealer, wake),
+        owners=TokenOwners(opened.google, clock),
+        policy=policy_of(opened.settings),
+        leases=LeaseKeeper(database, clock, holder),
+        clock=clock,
+        wake=wake,
+        announce=announce,
+        observer=WalkObserver(opened.metrics, activity),
+        options=worker_options(opened.settings),
+    )
+
+
+def _committer(opened: Opened, buffer: BoundedDequeBuffer[Arrival], wake: Callable[[], None]) -> Committer:
+    settings = opened.settings
+    return Committer(
+        buffer,
+        opened.database,
+        committed=wake,
+        interval=settings.deque.burst_check_interval_sec,
+        limits=submit_limits_of(settings),
+        clock=opened.clock,
+    )
+
+
 def _housekeeping(opened: Opened, leaders: Leaders) -> Housekeeping:
     settings = opened.settings
     return Housekeeping(
         opened.database,
         opened.clock,
         settings.token_wait_sec,
-        leaders.leads_scheduler,
+        _turn_to_sweep(opened, leaders, "housekeeping"),
         token_max_age=settings.token_max_age_days * DAY_SECONDS,
         swept=partial(opened.metrics.swept, "housekeeping"),
+        failed=partial(opened.metrics.job_ended, JobStatus.FAILED.value),
     )
 
 
@@ -185,9 +211,22 @@ def _erasing(opened: Opened, leaders: Leaders, announce: Callable[[], None]) -> 
         settings.retention_days,
         publishes=not settings.mock_kafka,
         announce=announce,
-        leading=leaders.leads_scheduler,
+        leading=_turn_to_sweep(opened, leaders, "erasing"),
         swept=partial(opened.metrics.swept, "erasing"),
     )
+
+
+def _turn_to_sweep(opened: Opened, leaders: Leaders, sweep: str) -> Callable[[], bool]:
+    """Whether it is this process's turn; the metrics learn of its first, so that a sweep that never goes through is
+    seen."""
+
+    def leads() -> bool:
+        leading = leaders.leads_scheduler()
+        if leading:
+            opened.metrics.sweep_is_due(sweep)
+        return leading
+
+    return leads
 
 
 def _refresher(opened: Opened, sealer: TokenSealer, wake: Callable[[], None]) -> TokenRefresher:
@@ -327,37 +366,3 @@ async def publish_until_fenced(publisher: ReviewPublisher) -> None:
         await publisher.run()
     except FencedError as error:
         raise SteppedDownError(str(error)) from error
-
-
-class _TokenChecks(TypedDict, total=False):
-    """What asks Google about a token or a grant before a job is accepted; nothing where nobody is to ask."""
-
-    check_token: TokenCheck
-    check_grant: GrantCheck
-
-
-def _token_checks(opened: Opened) -> _TokenChecks:
-    if not opened.settings.validate_token_on_submit:
-        return {}
-    return {"check_token": _token_check(opened.google), "check_grant": _grant_check(opened.google)}
-
-
-def _token_check(google: GoogleAPIClient) -> TokenCheck:
-    async def accepted(token: str) -> bool:
-        try:
-            await google.token_info(token)
-        except GoogleAPIError as error:
-            return error.kind is not ErrorKind.UNAUTHENTICATED
-        return True
-
-    return accepted
-
-
-def _grant_check(google: GoogleAPIClient) -> GrantCheck:
-    async def access_token(grant: RefreshGrant) -> str | None:
-        try:
-            return (await google.refresh(grant)).access_token
-        except GoogleAPIError as error:
-            return "" if error.kind in (ErrorKind.TRANSIENT, ErrorKind.THROTTLED) else None
-
-    return access_token

@@ -26,6 +26,7 @@ from app.store.signals import Signals
 from app.store.sqlite import SqliteDatabase
 from app.telemetry.events import Event
 from app.telemetry.metrics import Metrics
+from app.wiring.checks import CHECKS_AT_ONCE
 from app.wiring.tracing import open_tracing
 from app.wiring.values import (
     SHARED_WINDOW_PER_SLOT,
@@ -62,6 +63,10 @@ class Opened(NamedTuple):
     tracer: "OtlpTracer | None"
 
 
+SPARE_CONNECTIONS = 8
+"""To Google, for tokens that are renewed while their jobs go on with the old ones."""
+
+
 async def open_components(settings: Settings, clock: Clock, undo: AsyncExitStack) -> Opened:
     """Open everything; `undo` learns how to close what was opened so far."""
     metrics = Metrics(clock, settings.version)
@@ -73,7 +78,7 @@ async def open_components(settings: Settings, clock: Clock, undo: AsyncExitStack
     broker = await _open_broker(settings, clock, undo)
     simulator = await _open_simulator(settings, undo)
     base_url = simulator.url if simulator else settings.google_api_base_url
-    google = await _open_google(settings, base_url, undo)
+    google = await _open_google(settings, base_url, metrics, undo)
     return Opened(settings, clock, metrics, database, signals, broker, simulator, google, base_url, tracer)
 
 
@@ -156,10 +161,11 @@ def _faults(setting: str) -> Faults:
         raise ConfigurationError([problem]) from error
 
 
-async def _open_google(settings: Settings, base_url: str, undo: AsyncExitStack) -> GoogleAPIClient:
+async def _open_google(settings: Settings, base_url: str, metrics: Metrics, undo: AsyncExitStack) -> GoogleAPIClient:
     endpoints = Endpoints.at(base_url) if base_url else Endpoints.google()
-    # A connection for every task of every stage: nobody's deadline passes in a queue for one.
-    google = GoogleAPIClient(endpoints, connections=len(Stage) * settings.worker_concurrency + 8)
+    # One for every task of every stage and every check: nobody's deadline passes in a queue for one.
+    connections = len(Stage) * settings.worker_concurrency + SPARE_CONNECTIONS + CHECKS_AT_ONCE
+    google = GoogleAPIClient(endpoints, connections=connections, asked_about_token=metrics.called)
     undo.push_async_callback(google.close)
     await google.start()
     return google

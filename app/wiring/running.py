@@ -17,7 +17,8 @@ DRAIN_SECONDS = 15.0
 """For pages in flight at a stop."""
 
 RENEW_SECONDS = 2.0
-"""For an access token that is being renewed: one that is cut off holds its job up until the lease for it runs out."""
+"""For an access token that is being renewed, at least: one that is cut off holds its job up until the lease for it runs
+out, and loses a refresh token that Google gave in the place of another."""
 
 STOP_SECONDS = 20.0
 """For all of a stop. Store and broker may be frozen: each has its own deadlines, and together they are too long. Slow
@@ -110,8 +111,9 @@ async def _stop_everything(state: AppState) -> None:
     await state.committer.stop()
     await _stop_loops(state, "retry_loop", "housekeeping", "erasing", "topics")
     workers = (state.account_worker, state.location_worker, state.review_worker)
+    drained_by = state.clock.monotonic() + DRAIN_SECONDS
     await asyncio.gather(*(worker.stop(DRAIN_SECONDS) for worker in workers))
-    await state.refresher.close(RENEW_SECONDS)
+    await state.refresher.close(max(RENEW_SECONDS, drained_by - state.clock.monotonic()))
     await _stop_loops(state, *(loop.name for loop in state.loops))
     await state.activity.close()
     await state.key_uses.close()

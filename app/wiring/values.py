@@ -1,6 +1,5 @@
 """Settings translated into the values that rooms take."""
 
-import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,10 +122,6 @@ def worker_options(settings: Settings) -> WorkerOptions:
     return WorkerOptions(settings.worker_concurrency, settings.max_review_bytes, options, settings.drop_reviewers)
 
 
-SPARE_FILES = 128
-"""For the store, the broker, Google, the log, and connections that are told that there are too many."""
-
-
 def surface_of(settings: Settings) -> Surface:
     """What of the API this process shows, to whom."""
     edge = settings.edge
@@ -139,13 +134,6 @@ def surface_of(settings: Settings) -> Surface:
         proxy_headers=edge.proxy_headers,
         allowed_origins=edge.cors_allowed_origins,
     )
-
-
-def most_connections(settings: Settings) -> int:
-    """Each is an open file."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = settings.edge.max_connections
-    return most if files == resource.RLIM_INFINITY else max(1, min(most, files - SPARE_FILES))
 
 
 def authenticator(
