@@ -5,7 +5,7 @@ Numbers of the store are the same on every replica: they are taken by max, never
 
 from typing import Literal, NamedTuple
 
-from monitoring.recording import OBJECTIVE
+from monitoring.recording import FAILED_SUBMITS, OBJECTIVE
 
 Severity = Literal["page", "ticket"]
 
@@ -23,10 +23,27 @@ class Alert(NamedTuple):
 
 
 def _burn(rate: float, long: str, short: str) -> str:
-    """The budget of errors is being spent `rate` times too fast, for long and still now."""
+    """The budget of errors is being spent `rate` times too fast, for long and still now, by more than a stray error:
+    where few submit, one of them is a large share."""
     most = round(rate * (1 - OBJECTIVE), 6)
     series = "review_fetcher:acceptance_errors:ratio_rate"
-    return f"{series}{long} > {most:g} and {series}{short} > {most:g}"
+    several = f"round(sum(increase({FAILED_SUBMITS}[{long}]))) > 3"
+    return f"{series}{long} > {most:g} and {series}{short} > {most:g} and on () {several}"
+
+
+def _grown(counter: str, window: str) -> str:
+    """By how much a counter grew whose labels are not known before their first event: such a series is born with the
+    whole of its first burst, of which increase() sees nothing. One that was away for up to an hour is not born."""
+    return f"({counter} unless last_over_time({counter}[1h] offset {window})) or increase({counter}[{window}])"
+
+
+_FIRST_REVIEWS = "review_fetcher_first_review_seconds_count"
+_FIRST_IN_TIME = 'review_fetcher_first_review_seconds_bucket{le="60.0"}'
+_QUOTA_WAS_SPENT = (
+    "max(avg_over_time((review_fetcher_quota_left < bool 1)[1h:1m])) > 0.05"
+    " or max(avg_over_time((review_fetcher_cooldown_seconds > bool 0)[1h:1m])) > 0.05"
+)
+"""For more than three minutes of the last hour."""
 
 
 ALERTS = (
@@ -40,9 +57,10 @@ ALERTS = (
     ),
     Alert(
         "ReviewFetcherReplicaDown",
-        'up{job=~".*review-fetcher.*"} == 0',
+        "up == 0 and on (job, instance) last_over_time(review_fetcher_build_info[1h])"
+        ' or up{job=~".*review-fetcher.*"} == 0',
         "1m",
-        "page",
+        "ticket",
         "The replica {{ $labels.instance }} does not answer.",
         "2 minutes",
     ),
@@ -61,6 +79,14 @@ ALERTS = (
         "ticket",
         "{{ $value | humanizePercentage }} of submissions have failed for hours.",
         "20 minutes of failing altogether",
+    ),
+    Alert(
+        "ReviewFetcherAcceptanceErrorsSlow",
+        _burn(1, "3d", "6h"),
+        "1h",
+        "ticket",
+        "{{ $value | humanizePercentage }} of submissions have failed in three days: the objective is missed so.",
+        "70 minutes of failing altogether",
     ),
     Alert(
         "ReviewFetcherDequeFull",
@@ -95,17 +121,39 @@ ALERTS = (
         "3 minutes",
     ),
     Alert(
+        "ReviewFetcherPublishingSlow",
+        "max(review_fetcher_unpublished_age_seconds) > 30",
+        "5m",
+        "ticket",
+        "For five minutes a review that is not in reviews-raw has waited for more than 30 s; now the first has for "
+        "{{ $value | humanizeDuration }}.",
+        "7 minutes",
+    ),
+    Alert(
         "ReviewFetcherWorkStalled",
-        "sum(review_fetcher:runnable_tasks:max) > 0"
-        " unless on () (sum(rate(review_fetcher_google_calls_total[5m])) > 0)",
+        "(max by (stage) (review_fetcher:runnable_tasks:max)"
+        ' + max by (stage) (review_fetcher_tasks{status="released"})) > 0'
+        " unless on (stage)"
+        ' (label_replace(review_fetcher:google_calls:rate5m, "stage", "$1", "api", "(.+)") > 0)',
         "5m",
         "page",
-        "Google is not being called, and could be for {{ $value | humanize }} tasks.",
+        "Google is not being called for {{ $labels.stage }}, and could be for {{ $value | humanize }} tasks.",
         "12 minutes",
     ),
     Alert(
+        "ReviewFetcherFirstReviewsLate",
+        f"1 - sum(rate({_FIRST_IN_TIME}[1h])) / (sum(rate({_FIRST_REVIEWS}[1h])) > 0) > 0.05"
+        f" and round(sum(increase({_FIRST_REVIEWS}[1h])) - sum(increase({_FIRST_IN_TIME}[1h]))) > 3"
+        f" unless ({_QUOTA_WAS_SPENT})",
+        "5m",
+        "ticket",
+        "{{ $value | humanizePercentage }} of the jobs of the last hour waited for their first review for more than a "
+        "minute, and there was quota.",
+        "7 minutes of the fourth late job",
+    ),
+    Alert(
         "ReviewFetcherLoopDies",
-        "sum by (instance, loop) (increase(review_fetcher_loop_restarts_total[10m])) > 2",
+        "sum by (instance, loop) (increase(review_fetcher_loop_restarts_total[10m])) > 2.5",
         "0s",
         "page",
         "The loop {{ $labels.loop }} of {{ $labels.instance }} keeps dying.",
@@ -113,7 +161,7 @@ ALERTS = (
     ),
     Alert(
         "ReviewFetcherDeadLetters",
-        "sum by (cause) (increase(review_fetcher_dead_letters_total[30m])) > 10",
+        f"round(sum by (cause) ({_grown('review_fetcher_dead_letters_total', '30m')})) > 10",
         "0s",
         "ticket",
         "{{ $value | humanize }} dead letters in half an hour: {{ $labels.cause }}.",
@@ -161,23 +209,23 @@ ALERTS = (
     ),
     Alert(
         "ReviewFetcherStoreCrowded",
-        'min by (instance) (min_over_time(review_fetcher_pool_waiting{pool="store_connections"}[5m])) > 0',
+        'min by (instance, pool) (min_over_time(review_fetcher_pool_waiting{pool=~"store_.*"}[5m])) > 0',
         "5m",
         "ticket",
-        "Work on {{ $labels.instance }} has waited for a connection of the database at every look.",
+        "Work on {{ $labels.instance }} has waited for a place in {{ $labels.pool }} at every look.",
         "11 minutes",
     ),
     Alert(
         "ReviewFetcherEventLoopSlow",
-        "histogram_quantile(0.9, sum by (instance, le) (rate(review_fetcher_event_loop_lag_seconds_bucket[5m]))) > 0.5",
+        "sum by (instance) (rate(review_fetcher_event_loop_lag_seconds_sum[5m])) > 0.1",
         "10m",
         "ticket",
-        "The event loop of {{ $labels.instance }} is late by {{ $value | humanizeDuration }} one time in ten.",
+        "For {{ $value | humanizePercentage }} of the time the event loop of {{ $labels.instance }} was late.",
         "16 minutes",
     ),
     Alert(
         "ReviewFetcherWebhooksFail",
-        'sum(increase(review_fetcher_webhooks_total{status="failed"}[1h])) > 0',
+        'round(sum(increase(review_fetcher_webhooks_total{status="failed"}[1h]))) > 0',
         "0s",
         "ticket",
         "Messages to callbacks that were given up within an hour: {{ $value | humanize }}.",

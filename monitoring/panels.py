@@ -89,7 +89,6 @@ def _variables(*, by_instance: bool) -> list[Json]:
         "sort": 1,
         "multi": True,
         "includeAll": True,
-        "allValue": ".*",
         "current": {"text": "All", "value": "$__all"},
     }
     return [source, instance] if by_instance else [source]

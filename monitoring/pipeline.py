@@ -14,12 +14,14 @@ PIPELINE = Dashboard(
             (
                 Panel(
                     "Runnable tasks",
-                    "Tasks that could run now: due, of jobs that run, with quota left. Workers are scaled by this.",
+                    "Tasks that could run now: due, of jobs that run, with quota left, no token on its way. Workers "
+                    "are scaled by this.",
                     (Query("review_fetcher:runnable_tasks:max", "{{stage}}"),),
                 ),
                 Panel(
                     "Oldest runnable task",
-                    "For how long the first of these has been due. Grows while the quota is the bottleneck.",
+                    "For how long the first of these, or of those that are released and not taken, has been due. Grows "
+                    "while workers are too few; what waits for quota is not among them.",
                     (Query("max by (stage) (review_fetcher_oldest_runnable_task_seconds)", "{{stage}}"),),
                     "s",
                 ),
@@ -62,7 +64,7 @@ PIPELINE = Dashboard(
                 Panel(
                     "Dead letters",
                     "Tasks and reviews given up in the last hour, by cause.",
-                    (Query("sum by (cause) (increase(review_fetcher_dead_letters_total[1h]))", "{{cause}}"),),
+                    (Query("round(sum by (cause) (increase(review_fetcher_dead_letters_total[1h])))", "{{cause}}"),),
                 ),
                 Panel(
                     "Tokens",
@@ -111,7 +113,7 @@ PIPELINE = Dashboard(
                 Panel(
                     "Callbacks that ended",
                     "Messages delivered, or given up, in the last hour.",
-                    (Query("sum by (status) (increase(review_fetcher_webhooks_total[1h]))", "{{status}}"),),
+                    (Query("round(sum by (status) (increase(review_fetcher_webhooks_total[1h])))", "{{status}}"),),
                 ),
                 Panel(
                     "Last sweep",

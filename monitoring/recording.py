@@ -12,16 +12,18 @@ class Recording(NamedTuple):
 
 SUBMIT = 'route="/api/v1/review-fetch",method="POST"'
 
+FAILED_SUBMITS = f'review_fetcher_http_requests_total{{{SUBMIT},status=~"5xx|gone"}}'
+
 OBJECTIVE = 0.999
 """Of the POSTs that submit a job, so many are not answered by an error of ours, over 30 days."""
 
-WINDOWS = ("5m", "30m", "1h", "6h")
+WINDOWS = ("5m", "30m", "1h", "6h", "3d")
 
 
 def _errors(window: str) -> Recording:
     """The share of POSTs that were answered 5xx, or not at all; nothing while nobody posts."""
     requests = "review_fetcher_http_requests_total"
-    failed = f'sum(rate({requests}{{{SUBMIT},status=~"5xx|gone"}}[{window}])) or vector(0)'
+    failed = f"sum(rate({FAILED_SUBMITS}[{window}])) or vector(0)"
     return Recording(
         f"review_fetcher:acceptance_errors:ratio_rate{window}",
         f"({failed}) / (sum(rate({requests}{{{SUBMIT}}}[{window}])) > 0)",

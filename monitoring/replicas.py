@@ -43,14 +43,9 @@ REPLICAS = Dashboard(
                 ),
                 Panel(
                     "Event loop",
-                    "How late the event loop wakes who asked for it, 90 %.",
-                    (
-                        _each(
-                            "histogram_quantile(0.9, sum by (instance, le)"
-                            f" (rate(review_fetcher_event_loop_lag_seconds_bucket{_CHOSEN}{_RATE})))"
-                        ),
-                    ),
-                    "s",
+                    "Share of the time for which the event loop kept who waited for it waiting.",
+                    (_each(f"rate(review_fetcher_event_loop_lag_seconds_sum{_CHOSEN}{_RATE})"),),
+                    "percentunit",
                 ),
                 Panel("Tasks of asyncio", "Must not grow.", (_each(f"review_fetcher_asyncio_tasks{_CHOSEN}"),)),
                 Panel(
@@ -89,7 +84,7 @@ REPLICAS = Dashboard(
                 Panel(
                     "Loops that died",
                     "Deaths of background loops in ten minutes.",
-                    (_each(f"increase(review_fetcher_loop_restarts_total{_CHOSEN}[10m]) > 0", "loop"),),
+                    (_each(f"round(increase(review_fetcher_loop_restarts_total{_CHOSEN}[10m])) > 0", "loop"),),
                 ),
                 Panel(
                     "Loops that keep dying",

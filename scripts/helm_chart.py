@@ -16,12 +16,16 @@ from annotated_types import Ge, Gt, Le, Lt
 from releasing.artifacts import chart_version
 
 from app.config import Settings, Variable, variables
+from monitoring.rules import rules_file
 
 PROJECT = Path(__file__).resolve().parents[1]
 CHART = PROJECT / "deploy/helm/review-fetcher"
 CHART_FILE = CHART / "Chart.yaml"
 SCHEMA = CHART / "values.schema.json"
 MONITORING = PROJECT / "deploy/monitoring"
+
+RULES_SCOPE = {"namespace": "RELEASE_NAMESPACE", "service": "METRICS_SERVICE"}
+"""Labels that the release's ServiceMonitor gives. The chart's template puts the release's values in place of these."""
 
 GIVEN_BY_THE_CHART = {
     "ROLES": "mode",
@@ -93,8 +97,9 @@ def _bounds(variable: Variable) -> Iterator[tuple[str, Any]]:
 
 def copies() -> dict[Path, bytes]:
     """A chart holds its files itself: path in the chart → content."""
-    sources = [*MONITORING.glob("rules/*.yml"), *MONITORING.glob("dashboards/*.json")]
-    return {CHART / "files" / source.relative_to(MONITORING): source.read_bytes() for source in sorted(sources)}
+    dashboards = sorted(MONITORING.glob("dashboards/*.json"))
+    made = {CHART / "files" / source.relative_to(MONITORING): source.read_bytes() for source in dashboards}
+    return made | {CHART / "files/rules/review-fetcher.yml": rules_file(scope=RULES_SCOPE).encode()}
 
 
 def stale_copies() -> list[Path]:

@@ -15,15 +15,22 @@ from pathlib import Path
 from typing import IO
 
 ANNOUNCE = """
+set -e
 read -r boot </proc/sys/kernel/random/boot_id
 read -r stat </proc/$$/stat
 printf '%s\\n%s\\n' "$boot" "$stat" >&0
 exec "$@" </dev/null
 """
-"""The record is its standard input. `exec` keeps the process's number and the time of its start."""
+"""The record is its standard input. `exec` keeps the process's number and the time of its start.
+
+What cannot be written down does not run.
+"""
 
 POLL_EVERY = 0.02
 """Seconds."""
+
+KILLED_WITHIN = 30.0
+"""Seconds. A process that waits for a disk that does not answer outlives SIGKILL."""
 
 SESSION, STARTED = 3, 19
 """Fields of /proc/PID/stat behind the name, counted from 0: see proc(5)."""
@@ -60,14 +67,20 @@ class Recorded:
             os.kill(self.pid, number)
 
     def end(self, home: Path, within: float) -> None:
-        """Returns when all of them are gone, by SIGKILL after `within` seconds. Twice is once."""
+        """Returns when all of them are gone, by SIGKILL after `within` seconds. Twice is once.
+
+        Raises TimeoutError when one of them outlives even that.
+        """
         deadline = time.monotonic() + within
         while self.family(home) and time.monotonic() < deadline:
             time.sleep(POLL_EVERY)
+        deadline = time.monotonic() + KILLED_WITHIN
         while left := self.family(home):
             for pid in left:
                 kill(pid)
             time.sleep(POLL_EVERY)
+            if time.monotonic() > deadline and (left := self.family(home)):
+                raise TimeoutError(f"processes {left} are still there {KILLED_WITHIN:.0f} s after SIGKILL")
 
 
 def announced(command: Sequence[str]) -> list[str]:

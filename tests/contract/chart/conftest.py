@@ -1,13 +1,15 @@
 """Each combination of values is rendered once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.contract.chart.combinations import COMBINATIONS
+from tests.support.api_server import api_server
 from tests.support.chart import BUILD_SECONDS, Object, helm_program, render
+from tests.support.installer import Installer
 
 
 def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
@@ -33,3 +35,10 @@ def combination(request: pytest.FixtureRequest) -> str:
 def objects(combination: str, every_rendering: dict[str, list[Object]]) -> list[Object]:
     """All that is applied with one combination of values."""
     return every_rendering[combination]
+
+
+@pytest.fixture
+def installer(tmp_path: Path) -> Iterator[Installer]:
+    kubeconfig = tmp_path / "kubeconfig"
+    with api_server(kubeconfig) as cluster:
+        yield Installer(cluster, kubeconfig)

@@ -1,53 +1,19 @@
 """The real Helm installs, upgrades and uninstalls: what it does in which order, and what becomes of keys."""
 
 import base64
+import re
 import subprocess
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from app.config.values import parse_sealing_key
-from tests.contract.chart.combinations import CANARIES, COMBINATIONS
-from tests.support.api_server import Cluster, api_server
-from tests.support.chart import CHART, NAMESPACE, RELEASE, helm
+from tests.contract.chart.combinations import CANARIES, COMBINATIONS, EXISTING
+from tests.support.api_server import merged
+from tests.support.installer import GENERATED, Installer
 
-GENERATED = "rf-review-fetcher-generated"
+CLAIM = ("persistentvolumeclaims", "rf-review-fetcher-data")
 MIGRATE = "rf-review-fetcher-migrate"
 WORKLOADS = ("deployments", "statefulsets")
-
-
-class Installer:
-    """Helm, before one cluster."""
-
-    def __init__(self, cluster: Cluster, kubeconfig: Path) -> None:
-        self.cluster = cluster
-        self._options = ["--namespace", NAMESPACE, "--kubeconfig", str(kubeconfig)]
-
-    def tried(
-        self, command: str, values: Mapping[str, Any] | None = None, *more: str
-    ) -> subprocess.CompletedProcess[str]:
-        self.cluster.deeds.clear()
-        chart = [str(CHART), "--disable-openapi-validation"] if values is not None else []
-        return helm(command, RELEASE, *chart, *more, *self._options, values=values)
-
-    def done(self, command: str, values: Mapping[str, Any] | None = None, *more: str) -> str:
-        """What it printed."""
-        tried = self.tried(command, values, *more)
-        assert tried.returncode == 0, tried.stderr
-        return tried.stdout
-
-    def keys(self) -> dict[str, str]:
-        data = self.cluster.of("secrets")[GENERATED]["data"]
-        return {name: base64.b64decode(value).decode() for name, value in data.items()}
-
-
-@pytest.fixture
-def installer(tmp_path: Path) -> Iterator[Installer]:
-    kubeconfig = tmp_path / "kubeconfig"
-    with api_server(kubeconfig) as cluster:
-        yield Installer(cluster, kubeconfig)
 
 
 def test_keys_are_made_once_and_outlive_upgrades_and_the_release(installer: Installer) -> None:
@@ -59,7 +25,7 @@ def test_keys_are_made_once_and_outlive_upgrades_and_the_release(installer: Inst
     assert ("change", "secrets", GENERATED) not in installer.cluster.deeds
     assert ("change", "statefulsets", "rf-review-fetcher") in installer.cluster.deeds
     installer.done("uninstall")
-    assert list(installer.cluster.objects) == [("secrets", GENERATED)]
+    assert set(installer.cluster.objects) == {("secrets", GENERATED), CLAIM}
     installer.done("install", {})
     assert installer.keys() == made
 
@@ -115,8 +81,54 @@ def test_a_migration_that_fails_leaves_the_pods_as_they_are(installer: Installer
     ],
 )
 def test_helm_tells_how_to_begin_and_no_secret(combination: str, told: str, installer: Installer) -> None:
+    if "elsewhere" in combination:
+        for name, key in EXISTING:
+            there = {"metadata": {"name": name}, "data": {key: ""}}
+            installer.cluster.objects["secrets", name] = merged(installer.cluster.of("secrets").get(name, {}), there)
     printed = installer.done("install", COMBINATIONS[combination])
     assert told in printed
     assert [secret for secret in CANARIES if secret in printed] == []
     for key in installer.keys().values() if GENERATED in installer.cluster.of("secrets") else ():
         assert key not in printed
+
+
+@pytest.mark.parametrize(
+    ("repository", "warned"),
+    [
+        ("review-fetcher", True),
+        ("somebody/review-fetcher", True),
+        ("registry.example.com/review-fetcher", False),
+        ("localhost:5000/a/review-fetcher", False),
+    ],
+)
+def test_an_image_of_no_registry_is_told_of(repository: str, warned: bool, installer: Installer) -> None:
+    printed = installer.done("install", {"image": {"repository": repository}}, "--dry-run=server")
+    assert (f"image.repository ({repository}) names no registry" in printed) is warned
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, True), ({"LOG_LEVEL": "DEBUG"}, False)],
+)
+def test_ways_that_the_policy_does_not_open_are_told_of(
+    settings: dict[str, str], told: bool, installer: Installer
+) -> None:
+    values = {"networkPolicy": {"enabled": True}, "settings": settings}
+    printed = installer.done("install", values, "--dry-run=server")
+    assert ("lets pods reach the web at port 443." in printed) is told
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "first-secret-of-20-characters",
+        "first-secret-of-20-characters:submit+read",
+        "first-secret-of-20-characters:submit+read,second-secret-of-20-letters:admin",
+    ],
+)
+def test_the_command_that_is_told_prints_the_first_key_without_its_scopes(written: str, installer: Installer) -> None:
+    printed = installer.done("install", {}, "--dry-run=server")
+    (command,) = re.findall(r"API_KEY=\$\(kubectl .+? \| (base64 .+)\)$", printed, re.MULTILINE)
+    encoded = base64.b64encode(written.encode()).decode()
+    done = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True, input=encoded)
+    assert done.stdout.strip() == "first-secret-of-20-characters"

@@ -1,40 +1,100 @@
 """What the chart ships for Prometheus and Grafana is what the project keeps for them."""
 
 import json
-from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from tests.support.chart import PROJECT, Object, named, of_kind
+from monitoring.promql import metrics_of
+from monitoring.rules import rules_file
+from tests.support.chart import NAMESPACE, PROJECT, Object, named, of_kind, render
+from tests.support.prometheus import promtool
 
-RULES = PROJECT / "deploy/monitoring/rules/review-fetcher.yml"
 DASHBOARDS = PROJECT / "deploy/monitoring/dashboards"
+RULES_OF_ONE = {"metrics": {"prometheusRule": {"enabled": True}}}
 
 
-def test_the_rules_are_the_projects_with_links_to_where_its_pages_are(
+def test_the_rules_are_the_projects_for_one_release_with_links_to_where_its_pages_are(
     every_rendering: dict[str, list[Object]],
 ) -> None:
     (rule,) = of_kind(every_rendering["replicas, everything"], "PrometheusRule")
-    expected: dict[str, Any] = yaml.safe_load(RULES.read_text())
-    shown = deepcopy(rule["spec"])
-    links = list(links_of(shown))
-    assert links
-    assert all(link.startswith("https://docs.example.com/docs/alerts.md#") for link in links)
-    assert [link.partition("#")[2] for link in links] == [link.partition("#")[2] for link in links_of(expected)]
-    assert without_links(shown) == without_links(expected)
+    scope = {"namespace": NAMESPACE, "service": "rf-review-fetcher-metrics"}
+    expected: dict[str, Any] = yaml.safe_load(rules_file("https://docs.example.com/docs/alerts.md", scope))
+    assert rule["spec"] == expected
 
 
-def links_of(rules: dict[str, Any]) -> list[str]:
-    alerts = [rule for group in rules["groups"] for rule in group["rules"] if "alert" in rule]
-    return [rule["annotations"]["runbook_url"] for rule in alerts if "runbook_url" in rule.get("annotations", {})]
+def rules_of(release: str) -> Object:
+    (rule,) = of_kind(render(RULES_OF_ONE, release=release), "PrometheusRule")
+    return dict(rule["spec"])
 
 
-def without_links(rules: dict[str, Any]) -> dict[str, Any]:
-    for group in rules["groups"]:
-        for rule in group["rules"]:
-            rule.get("annotations", {}).pop("runbook_url", None)
-    return rules
+def test_every_rule_reads_the_series_of_its_own_release_and_says_whose_it_is(tmp_path: Path) -> None:
+    rules = rules_of("staging")
+    for rule in (rule for group in rules["groups"] for rule in group["rules"]):
+        selectors = metrics_of(rule["expr"])
+        assert selectors
+        assert [one for one in selectors if not {"namespace", "service"} <= one.labels] == []
+        labels = {"namespace": NAMESPACE, "service": "staging-review-fetcher-metrics"}
+        assert labels.items() <= rule["labels"].items()
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules))
+    checked = promtool("check", "rules", str(tmp_path / "rules.yml"))
+    assert checked.returncode == 0, checked.stderr
+
+
+BUILD = "review_fetcher_build_info"
+LEADER = "review_fetcher_leader"
+
+
+@pytest.mark.parametrize(
+    ("alert", "series", "labels"),
+    [
+        ("ReviewFetcherAbsent", {(BUILD, "production"): "1x40"}, {}),
+        (
+            "ReviewFetcherNoLeader",
+            {(LEADER, "production"): "1x40", (LEADER, "staging"): "0x40"},
+            {"role": "publisher"},
+        ),
+        (
+            "ReviewFetcherReplicaDown",
+            {("up", "production"): "1x40", ("up", "staging"): "0x40"},
+            {"job": "review-fetcher", "instance": "staging"},
+        ),
+    ],
+)
+def test_two_releases_in_one_prometheus_neither_hide_each_other_nor_fire_twice(
+    alert: str, series: dict[tuple[str, str], str], labels: dict[str, str], tmp_path: Path
+) -> None:
+    """Staging has what is wrong, production is well."""
+    files = {release: tmp_path / f"{release}.yml" for release in ("staging", "production")}
+    for release, file in files.items():
+        file.write_text(yaml.safe_dump(rules_of(release)))
+    rules = yaml.safe_load(files["staging"].read_text())["groups"][1]["rules"]
+    (expected,) = (rule for rule in rules if rule["alert"] == alert)
+    summary = expected["annotations"]["summary"].replace("{{ $labels.role }}", "publisher")
+    annotations = expected["annotations"] | {"summary": summary.replace("{{ $labels.instance }}", "staging")}
+    fired = {"exp_labels": labels | expected["labels"], "exp_annotations": annotations}
+    one = {
+        "interval": "15s",
+        "input_series": [
+            {"series": series_of(metric, release, labels), "values": values}
+            for (metric, release), values in series.items()
+        ],
+        "alert_rule_test": [{"alertname": alert, "eval_time": "9m", "exp_alerts": [fired]}],
+    }
+    file = tmp_path / "cases.json"
+    rule_files = [str(one) for one in files.values()]
+    file.write_text(json.dumps({"rule_files": rule_files, "evaluation_interval": "15s", "tests": [one]}))
+    done = promtool("test", "rules", str(file))
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+def series_of(metric: str, release: str, labels: dict[str, str]) -> str:
+    """As the release's ServiceMonitor labels it."""
+    given = {"job": "review-fetcher", "namespace": NAMESPACE, "service": f"{release}-review-fetcher-metrics"}
+    given |= labels | {"instance": release}
+    return f"{metric}{{{','.join(f'{name}={json.dumps(value)}' for name, value in given.items())}}}"
 
 
 def test_every_dashboard_is_shipped_as_it_is(every_rendering: dict[str, list[Object]]) -> None:
@@ -57,3 +117,5 @@ def test_prometheus_is_led_to_the_metrics_of_every_pod_once(every_rendering: dic
     assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
     assert endpoint["path"] == "/metrics"
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    relabelled = {"targetLabel": "job", "replacement": "review-fetcher"}
+    assert endpoint["relabelings"] == [relabelled], "alerts ask for the job by its name, whatever the release's is"

@@ -11,7 +11,7 @@ import pytest
 from app.api.routes.operations import SPARED
 from app.api.surface import PROBES
 from app.wiring.running import STOP_SECONDS
-from tests.contract.chart.combinations import CANARIES, EXISTING
+from tests.contract.chart.combinations import CANARIES, COMBINATIONS, EXISTING
 from tests.support.chart import (
     CHART,
     NAMESPACE,
@@ -182,8 +182,25 @@ def test_what_pods_refer_to_exists(combination: str, objects: list[Object]) -> N
         for container in spec["containers"]:
             for source in container.get("envFrom", []):
                 named(objects, "ConfigMap", source["configMapRef"]["name"])
+        for claim in claims_of(spec):
+            assert claim == "reviews" or named(objects, "PersistentVolumeClaim", claim)
         account = spec.get("serviceAccountName", "default")
         assert account == "default" or named(objects, "ServiceAccount", account)
+
+
+def claims_of(spec: Object) -> list[str]:
+    claimed = (volume.get("persistentVolumeClaim") for volume in spec.get("volumes", []))
+    return [claim["claimName"] for claim in claimed if claim]
+
+
+def test_a_claim_outlives_the_release_and_is_made_where_a_file_is_kept(combination: str, objects: list[Object]) -> None:
+    found = of_kind(objects, "PersistentVolumeClaim")
+    elsewhere = ("single, for trying out", "single, existing claim", "single, a server")
+    assert len(found) == (combination.startswith(("default", "single")) and combination not in elsewhere)
+    for one in found:
+        assert one["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+        (pod,) = (pod for maker, pod in pods(objects) if maker["kind"] == "StatefulSet")
+        assert claims_of(pod["spec"]) == [one["metadata"]["name"]]
 
 
 def secrets_in(objects: list[Object]) -> set[tuple[str, str]]:
@@ -206,17 +223,17 @@ def read_secrets(spec: Object) -> Iterator[tuple[str, str]]:
 
 def test_every_volume_that_is_mounted_is_there(objects: list[Object]) -> None:
     for maker, pod in pods(objects):
-        claims = [one["metadata"]["name"] for one in maker["spec"].get("volumeClaimTemplates", [])]
-        there = [one["name"] for one in pod["spec"].get("volumes", [])] + claims
+        assert "volumeClaimTemplates" not in maker["spec"], "nothing of one can be changed by an upgrade"
+        there = [one["name"] for one in pod["spec"].get("volumes", [])]
         assert len(set(there)) == len(there)
         for container in pod["spec"]["containers"]:
             assert {mount["name"] for mount in container.get("volumeMounts", [])} <= set(there)
 
 
-def test_a_hook_before_the_install_needs_nothing_that_is_made_later(combination: str, objects: list[Object]) -> None:
-    """Nothing of a release exists while its hooks run: what they need is a hook itself, and comes before."""
-    for maker, pod in pods([one for one in objects if "pre-install" in hook_of(one)]):
-        earlier = [one for one in objects if "pre-install" in hook_of(one) and weight(one) < weight(maker)]
+def test_a_hook_needs_nothing_that_is_made_later(combination: str, objects: list[Object]) -> None:
+    """What a release adds is not there while its hooks run: what they need is a hook itself, and comes before."""
+    for maker, pod in pods([one for one in objects if hook_of(one) not in ("", "test")]):
+        earlier = [one for one in objects if hook_of(one) == hook_of(maker) and weight(one) < weight(maker)]
         known = secrets_in(earlier) | (EXISTING if "elsewhere" in combination else set())
         assert set(read_secrets(pod["spec"])) <= known
         assert list(read_secrets(pod["spec"]))
@@ -234,11 +251,11 @@ def test_tables_are_migrated_before_pods_change_where_there_is_a_server(
 ) -> None:
     jobs = of_kind(objects, "Job")
     with_server = combination.startswith(("replicas", "roles")) or combination == "single, a server"
-    assert len(jobs) == (with_server and combination != "replicas, no extras")
+    without = combination == "replicas, no extras" or "vault" in combination
+    assert len(jobs) == (with_server and not without), "rendered without a cluster, no vault has filled its Secret yet"
     for job in jobs:
         assert job["spec"]["template"]["spec"]["containers"][0]["command"] == ["review-fetcher", "migrate"]
-        expected = "pre-upgrade" if "vault" in combination else "pre-install,pre-upgrade"
-        assert hook_of(job) == expected
+        assert hook_of(job) == "pre-install,pre-upgrade"
 
 
 def test_a_new_setting_or_secret_brings_new_pods() -> None:
@@ -266,6 +283,9 @@ def test_work_that_may_run_is_what_more_pods_are_for(combination: str, objects: 
     assert bool(found) is ("KEDA" in combination or combination in ("replicas, everything", "roles, everything"))
     for one in found:
         assert "reviews" in roles_of(named(objects, "Deployment", one["spec"]["scaleTargetRef"]["name"]))
+        assert "cooldownPeriod" not in one["spec"], "it is for the way to no pod at all, which nobody goes"
+        behavior = one["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+        assert behavior == {"scaleDown": {"stabilizationWindowSeconds": 300}}
         (trigger,) = one["spec"]["triggers"]
         if combination != "roles, everything":
             (metric, labels) = re.findall(r"^max\((\w+)\{(.+)\}\)$", trigger["metadata"]["query"])[0]
@@ -324,7 +344,12 @@ def test_probes_ask_what_the_service_answers_at_the_port_of_the_image(objects: l
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         assert ports["http"] == int(exposed)
         asked = {name: container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
-        assert {probe["port"] for probe in asked.values()} == {"http"}
+        apart = "metrics" if "metrics" in ports else "http"
+        assert {name: probe["port"] for name, probe in asked.items()} == {
+            "startupProbe": "http",
+            "livenessProbe": apart,
+            "readinessProbe": "http",
+        }, "clients can take all connections of one port"
         assert {probe["path"].partition("?")[0] for probe in asked.values()} == set(PROBES)
         assert asked["livenessProbe"]["path"] == "/livez", "a restart does not bring back a database that is away"
 
@@ -332,7 +357,23 @@ def test_probes_ask_what_the_service_answers_at_the_port_of_the_image(objects: l
 def test_pods_that_serve_jobs_stay_reachable_without_their_broker(objects: list[Object]) -> None:
     for one in workloads(objects):
         path = service_container(one)["readinessProbe"]["httpGet"]["path"]
-        assert set(re.findall(r"exclude=(\w+)", path)) == (SPARED if "api" in roles_of(one) else set())
+        assert excluded(path) == (SPARED if "api" in roles_of(one) else {"publisher"})
+
+
+def excluded(path: str) -> set[str]:
+    return set(re.findall(r"exclude=(\w+)", path))
+
+
+def test_no_pod_is_killed_because_the_broker_is_away_while_it_starts(objects: list[Object]) -> None:
+    for one in workloads(objects):
+        assert excluded(service_container(one)["startupProbe"]["httpGet"]["path"]) == SPARED
+
+
+def test_a_publisher_that_waits_for_a_decision_can_be_replaced(objects: list[Object]) -> None:
+    for one in workloads(objects):
+        if "publisher" in roles_of(one):
+            for probe in ("startupProbe", "readinessProbe"):
+                assert "publisher" in excluded(service_container(one)[probe]["httpGet"]["path"])
 
 
 def test_a_policy_is_for_every_pod_but_the_one_that_tests(objects: list[Object]) -> None:
@@ -352,6 +393,14 @@ def test_a_policy_opens_the_ways_that_a_mode_needs(
 ) -> None:
     (policy,) = of_kind(every_rendering[combination], "NetworkPolicy")
     assert {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]} == ports
+
+
+@pytest.mark.parametrize(("way", "ports"), [("web", {443}), ("kafka", {9092, 9093, 9094}), ("postgresql", {5432})])
+def test_a_way_that_is_closed_is_not_in_the_policy(way: str, ports: set[int]) -> None:
+    values = COMBINATIONS["replicas"] | {"networkPolicy": {"enabled": True, way: {"enabled": False}}}
+    (policy,) = of_kind(render(values), "NetworkPolicy")
+    opened = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+    assert opened == {53, 443, 5432, 9092, 9093, 9094} - ports
 
 
 def test_pods_of_a_kind_are_spread(combination: str, objects: list[Object]) -> None:

@@ -38,6 +38,8 @@ def test_the_page_shows_values_for_every_mode() -> None:
         ("`terminationGracePeriodSeconds` ({})", ("terminationGracePeriodSeconds",)),
         ("on a port of their own ({})", ("metrics", "port")),
         ("a Deployment of {} pods that are all alike", ("replicas",)),
+        ("`migrations.activeDeadlineSeconds` ({})", ("migrations", "activeDeadlineSeconds")),
+        ("`keda.scaleDownSeconds` ({})", ("keda", "scaleDownSeconds")),
     ],
 )
 def test_numbers_of_the_page_are_those_of_the_chart(sentence: str, value: tuple[str, ...]) -> None:
@@ -46,3 +48,23 @@ def test_numbers_of_the_page_are_those_of_the_chart(sentence: str, value: tuple[
         found = found[name]
     told = str(found).replace("Gi", " GiB")
     assert sentence.format(told) in " ".join(PAGE.read_text().split())
+
+
+def test_the_connections_that_the_page_counts_are_those_of_the_chart() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    pods, kinds = sum(role["replicas"] for role in values["roles"].values()), len(values["roles"])
+    told = " ".join(PAGE.read_text().split())
+    each = 11
+    assert f"Each pod takes up to {each} connections of PostgreSQL" in told
+    alike = values["replicas"]
+    assert f"takes {each * alike}, and {each * (alike + 1)} during an upgrade" in told
+    assert f"has {pods} pods, which take {each * pods}, and {each * (pods + kinds)} while all six" in told
+
+
+HELM_WAITS_SECONDS = 300
+"""Its `--timeout` for a hook, by default."""
+
+
+def test_a_migration_has_failed_before_helm_stops_waiting_for_it() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert values["migrations"]["activeDeadlineSeconds"] < HELM_WAITS_SECONDS

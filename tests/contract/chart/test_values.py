@@ -53,6 +53,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({**MANY, "keda": {**KEDA, "minReplicas": 9}}, "keda: minReplicas is above maxReplicas"),
     ({**MANY, "keda": KEDA, "metrics": {"enabled": False}}, "live on the metrics: set it to true"),
     ({"terminationGracePeriodSeconds": 29}, "a stop takes up to preStopSeconds and 25 s: at least 30"),
+    ({"networkPolicy": {"web": {"ports": []}}}, "at '/networkPolicy/web/ports': minItems: got 0, want 1"),
+    ({"keda": {"cooldownPeriod": 300}}, "at '/keda': additional properties 'cooldownPeriod' not allowed"),
+    ({"metrics": {"port": 8000}}, "metrics.port: 8000 is where the pods serve HTTP: choose another"),
     ({"ingress": {"enabled": True}}, "ingress.hosts: name at least one host"),
 ]
 

@@ -12,7 +12,7 @@ from app.telemetry.events import Event
 from monitoring.__main__ import DASHBOARDS, DIRECTORY, files, main
 from monitoring.alerts import ALERTS, Alert
 from monitoring.panels import Dashboard, Json, Panel
-from monitoring.promql import grouping_of, metrics_of
+from monitoring.promql import grouping_of, metrics_of, scoped
 from monitoring.recording import RECORDINGS
 from monitoring.rules import anchor, rules_file
 from tests.support.prometheus import RULES, promtool
@@ -106,7 +106,7 @@ def test_numbers_of_the_store_are_never_added_up_over_replicas() -> None:
     for expression in expressions:
         for name in (named.metric for named in metrics_of(expression) if named.metric in of_store):
             before = expression[: expression.index(name)]
-            assert re.search(r"\b(?:max|min)(?: by \([^)]*\))? ?\($", before), expression
+            assert re.search(r"\b(?:max|min)(?: by \([^)]*\))? ?\((?:avg_over_time\(\()?$", before), expression
 
 
 def test_every_alert_has_a_section_and_every_section_an_alert() -> None:
@@ -153,3 +153,36 @@ def test_the_names_in_an_expression_are_found(
 ) -> None:
     assert [(named.metric, set(named.labels)) for named in metrics_of(expression)] == metrics
     assert grouping_of(expression) == grouped
+
+
+def test_a_label_that_an_expression_makes_is_not_asked_of_its_metrics() -> None:
+    made = 'a unless on (x, y) (label_replace(b, "x", "$1", "z", "(.+)") > 0)'
+    assert grouping_of(made) == {"y"}
+    assert [named.metric for named in metrics_of(made)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "selectors"),
+    [
+        ("max(a) - b", ["a", "b"]),
+        ('sum by (x) (rate(a{x="one",y=~"two|three"}[5m]))', ['a{x="one",y="two"}', 'a{x="one",y="three"}']),
+        ('a{x!="/{id}/one"} > 0', ['a{x="/{id}/one"}']),
+        ('a{x=~"one_.*"} or b{x!~"one.*"}', ['a{x=~"one_.*"}', 'b{x=~"one.*"}']),
+    ],
+)
+def test_every_value_that_a_selector_names_is_asked_for(expression: str, selectors: list[str]) -> None:
+    assert [selector for named in metrics_of(expression) for selector in named.each()] == selectors
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("max(a_b) == 0", 'max(a_b{x="y"}) == 0'),
+        ('sum by (x, y) (rate(a{b="c",d=~"e|f"}[5m]))', 'sum by (x, y) (rate(a{b="c",d=~"e|f",x="y"}[5m]))'),
+        ('a{b="max(c{d})"} / on (z) d:e:f offset 5m', 'a{b="max(c{d})",x="y"} / on (z) d:e:f{x="y"} offset 5m'),
+        ("60 * time() - a{} > 0 or vector(0)", '60 * time() - a{x="y"} > 0 or vector(0)'),
+    ],
+)
+def test_an_expression_is_of_one_release_in_each_selector(expression: str, expected: str) -> None:
+    assert scoped(expression, {"x": "y"}) == expected
+    assert scoped(expression, {}) == expression

@@ -46,11 +46,15 @@
 {{- end -}}
 {{- end -}}
 {{- include "review-fetcher.checkScaling" . -}}
+{{- include "review-fetcher.checkVolume" . -}}
 {{- if lt (int $values.terminationGracePeriodSeconds) (add $values.preStopSeconds 25 | int) -}}
 {{- fail (printf "terminationGracePeriodSeconds: a stop takes up to preStopSeconds and 25 s: at least %d" (add $values.preStopSeconds 25)) -}}
 {{- end -}}
 {{- if and $values.ingress.enabled (not $values.ingress.hosts) -}}
 {{- fail "ingress.hosts: name at least one host" -}}
+{{- end -}}
+{{- if and $values.metrics.enabled (eq (int $values.metrics.port) 8000) -}}
+{{- fail "metrics.port: 8000 is where the pods serve HTTP: choose another" -}}
 {{- end -}}
 {{- if not $values.metrics.enabled -}}
 {{- if or $values.metrics.serviceMonitor.enabled $values.metrics.prometheusRule.enabled $values.keda.enabled -}}
@@ -80,6 +84,23 @@
 {{- $partitions := default 12 $values.settings.KAFKA_TOPIC_PARTITIONS | int -}}
 {{- if gt (int $values.keda.maxReplicas) $partitions -}}
 {{- fail (printf "keda.maxReplicas: a partition is read by one pod at a time, so pods beyond settings.KAFKA_TOPIC_PARTITIONS (%d) get no work" $partitions) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A claim that is there can grow, and nothing else. The API server would refuse the rest in the middle of an upgrade. */}}
+{{- define "review-fetcher.checkVolume" -}}
+{{- $claim := include "review-fetcher.claim" . -}}
+{{- if and $claim (not .Values.persistence.existingClaim) -}}
+{{- with lookup "v1" "PersistentVolumeClaim" .Release.Namespace $claim -}}
+{{- $given := $.Values.persistence -}}
+{{- $other := "copy the file to a claim of your own and name it in persistence.existingClaim" -}}
+{{- if and $given.storageClass (ne $given.storageClass (dig "spec" "storageClassName" "" .)) -}}
+{{- fail (printf "persistence.storageClass: the claim %s is there and cannot change its class: leave it, or %s" $claim $other) -}}
+{{- end -}}
+{{- if ne (join "," $given.accessModes) (join "," .spec.accessModes) -}}
+{{- fail (printf "persistence.accessModes: the claim %s is there and cannot change its modes: leave them, or %s" $claim $other) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

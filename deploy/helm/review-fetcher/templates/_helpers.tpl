@@ -66,6 +66,13 @@ labels:
 {{- dict "items" $items | toJson -}}
 {{- end -}}
 
+{{/* The claim of the volume that keeps the SQLite file, or "" where nothing is kept. */}}
+{{- define "review-fetcher.claim" -}}
+{{- if and (include "review-fetcher.keepsFile" .) .Values.persistence.enabled -}}
+{{- default (printf "%s-data" (include "review-fetcher.fullname" .)) .Values.persistence.existingClaim -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "review-fetcher.workloadName" -}}
 {{- if eq .component "all" -}}
 {{- include "review-fetcher.fullname" .root -}}

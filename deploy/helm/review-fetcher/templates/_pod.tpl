@@ -74,10 +74,11 @@ spec:
     {{- include "review-fetcher.secretsVolume" $secrets | nindent 4 }}
     - {name: tmp, emptyDir: {sizeLimit: 256Mi}}
     {{- if include "review-fetcher.keepsFile" $root }}
-    {{- if not $values.persistence.enabled }}
+    {{- $claim := include "review-fetcher.claim" $root }}
+    {{- if $claim }}
+    - {name: data, persistentVolumeClaim: {claimName: {{ $claim }}}}
+    {{- else }}
     - {name: data, emptyDir: {}}
-    {{- else if $values.persistence.existingClaim }}
-    - {name: data, persistentVolumeClaim: {claimName: {{ $values.persistence.existingClaim }}}}
     {{- end }}
     {{- end }}
     {{- with $values.extraVolumes }}
@@ -117,22 +118,25 @@ affinity:
 {{- if not (include "review-fetcher.onPostgresql" .) -}}true{{- end -}}
 {{- end -}}
 
-{{/* A start counts when store and broker answer: an upgrade stops at the first pod that cannot reach them. A publisher
-     that waits for a person's decision has started. After that a pod that answers HTTP stays reachable without its broker:
-     it accepts jobs, for they are rows of the store. */}}
+{{/* A start counts when the loops run and the store answers. Starting a pod anew brings no broker back, and a misfit of
+     the topics ends the start by itself. What stops an upgrade at a pod that cannot reach its broker is the readiness of
+     those that only work; one that answers HTTP stays reachable without: it accepts jobs, for they are rows of the store.
+     A publisher that waits for a person's decision must not keep a new version out, and an alert tells of it. */}}
 {{- define "review-fetcher.probes" -}}
 {{- $probes := .root.Values.probes -}}
 {{- $answers := eq .component (include "review-fetcher.apiComponent" .root) -}}
+{{- $accepts := "/readyz?exclude=broker&exclude=topics&exclude=publisher" -}}
 {{- $period := 2 -}}
 startupProbe:
-  httpGet: {path: "/readyz?exclude=publisher", port: http}
+  httpGet: {path: {{ $accepts | quote }}, port: http}
   periodSeconds: {{ $period }}
   timeoutSeconds: 6
   failureThreshold: {{ div (add $probes.startupSeconds 1) $period }}
 livenessProbe:
-  httpGet: {path: /livez, port: http}
+  # Where clients cannot take all connections: a pod that is merely full is not to be killed.
+  httpGet: {path: /livez, port: {{ ternary "metrics" "http" .root.Values.metrics.enabled }}}
   {{- toYaml $probes.liveness | nindent 2 }}
 readinessProbe:
-  httpGet: {path: {{ ternary "/readyz?exclude=broker&exclude=topics&exclude=publisher" "/readyz" $answers | quote }}, port: http}
+  httpGet: {path: {{ ternary $accepts "/readyz?exclude=publisher" $answers | quote }}, port: http}
   {{- toYaml $probes.readiness | nindent 2 }}
 {{- end -}}

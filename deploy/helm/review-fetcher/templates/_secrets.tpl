@@ -32,6 +32,13 @@ or generated. One that comes from nowhere is not in it. */}}
 {{- include "review-fetcher.originOf" (dict "root" . "variable" "DATABASE_URL") -}}
 {{- end -}}
 
+{{/* Whether a hook finds this secret before the release is changed: "true" or "". Takes {root, secret, key, origin}. */}}
+{{- define "review-fetcher.isThere" -}}
+{{- if ne .origin "external" -}}true
+{{- else if hasKey (dig "data" dict (lookup "v1" "Secret" .root.Release.Namespace .secret)) .key -}}true
+{{- end -}}
+{{- end -}}
+
 {{- define "review-fetcher.secretsFolder" -}}/run/secrets/review-fetcher{{- end -}}
 
 {{/* Environment of a container that reads these secrets as files: an environment is seen by more than a file is. */}}
