@@ -29,8 +29,10 @@ def located() -> dict[str, str]:
 
 @asynccontextmanager
 async def place(directory: Path, partitions: int = 6) -> AsyncIterator[Stack]:
-    """Where a service can run; dropped afterwards."""
+    """Where a service can run; dropped afterwards. Ends the program with what to do when there are no servers."""
     servers = located()
+    if not servers:
+        raise SystemExit("There is no PostgreSQL and no Kafka to measure with: start them with `make services`.")
     with fresh_database(servers[DATABASE]) as database:
         async with own_topics(servers[KAFKA]) as prefix:
             kafka = KafkaConfig(bootstrap_servers=(servers[KAFKA],), topic_prefix=prefix, topic_partitions=partitions)

@@ -36,9 +36,9 @@ class Case:
 
     `reached`: it met what it was to disturb; `failed` says what kept it from its end. `in_flight`: pages that were
     held by who died. `deaths`: when somebody died who may have held pages. `outage`: a server was away from `began`
-    on, until work went on again or until `replaced`, when others have had time to take its place. `closed`: nobody
-    could accept a job meanwhile. `recovered`: seconds from the end of its round until work went on; None when it never
-    did.
+    on, until work went on again or until `replaced`, when others have had time to take its place; from then until
+    `restored`, when it was started again, work had to go on without it. `closed`: nobody could accept a job
+    meanwhile. `recovered`: seconds from the end of its round until work went on; None when it never did.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Case:
     deaths: list[float] = field(default_factory=list)
     outage: bool = False
     replaced: float | None = None
+    restored: float | None = None
     closed: bool = False
     recovered: float | None = None
 

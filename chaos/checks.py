@@ -16,6 +16,24 @@ Call = Mapping[str, Any]
 Span = tuple[float, float]
 """From and to, by the machine's monotonic clock."""
 
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """The same time in spans that do not overlap, in order."""
+    apart: list[Span] = []
+    for begin, end in sorted(spans):
+        if apart and begin <= apart[-1][1]:
+            apart[-1] = apart[-1][0], max(apart[-1][1], end)
+        else:
+            apart.append((begin, end))
+    return apart
+
+
+def shared(span: Span, apart: Iterable[Span]) -> float:
+    """Seconds of the span that lie in others, which do not overlap."""
+    first, last = span
+    return sum(max(0.0, min(last, end) - max(first, begin)) for begin, end in apart)
+
+
 SPOILT = ("cut", "invalid_json", "empty_body")
 """Outcomes of a 200 whose page cannot be read."""
 
@@ -127,14 +145,18 @@ class Sample(NamedTuple):
 
 
 class Stall(NamedTuple):
-    """A review that was in the store from `settled` on (at the latest) and reached the reader at `received`."""
+    """A review that was in the store from `settled` on (at the latest) and reached the reader at `received`.
+
+    `excused`: seconds of that in which it waited for a server and not for the publisher.
+    """
 
     settled: float
     received: float
+    excused: float = 0.0
 
     @property
     def seconds(self) -> float:
-        return max(0.0, self.received - self.settled)
+        return max(0.0, self.received - self.settled - self.excused)
 
 
 NO_STALL = Stall(0.0, 0.0)
@@ -154,20 +176,30 @@ def stalls(samples: Sequence[Sample], received: Iterable[float]) -> Iterator[Sta
 
 
 def worst_stall(found: Iterable[Stall], outages: Sequence[Span]) -> Stall:
-    """The longest, of those that met no outage of a server.
+    """The longest, without the seconds of an outage of a server and of the recovery that belongs to it.
 
-    What was on its way during an outage, or in the recovery that belongs to it, waited for the server and not for the
-    publisher.
+    An outage takes its own seconds from a wait that meets it, and no more: what stands still afterwards is no excuse.
     """
+    apart = merged(outages)
     worst = NO_STALL
     for stall in found:
-        if stall.seconds > worst.seconds and not _met(stall, outages):
-            worst = stall
+        if stall.seconds > worst.seconds:
+            excused = stall._replace(excused=shared((stall.settled, stall.received), apart))
+            worst = max(worst, excused, key=lambda one: one.seconds)
     return worst
 
 
-def _met(stall: Stall, outages: Iterable[Span]) -> bool:
-    return any(stall.settled <= end and begin <= stall.received for begin, end in outages)
+class Progress(NamedTuple):
+    """Pages that were settled and records that reached the reader within a span."""
+
+    pages: int
+    records: int
+
+
+def progress(samples: Iterable[Sample], received: Iterable[float], span: Span) -> Progress:
+    begin, end = span
+    pages = [sample.pages for sample in samples if begin <= sample.time <= end]
+    return Progress(max(pages, default=0) - min(pages, default=0), sum(begin <= moment <= end for moment in received))
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -25,8 +25,12 @@ def _jobs(evidence: Evidence) -> Iterator[str]:
     yield from (f"job {job} was never answered 202" for job in jobs.unasked)
     yield from (f"the counters of job {job} disagree with its rows" for job in evidence.counters_off)
     yield from (f"a POST was answered {refusal}" for refusal in evidence.refused)
-    for knock in refusals(evidence.knocks or [])[:SOME]:
-        yield f"a POST through the proxy was answered {knock.status} {knock.body}"
+    yield from (f"after a round: {example}" for example in evidence.between.examples[:SOME])
+    if evidence.door is not None:
+        for knock in refusals(evidence.door.knocks)[:SOME]:
+            yield f"a POST through the proxy was answered {knock.status} {knock.body}"
+        if evidence.door.failed:
+            yield f"nobody knows whether the proxy let POSTs in to the end: {evidence.door.failed}"
 
 
 def _calls(evidence: Evidence) -> Iterator[str]:

@@ -147,6 +147,7 @@ def _outage(
     pid = server.service.pid
     server.signal(number)
     yield arena.random.uniform(*seconds)
+    case.restored = time.monotonic()
     server.start()
     case.reached = server.service.pid != pid
     case.told = f"{server.service.name} away for {time.monotonic() - case.began:.1f} s"

@@ -1,16 +1,20 @@
 """Compares what is true with what the store and the reader have, job by job; and the whole run at its end."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chaos.checks import Accepted, Review, compare, follow_up
 from chaos.google import Google
 from chaos.orders import Order
-from chaos.records import Records
+from chaos.records import Ends, Records
 from chaos.store import Store
 
 READER_SECONDS = 30.0
 """For the last records to reach the reader, once nothing new comes."""
+
+QUIET_SECONDS = 5.0
+"""How long nothing may come once all is read: longer than a publisher's lease, after which another may send again."""
 
 LATE_SECONDS = 30.0
 """For the last records of a job that has completed while others go on, and a broker comes back."""
@@ -20,11 +24,17 @@ LOOK_SECONDS = 0.2
 
 @dataclass
 class Findings:
-    """What is lost and doubled, with the first few in words."""
+    """What is lost and doubled, with the first few in words. `unread`: partitions not read to their end."""
 
     lost: int = 0
     doubled: int = 0
     examples: list[str] = field(default_factory=list)
+    unread: list[int] = field(default_factory=list)
+
+    def join(self, other: "Findings") -> None:
+        self.lost += other.lost
+        self.doubled += other.doubled
+        self.examples += other.examples
 
     def add(self, where: str, lost: list[Review], doubled: list[Review]) -> None:
         self.lost += len(lost)
@@ -37,10 +47,11 @@ class Findings:
 class Judge:
     """Asks the store and Google itself; believes nothing of what the service says."""
 
-    def __init__(self, store: Store, google: Google, records: Records) -> None:
+    def __init__(self, store: Store, google: Google, records: Records, ends: Callable[[], Ends]) -> None:
         self._store = store
         self._google = google
         self._records = records
+        self._ends = ends
         self._judged: set[str] = set()
 
     def so_far(self, orders: list[Order]) -> Findings:
@@ -60,9 +71,11 @@ class Judge:
 
     def at_the_end(self, orders: list[Order]) -> tuple[Findings, Accepted]:
         """All jobs, once the reader has had time for the last records."""
-        self._wait_for_reader()
+        unread = self._wait_for_reader()
         stored = self._store.jobs()
         findings = self._compare([order for order in orders if stored.get(order.job_id) == "completed"])
+        findings.unread = unread
+        findings.examples += [f"partition {number} was not read to its end" for number in unread]
         for job in sorted(self._records.jobs - stored.keys()):
             findings.add(f"in records of an unknown job {job}", [], self._records.of(job))
         return findings, follow_up([order.job_id for order in orders], stored)
@@ -76,11 +89,20 @@ class Judge:
             findings.add(f"by the reader of job {order.job_id}", *compare(true, self._records.of(order.job_id)))
         return findings
 
-    def _wait_for_reader(self) -> None:
-        """Until it has as many records as the store has rows, or nothing has come for long."""
+    def _wait_for_reader(self) -> list[int]:
+        """Until it has read all that there is and nothing comes any more; the partitions that it has not.
+
+        As many records as rows are no sign of the end: what is sent twice comes behind them.
+        """
         (row,) = self._store.rows("SELECT count(*) FROM reviews")
-        records, last = self._records.look(), time.monotonic()
-        while records < int(row[0]) and time.monotonic() - last < READER_SECONDS:
+        seen, since = (-1, self._ends()), time.monotonic()
+        while True:
+            now = self._records.look(), self._ends()
+            if now != seen:
+                seen, since = now, time.monotonic()
+            records, ends = now
+            unread = self._records.short_of(ends)
+            complete = records >= int(row[0]) and not unread
+            if time.monotonic() - since >= (QUIET_SECONDS if complete else READER_SECONDS):
+                return unread
             time.sleep(LOOK_SECONDS)
-            if (now := self._records.look()) > records:
-                records, last = now, time.monotonic()

@@ -48,6 +48,12 @@ class Orders(threading.Thread):
         self._ending = threading.Event()
 
     def run(self) -> None:
+        try:
+            self._go_on()
+        except Exception as error:  # whatever it was, the verdict has to know
+            self.refused.append(f"with what broke the customer off: {error!r}")
+
+    def _go_on(self) -> None:
         with self._ledger.open("a") as ledger:
             while not self._ending.is_set():
                 if self._open >= self._open_jobs:

@@ -1,8 +1,9 @@
 """A `read_committed` reader of reviews-raw, as a customer runs one: `python -m chaos.reader SERVERS TOPIC FILE`.
 
 A process of its own with nothing of the service in it. For each record it adds a line to FILE: when it came (seconds
-of the machine's monotonic clock), partition, offset, job id, location, review id. It reads from the beginning until
-SIGTERM, and goes on by itself when Kafka comes back.
+of the machine's monotonic clock), partition, offset, job id, location, review id. Where it has reached the end of a
+partition it says so: `# end`, partition, the end's offset. It reads from the beginning until SIGTERM, and goes on by
+itself when Kafka comes back.
 """
 
 import signal
@@ -13,11 +14,12 @@ from threading import Event
 from typing import IO, Any
 
 import msgspec
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 BATCH = 500
 POLL_SECONDS = 0.1
 TOPIC_SECONDS = 60.0
+END = "# end"
 
 
 class Review(msgspec.Struct):
@@ -59,6 +61,7 @@ def settings(servers: str) -> dict[str, Any]:
         "group.id": "chaos-reader",
         "enable.auto.commit": False,
         "isolation.level": "read_committed",
+        "enable.partition.eof": True,
         "reconnect.backoff.max.ms": 500,
         "log_level": 2,
     }
@@ -77,6 +80,7 @@ def assign(consumer: Consumer, topic: str) -> None:
 def write(lines: IO[str], messages: list[Message]) -> None:
     now = time.monotonic()
     text = [line(now, message) for message in messages if message.error() is None]
+    text += [end_line(message) for message in messages if is_end(message.error())]
     if text:
         lines.write("".join(text))
         lines.flush()
@@ -89,6 +93,14 @@ def line(now: float, message: Message) -> str:
         review = UNREADABLE
     place = f"{now:.3f}\t{message.partition()}\t{message.offset()}"
     return f"{place}\t{review.job_id}\t{review.location}\t{review.review_id}\n"
+
+
+def is_end(error: KafkaError | None) -> bool:
+    return error is not None and error.code() == KafkaError._PARTITION_EOF
+
+
+def end_line(message: Message) -> str:
+    return f"{END}\t{message.partition()}\t{message.offset()}\n"
 
 
 if __name__ == "__main__":

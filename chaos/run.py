@@ -17,9 +17,9 @@ from chaos.conductor import Conductor
 from chaos.door import Knocking
 from chaos.fleet import CAPACITY, PER_MINUTE, RATE, Fleet
 from chaos.google import google
-from chaos.judge import Judge
+from chaos.judge import Findings, Judge
 from chaos.orders import Order, Orders
-from chaos.records import reading
+from chaos.records import ends_of, reading
 from chaos.rounds import Round
 from chaos.secrets import LEDGER, left
 from chaos.servers import addresses, free_ports, own_brokers, own_kafka, own_postgresql, own_proxy
@@ -79,7 +79,8 @@ def run(plan: Plan, directory: Path, tell: Tell) -> Evidence:
         orders.start()
         stack.callback(orders.end, 1.0)  # when the run breaks off, nobody judges it any more
         knocking = stack.enter_context(knocked(arena, plan.seed)) if plan.cluster else None
-        judge = Judge(arena.store, arena.google, records)
+        judge = Judge(arena.store, arena.google, records, ends_of(arena.servers, Topic.REVIEWS_RAW.value))
+        between = Findings()
         conductor = Conductor(arena, timeline, records, tell)
         tell(f"{plan.replicas} replicas are ready after {time.monotonic() - began:.0f} s")
 
@@ -88,13 +89,13 @@ def run(plan: Plan, directory: Path, tell: Tell) -> Evidence:
 
         def after_each_round() -> None:
             found = judge.so_far(all_accepted())
+            between.join(found)
             for example in found.examples:
                 tell(f"BROKEN            {example}")
 
         conductor.play(plan.rounds, plan.least, began + plan.seconds, after_each_round)
         orders.end()
-        if knocking:
-            knocking.end()
+        door = knocking.end() if knocking else None
         tell(f"all disturbances are over; {timeline.now.unfinished} jobs are open")
         drain(timeline)
         timeline.end()
@@ -115,7 +116,8 @@ def run(plan: Plan, directory: Path, tell: Tell) -> Evidence:
             buried=buried(arena.servers) if arena.poison else [],
             fell=conductor.fell,
             secrets=left(arena, directory),
-            knocks=knocking.knocks if knocking else None,
+            door=door,
+            between=between,
         )
 
 

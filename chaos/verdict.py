@@ -9,6 +9,7 @@ from chaos.arena import Case
 from chaos.checks import (
     Accepted,
     Call,
+    Progress,
     Sample,
     Span,
     Stall,
@@ -16,12 +17,13 @@ from chaos.checks import (
     bucket_overshoot,
     most_within,
     percentile,
+    progress,
     stalls,
     unexplained,
     wasted_calls,
     worst_stall,
 )
-from chaos.door import Knock, longest_closed, refusals
+from chaos.door import Door, accepted, longest_closed, refusals
 from chaos.judge import Findings
 
 MOST_RECOVERY = 30.0
@@ -30,6 +32,7 @@ MOST_STOP = 25.0
 MOST_CLOSED = 10.0
 """A replica that hangs is left after 5 s, and the next may hang as well."""
 
+AWAY = "work without a broker"
 MINUTE = 60.0
 APIS = ("accounts", "locations", "reviews")
 
@@ -55,7 +58,10 @@ class Limits:
 
 @dataclass
 class Evidence:
-    """Everything a run has collected, none of it from the service. `fell`: replicas that ended by themselves."""
+    """Everything a run has collected, none of it from the service. `fell`: replicas that ended by themselves.
+
+    `between`: what was lost or doubled when a round was over. What comes later than that is late.
+    """
 
     jobs: Accepted
     accepted: int
@@ -72,7 +78,8 @@ class Evidence:
     buried: list[str] = field(default_factory=list)
     fell: list[int] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
-    knocks: list[Knock] | None = None
+    door: Door | None = None
+    between: Findings = field(default_factory=Findings)
 
 
 def rows(evidence: Evidence) -> list[Row]:
@@ -82,9 +89,10 @@ def rows(evidence: Evidence) -> list[Row]:
         Row("cases", str(len(evidence.cases))),
         Row("kills", str(sum(case.kills for case in evidence.cases))),
         Row("jobs accepted", f"{evidence.accepted:,}", "some", evidence.accepted > 0),
-        Row("reviews read", f"{len(evidence.received):,}", "some", bool(evidence.received)),
+        read_row(evidence),
         none_of("data lost", lost),
         none_of("data doubled", doubled),
+        none_of("broken between rounds", evidence.between.lost + evidence.between.doubled),
         none_of("jobs stuck", len(jobs.stuck)),
         none_of("jobs not completed", len(jobs.failed) + len(evidence.refused)),
         none_of("jobs miscounted", len(evidence.counters_off)),
@@ -92,6 +100,7 @@ def rows(evidence: Evidence) -> list[Row]:
         quota_row(evidence),
         recovery_row(evidence.cases),
         stall_row(evidence),
+        *away_rows(evidence),
         stop_row(evidence.stopped),
         *door_rows(evidence),
         none_of("poison not buried", len(set(evidence.poison) - set(evidence.buried))),
@@ -108,6 +117,12 @@ def none_of(name: str, count: int) -> Row:
 def not_tested(cases: Iterable[Case]) -> list[Case]:
     """What was planned and met nothing, or was broken off."""
     return [case for case in cases if not case.reached or case.failed]
+
+
+def read_row(evidence: Evidence) -> Row:
+    unread = evidence.findings.unread
+    found = f"{len(evidence.received):,}" + (f", {len(unread)} partitions not to their end" if unread else "")
+    return Row("reviews read", found, "some, to the end", bool(evidence.received) and not unread)
 
 
 def wasted_row(evidence: Evidence) -> Row:
@@ -166,6 +181,31 @@ def outages(cases: Iterable[Case]) -> list[Span]:
     return [(case.began, case.replaced or case.ended + (case.recovered or 0.0)) for case in cases if case.outage]
 
 
+def away_rows(evidence: Evidence) -> list[Row]:
+    """Only where a broker was away that others had to replace: the time until it was back, the worst one.
+
+    Nothing is asked of a time in which a second server was away.
+    """
+    spans = [(case, (case.replaced, case.restored)) for case in evidence.cases if case.replaced and case.restored]
+    alone = [span for case, span in spans if not _another_was_away(case, evidence.cases)]
+    if not spans:
+        return []
+    if not alone:
+        return [Row(AWAY, "not judged: another server was away as well")]
+    found = [progress(evidence.samples, evidence.received, span) for span in alone]
+    return [Row(AWAY, _worst(found), "some of both", all(min(each) > 0 for each in found))]
+
+
+def _worst(found: Iterable[Progress]) -> str:
+    pages, records = (min(each) for each in zip(*found, strict=True))
+    return f"{pages:,} pages, {records:,} records"
+
+
+def _another_was_away(case: Case, cases: Iterable[Case]) -> bool:
+    others = [other for other in cases if other.outage and other is not case]
+    return any(other.began <= case.ended and case.began <= other.ended + (other.recovered or 0.0) for other in others)
+
+
 def stop_row(stopped: Sequence[float]) -> Row:
     if not stopped:
         return Row("SIGTERM to exit", "-")
@@ -175,12 +215,15 @@ def stop_row(stopped: Sequence[float]) -> Row:
 
 def door_rows(evidence: Evidence) -> list[Row]:
     """Only where a proxy stands before the replicas."""
-    if evidence.knocks is None:
+    door = evidence.door
+    if door is None:
         return []
-    seconds = longest_closed(evidence.knocks, closed(evidence.cases))
-    refused = refusals(evidence.knocks)
+    seconds = longest_closed(door, closed(evidence.cases))
+    refused = refusals(door.knocks)
+    let_in = len(accepted(door.knocks))
+    knocked = f"{len(door.knocks):,}, {let_in:,} accepted" + (", broken off" if door.failed else "")
     return [
-        Row("POSTs through the proxy", f"{len(evidence.knocks):,}", "some", bool(evidence.knocks)),
+        Row("POSTs through the proxy", knocked, "some accepted", let_in > 0 and not door.failed),
         Row("longest without a 202", f"{seconds:.1f} s", f"≤ {MOST_CLOSED:.0f} s", seconds <= MOST_CLOSED),
         none_of("POSTs refused", len(refused)),
     ]

@@ -2,7 +2,7 @@
 
 Three Kafka brokers, PostgreSQL, a simulated Google, three replicas behind nginx, and Prometheus, as processes on
 loopback. `up` returns when all of it is ready, and starts again what has died since; `down` ends exactly what was
-started, and throws the data away. Exit codes: 0 done, 1 something did not start, 3 a program is not installed.
+started, and throws the data away. Exit codes: 0 done, 1 something did not start or end, 3 a program is not installed.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
         say(str(error))
         return NOT_INSTALLED
     except (ServiceError, OSError) as error:
-        say(f"The cluster could not be started: {error}")
+        say(f"The command failed: {error}")
         return FAILED
 
 
@@ -66,7 +66,7 @@ def setting(text: str) -> tuple[str, str]:
 
 def run_up(options: argparse.Namespace) -> int:
     directory = options.directory.resolve()
-    with alone(directory):
+    with alone(directory, say):
         plan = up(directory, dict(options.settings), say)
         print(table(status(directory)))
         print(how_to_try(plan))
@@ -75,14 +75,14 @@ def run_up(options: argparse.Namespace) -> int:
 
 def run_status(options: argparse.Namespace) -> int:
     directory = options.directory.resolve()
-    with alone(directory):
+    with alone(directory, say):
         print(table(status(directory)))
     return DONE
 
 
 def run_down(options: argparse.Namespace) -> int:
     directory = options.directory.resolve()
-    with alone(directory):
+    with alone(directory, say):
         say("no cluster is here" if down(directory) is None else "ended")
     return DONE
 

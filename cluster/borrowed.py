@@ -75,7 +75,7 @@ class Cluster:
 def borrowed(settings: Mapping[str, str], tell: Tell) -> Iterator[Cluster]:
     """Ended with everything that belongs to it, also when the body raises; its logs stay when it does."""
     directory = Path(tempfile.mkdtemp(prefix="review-fetcher-cluster-of-its-own-"))
-    with alone(directory):
+    with alone(directory, tell):
         try:
             yield Cluster(up(directory, settings, tell), directory)
         finally:

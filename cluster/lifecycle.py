@@ -5,7 +5,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -54,11 +54,15 @@ class Standing:
 
 
 @contextmanager
-def alone(directory: Path) -> Iterator[None]:
+def alone(directory: Path, tell: Tell) -> Iterator[None]:
     """Two commands at once would both start what neither sees running. The lock ends with who has it."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (directory / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            tell(f"another command is at work in {directory}; this one begins when it has ended")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
@@ -82,10 +86,11 @@ def up(directory: Path, settings: Mapping[str, str], tell: Tell) -> Plan:
     try:
         if known is None:
             plans.save(plan, directory)  # first: whatever is made afterwards can be found by it
-            Path(plan.home).mkdir()
+        Path(plan.home).mkdir(mode=0o711, exist_ok=True)  # other users have their parts in it
         places.make()
         for stage in stages(plan):
             _start(stage, places, started, tell)
+        _check_all_run(stages(plan), places)
     except BaseException:
         with _undisturbed():
             _end(started, places, plan)
@@ -100,8 +105,9 @@ def down(directory: Path) -> Plan | None:
     plan = plans.load(directory)
     if plan is not None:
         with _undisturbed():
-            for stage in reversed(stages(plan)):  # nobody loses what it stands on while it ends
-                _end(stage, Places(directory), plan)
+            with ExitStack() as ending:
+                for stage in stages(plan):  # the last one first: nobody loses what it stands on while it ends
+                    ending.callback(_end, stage, Places(directory), plan)
             _forget(directory, plan)
     return plan
 
@@ -133,14 +139,29 @@ def _start(stage: list[Part], places: Places, started: list[Part], tell: Tell) -
 
 
 def start(part: Part, places: Places) -> None:
-    """Begin the process of a part that does not run. What it made when it was ended in the middle is thrown away."""
+    """Begin the process of a part that does not run.
+
+    What its last process left behind ends first: nginx's workers hold the port, and `initdb` goes on writing, when who
+    led them was killed. Nobody would find them afterwards, for the record is written anew. What a process that was
+    ended in the middle has made is thrown away.
+    """
+    if (last := places.process(part)) is not None:
+        last.end(part.home, 0.0)
     if not part.created.exists():
         shutil.rmtree(part.home, ignore_errors=True)
-    part.home.mkdir(exist_ok=True)
+    part.home.mkdir(mode=0o700, exist_ok=True)
     if part.user is not None:
         shutil.chown(part.home, part.user)
     log, record = places.log(part), places.record(part)
     launch(part.command(), log=log, cwd=part.home, env=part.environment, user=part.user, record=record)
+
+
+def _check_all_run(all_stages: list[list[Part]], places: Places) -> None:
+    """What was ready while others started may have ended since."""
+    for part in (part for stage in all_stages for part in stage):
+        process = places.process(part)
+        if process is None or not process.alive:
+            _fail(part, places, "ended while others started")
 
 
 def _is_ready(part: Part, places: Places) -> bool:
@@ -159,8 +180,13 @@ def _end(parts: list[Part], places: Places, plan: Plan) -> None:
     for part, process in found:
         process.signal(part.stop_signal)
     deadline = time.monotonic() + ENDED_WITHIN
-    for _, process in found:
+
+    def end(process: Recorded) -> None:
         process.end(Path(plan.home), deadline - time.monotonic())
+
+    with ExitStack() as ending:  # all of them, also when one cannot be ended
+        for _, process in found:
+            ending.callback(end, process)
 
 
 def _forget(directory: Path, plan: Plan) -> None:

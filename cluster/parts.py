@@ -148,7 +148,11 @@ def settings_of(plan: Plan, metrics: int) -> dict[str, str]:
 
 def nginx(plan: Plan) -> Part:
     home, ports = plan.place("nginx"), [port for port, _ in plan.replicas]
-    ready = answers(plan.nginx, "/livez")
+    answering = answers(plan.nginx, "/livez")
+
+    def ready() -> bool:
+        return proxy.has_its_port(home) and answering()
+
     return _daemon("nginx", home, plan.url, lambda: proxy.configure(home, plan.nginx, ports), ready)
 
 

@@ -61,8 +61,10 @@ def bytes_below(directory: Path) -> int:
     return total
 
 
-def metric(port: int, name: str) -> float | None:
-    """The sum of a metric over its labels; None when it is not there."""
+def metric(port: int, name: str) -> float:
+    """The sum of a metric over its labels. Raises LookupError when it is not there."""
     lines = ask(port, "/metrics").body.decode().splitlines()
     found = [float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
-    return sum(found) if found else None
+    if not found:
+        raise LookupError(f"the page of metrics at port {port} has no {name}")
+    return sum(found)

@@ -41,6 +41,8 @@ OF_A_REPLICA = (
     Bound("resident memory", 16.0, "MB"),
     Bound("open files", 10.0),
     Bound("threads", 4.0),
+    Bound("asyncio tasks", 10.0),
+    Bound("places of pools in use", 4.0),
 )
 OF_ALL = (
     Bound("connections of PostgreSQL", 4.0),
@@ -128,21 +130,32 @@ def _samples(cluster: Cluster, seconds: float, tell: Tell) -> list[Sample]:
     while (elapsed := time.monotonic() - began) < seconds:
         samples.append({"seconds": elapsed, **sample(cluster)})
         if len(samples) % 6 == 1:
-            tell(
-                f"{elapsed / 60:5.1f} min  "
-                + ", ".join(f"{name} {value:.0f}" for name, value in list(samples[-1].items())[1:])
-            )
+            tell(f"{elapsed / 60:5.1f} min  {_in_short(samples[-1])}")
         time.sleep(max(0.0, began + elapsed + SAMPLE_SECONDS - time.monotonic()))
     return samples
 
 
+def _in_short(sample: Sample) -> str:
+    memory = ", ".join(f"{value:.0f}" for name, value in sample.items() if name.endswith("resident memory"))
+    return f"resident memory {memory} MB, " + ", ".join(f"{bound.name} {sample[bound.name]:.0f}" for bound in OF_ALL)
+
+
 def sample(cluster: Cluster) -> Sample:
     found: Sample = {}
-    for part in cluster.replicas:
-        pid = cluster.pid(part)
-        values = (sampling.resident_mb(pid), float(sampling.open_files(pid)), float(sampling.threads(pid)))
+    for part, (_, metrics) in zip(cluster.replicas, cluster.plan.replicas, strict=True):
+        values = _of_a_replica(cluster.pid(part), metrics)
         found |= {f"{part.name}: {bound.name}": value for bound, value in zip(OF_A_REPLICA, values, strict=True)}
     return found | {bound.name: value for bound, value in zip(OF_ALL, _of_all(cluster), strict=True)}
+
+
+def _of_a_replica(pid: int, metrics: int) -> tuple[float, ...]:
+    return (
+        sampling.resident_mb(pid),
+        float(sampling.open_files(pid)),
+        float(sampling.threads(pid)),
+        sampling.metric(metrics, "review_fetcher_asyncio_tasks"),
+        sampling.metric(metrics, "review_fetcher_pool_in_use"),
+    )
 
 
 def _of_all(cluster: Cluster) -> tuple[float, ...]:
@@ -154,7 +167,7 @@ def _of_all(cluster: Cluster) -> tuple[float, ...]:
         float(cluster.value("SELECT sum(size)::bigint FROM pg_ls_waldir()")) / 2**20,
         kafka / max(1, cluster.fetched()),
         float(cluster.unfinished()),
-        sampling.metric(cluster.plan.replicas[0][1], "review_fetcher_unpublished_reviews") or 0.0,
+        sampling.metric(cluster.plan.replicas[0][1], "review_fetcher_unpublished_reviews"),
     )
 
 

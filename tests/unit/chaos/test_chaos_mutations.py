@@ -8,7 +8,7 @@ from chaos.__main__ import parser, plan_of
 from chaos.mutations import PATCHES
 from tests.mutations.patch import parse_header, read
 
-ROWS = ("data lost", "data doubled", "jobs stuck", "calls wasted")
+ROWS = ("data lost", "data doubled", "jobs stuck", "calls wasted", "work without a broker")
 
 
 @pytest.mark.parametrize("patch", sorted(PATCHES.glob("*.patch")), ids=lambda patch: patch.stem)
@@ -23,4 +23,5 @@ def test_each_guard_has_its_mutation() -> None:
         "claim",
         "watermark",
         "position-stamping",
+        "spare-copy",
     }

@@ -9,8 +9,11 @@ from chaos.checks import (
     bucket_overshoot,
     compare,
     follow_up,
+    merged,
     most_within,
     percentile,
+    progress,
+    shared,
     stalls,
     unexplained,
     wasted_calls,
@@ -125,10 +128,29 @@ def test_a_reader_that_keeps_pace_has_no_stall_beyond_the_pause_between_samples(
     assert worst_stall(stalls(samples(0, 1, 2, 3), [1.0, 2.0, 3.0]), outages=[]).seconds == 1.0
 
 
-def test_what_waited_for_a_server_that_was_away_is_no_stall_of_the_publisher() -> None:
+def test_the_seconds_of_a_server_that_was_away_are_no_stall_of_the_publisher() -> None:
     late = list(stalls(samples(0, 2, 2, 2), [1.5, 9.0]))
-    assert worst_stall(late, outages=[(8.0, 8.5)]).received == 1.5
-    assert worst_stall(late, outages=[(9.5, 9.9)]).received == 9.0
+    assert worst_stall(late, outages=[(0.5, 9.5)]).seconds == 0.5
+    assert worst_stall(late, outages=[(8.0, 8.5)]).seconds == 8.5
+    assert worst_stall(late, outages=[(9.5, 9.9)]).seconds == 9.0
+
+
+def test_what_stands_still_long_after_an_outage_is_not_excused_by_it() -> None:
+    settled_in_it = list(stalls(samples(0, 0, 0, 1), [60.0]))
+    stall = worst_stall(settled_in_it, outages=[(1.0, 20.0)])
+    assert (stall.settled, stall.received, stall.seconds) == (2.0, 60.0, 40.0)
+
+
+def test_outages_at_the_same_time_excuse_it_once() -> None:
+    assert merged([(5.0, 9.0), (1.0, 3.0), (2.0, 4.0), (2.5, 2.6)]) == [(1.0, 4.0), (5.0, 9.0)]
+    assert shared((0.0, 6.0), merged([(1.0, 3.0), (2.0, 4.0), (5.0, 9.0)])) == 4.0
+
+
+def test_work_within_a_span_is_what_came_in_it() -> None:
+    settled = [Sample(float(second), pages, 0, 1) for second, pages in enumerate([1, 4, 4, 9])]
+    assert progress(settled, [0.5, 1.0, 2.0, 3.5], (1.0, 3.0)) == (5, 2)
+    assert progress(settled, [0.5], (1.0, 2.0)) == (0, 0)
+    assert progress([], [], (1.0, 2.0)) == (0, 0)
 
 
 def test_a_percentile_is_one_of_the_values() -> None:

@@ -66,3 +66,12 @@ def test_every_token_opens_a_world_of_its_own_and_there_are_large_and_small_ones
     assert len(set(tokens)) == len(tokens)
     assert min(sizes) <= 50
     assert 2_000 < max(sizes) < 20_000
+
+
+def test_a_customer_who_broke_off_is_told(customer: Orders) -> None:
+    cast(Any, customer)._timeline = None
+    customer.start()
+    customer.join(10)
+    customer.end(10)
+    (refused,) = customer.refused
+    assert "broke the customer off: AttributeError" in refused

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Message
+from confluent_kafka import KafkaError, Message
 
-from chaos.reader import line
+from chaos.reader import line, write
 from chaos.records import Records
 
 
@@ -50,6 +50,24 @@ def test_a_line_that_is_half_written_is_read_later(tmp_path: Path) -> None:
         more.write("ations/1\tb\n")
     assert records.look() == 2
     assert records.of("j") == [("locations/1", "a"), ("locations/1", "b")]
+
+
+class Ended(Arrived):
+    """What the client says at the end of a partition."""
+
+    def error(self) -> KafkaError:
+        return KafkaError(KafkaError._PARTITION_EOF)
+
+
+def test_how_far_each_partition_was_read_is_known(tmp_path: Path) -> None:
+    written = tmp_path / "records.tsv"
+    ended: Any = Ended(b"")
+    with written.open("w") as lines:
+        write(lines, [ended])
+    records = Records(written)
+    assert records.look() == 0
+    assert records.short_of({3: 7, 4: 0}) == []
+    assert records.short_of({3: 8, 4: 1, 5: 1}) == [3, 4, 5]
 
 
 def test_a_message_that_is_no_review_is_remembered_as_one_too_many(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from chaos.arena import Case
 from chaos.checks import Accepted, Sample
 from chaos.details import details
+from chaos.door import Door, Knock
 from chaos.judge import Findings
 from chaos.verdict import Evidence, Limits, rows
 
@@ -76,6 +77,9 @@ def test_the_table_has_every_figure_that_was_asked_for(good: Evidence) -> None:
         ({"cases": [kill(recovered=None)]}, "recovery p50/p99"),
         ({"received": [0.9, 6.1]}, "reader stall"),
         ({"stopped": [3.0, 25.1]}, "SIGTERM to exit"),
+        ({"findings": Findings(unread=[3])}, "reviews read"),
+        ({"between": Findings(lost=1, examples=["1 lost"])}, "broken between rounds"),
+        ({"between": Findings(doubled=1, examples=["1 doubled"])}, "broken between rounds"),
         ({"buried": []}, "poison not buried"),
         ({"fell": [2]}, "replicas fallen"),
         ({"secrets": ["topic reviews-raw: text"]}, "secrets left in"),
@@ -91,6 +95,72 @@ def test_an_outage_excuses_a_late_record_and_a_kill_does_not(good: Evidence) -> 
     late = replace(good, received=[0.9, 6.1])
     assert missed(late) == ["reader stall"]
     assert missed(replace(late, cases=[kill(outage=True)])) == []
+
+
+def away(**other: Any) -> Case:
+    """One broker of three, gone for 40 s."""
+    usual: dict[str, Any] = {"reached": True, "outage": True, "replaced": 20.0, "restored": 40.0, "recovered": 1.0}
+    return Case("broker-away", began=0.0, ended=42.0, **(usual | other))
+
+
+@pytest.fixture
+def without_a_broker(good: Evidence) -> Evidence:
+    """A run in which a page was settled and two records were read from the 20th second to the 40th."""
+    seen = ((0.0, 1, 1), (19.0, 1, 1), (21.0, 2, 2), (35.0, 3, 2), (39.0, 3, 3), (41.0, 4, 4))
+    samples = [Sample(second, pages, reviews, 1) for second, pages, reviews in seen]
+    return replace(good, cases=[kill(), away()], samples=samples, received=[0.1, 22.0, 39.5, 42.0])
+
+
+def test_work_that_goes_on_without_a_broker_is_told(without_a_broker: Evidence) -> None:
+    assert missed(without_a_broker) == []
+    assert "1 pages, 2 records" in [row.found for row in rows(without_a_broker)]
+
+
+@pytest.mark.parametrize(
+    "still",
+    [
+        {"samples": [Sample(0.0, 1, 1, 1), Sample(21.0, 3, 4, 1), Sample(39.0, 3, 4, 1), Sample(41.0, 4, 4, 1)]},
+        {"received": [0.1, 19.5, 41.0, 41.5]},
+    ],
+)
+def test_work_that_stands_still_until_the_broker_is_back_is_red(
+    without_a_broker: Evidence, still: dict[str, Any]
+) -> None:
+    assert "work without a broker" in missed(replace(without_a_broker, **still))
+
+
+def test_what_waits_long_after_others_took_the_broker_s_place_is_a_stall(without_a_broker: Evidence) -> None:
+    assert missed(replace(without_a_broker, received=[0.1, 30.0, 39.5, 42.0])) == ["reader stall"]
+
+
+def test_nothing_is_asked_of_a_time_in_which_two_servers_were_away(without_a_broker: Evidence) -> None:
+    second = Case("kafka-kill", began=10.0, ended=41.0, reached=True, outage=True, recovered=1.0)
+    told = replace(without_a_broker, cases=[kill(), away(), second], received=[0.1, 41.0, 41.1, 41.2])
+    assert missed(told) == []
+    assert "not judged: another server was away as well" in [row.found for row in rows(told)]
+
+
+def test_a_door_that_lets_everybody_in_is_green(good: Evidence) -> None:
+    told = replace(good, door=Door([Knock(1.0, 202, ""), Knock(1.5, 503, ""), Knock(2.0, 202, "")], (0.0, 3.0)))
+    assert missed(told) == []
+    assert "3, 2 accepted" in [row.found for row in rows(told)]
+
+
+@pytest.mark.parametrize(
+    ("door", "row"),
+    [
+        (Door([Knock(1.0, 503, "")], (0.0, 3.0)), "POSTs through the proxy"),
+        (Door([], (0.0, 3.0)), "POSTs through the proxy"),
+        (Door([Knock(1.0, 202, "")], (0.0, 3.0), "it broke off"), "POSTs through the proxy"),
+        (Door([Knock(1.0, 202, "")], (0.0, 11.5)), "longest without a 202"),
+        (Door([Knock(11.0, 202, "")], (0.0, 12.0)), "longest without a 202"),
+        (Door([Knock(1.0, 202, ""), Knock(2.0, 502, "")], (0.0, 3.0)), "POSTs refused"),
+    ],
+)
+def test_each_way_for_the_door_to_fail_is_told(good: Evidence, door: Door, row: str) -> None:
+    told = replace(good, door=door)
+    assert missed(told) == [row]
+    assert bool(details(told)) == (bool(door.failed) or row == "POSTs refused")
 
 
 def test_a_run_in_which_nothing_was_accepted_or_read_proves_nothing(good: Evidence) -> None:

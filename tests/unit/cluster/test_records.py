@@ -48,6 +48,13 @@ def test_a_process_is_recorded_before_it_becomes_the_program(
     assert found.alive
 
 
+def test_a_process_that_cannot_be_recorded_does_not_run(home: Path, started: list["subprocess.Popen[bytes]"]) -> None:
+    log = home.parent / "log"
+    started.append(launch(SLEEPING, log=log, cwd=home, env={}, record=Path("/dev/full")))
+    assert started[0].wait(20) not in (0, None)
+    assert "No space left" in log.read_text() or "I/O error" in log.read_text()
+
+
 def test_a_starter_that_died_before_the_start_leaves_nobody(tmp_path: Path) -> None:
     with claimed(tmp_path / "record"):
         pass
