@@ -5,8 +5,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from playwright.sync_api import Browser, sync_playwright
+
+from tests.support.machine import lacking
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -24,10 +25,7 @@ def executable() -> str:
     """The browser that CHROMIUM names, or the machine's. Without one the tests skip, unless services are required."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
-        reason = "no Chromium: install it (Debian: apt-get install chromium), or set CHROMIUM to its path"
-        if os.environ.get("REQUIRE_SERVICES") == "1":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+        lacking("no Chromium: install it (Debian: apt-get install chromium), or set CHROMIUM to its path")
     return found
 
 

@@ -14,6 +14,7 @@ from tests.support.console import ServedConsole, served_console
 from tests.support.engine import publish_the_rest
 from tests.support.image import Image, image_of_this_source
 from tests.support.kafka import own_topics
+from tests.support.proxied import Replica, two_replicas
 from tests.support.stack import Stack
 from tests.support.store import sqlite_database
 from tests.support.sweeping import sweep_topics
@@ -33,6 +34,13 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     """Built once, also for tests that run beside each other in processes of their own."""
     base = tmp_path_factory.getbasetemp()
     return image_of_this_source((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "image")
+
+
+@pytest.fixture
+def replicas() -> Iterator[list[Replica]]:
+    """What stands behind a proxy."""
+    with two_replicas() as started:
+        yield started
 
 
 @pytest.fixture

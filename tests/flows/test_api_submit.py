@@ -9,6 +9,7 @@ from sqlalchemy import RowMapping, select
 
 from app.api.authenticator import parse_api_keys
 from app.credentials import Purpose
+from app.google.pages import FreshToken
 from app.models.access import Scope
 from app.models.grant import RefreshGrant
 from app.store.database import Transaction
@@ -136,15 +137,57 @@ async def test_a_token_that_a_check_brought_is_the_jobs_first(tmp_path: Path, fr
     """Empty: the token endpoint cannot be asked just now, and the job asks later."""
     asked: list[RefreshGrant] = []
 
-    async def renew(grant: RefreshGrant) -> str:
+    async def renew(grant: RefreshGrant) -> FreshToken:
         asked.append(grant)
-        return fresh
+        return FreshToken(fresh, None, None)
 
     async with sqlite_database(tmp_path) as database, served_api(database, check_grant=renew) as api:
         answer = await api.client.post(SUBMIT, GRANT)
         row = await database.read(credentials_of, answer.json()["job_id"])
         opened = SEALER.open("default", answer.json()["job_id"], row["sealed"]) if row["sealed"] else ""
         assert (answer.status, asked, opened) == (202, [RefreshGrant(**GRANT)], kept)
+
+
+async def test_a_refresh_token_that_google_replaced_at_a_check_is_the_jobs(tmp_path: Path) -> None:
+    async def renew(_: object) -> FreshToken:
+        return FreshToken("ya29.fresh-from-google", 3599, "1//in-its-place")
+
+    async with sqlite_database(tmp_path) as database, served_api(database, check_grant=renew) as api:
+        job_id = (await api.client.post(SUBMIT, GRANT)).json()["job_id"]
+        row = await database.read(credentials_of, job_id)
+        grant = RefreshGrant.from_text(SEALER.open("default", job_id, row["sealed_grant"], Purpose.GRANT))
+        assert grant == RefreshGrant(**GRANT | {"refresh_token": "1//in-its-place"})
+
+
+async def test_a_repeat_is_answered_as_before_although_google_refuses_by_now(tmp_path: Path) -> None:
+    answers = iter([True, False, False])
+
+    async def check(_: str) -> bool:
+        return next(answers)
+
+    async with sqlite_database(tmp_path) as database, served_api(database, check_token=check) as api:
+        first = await api.client.post(SUBMIT, {"access_token": TOKEN}, idempotency_key="order-1")
+        again = await api.client.post(SUBMIT, {"access_token": TOKEN}, idempotency_key="order-1")
+        assert (again.status, again.body) == (202, first.body)
+        other = await api.client.post(SUBMIT, {"access_token": TOKEN + "2"}, idempotency_key="order-1")
+        assert other.problem == "idempotency-key-reused"
+        new = await api.client.post(SUBMIT, {"access_token": TOKEN}, idempotency_key="order-2")
+        assert (new.status, new.problem) == (401, "token-refused")
+        assert await api.count_jobs() == 1
+
+
+async def test_a_refresh_token_is_used_once_however_often_its_submission_comes(tmp_path: Path) -> None:
+    """The first use may have ended it."""
+    asked: list[object] = []
+
+    async def renew(grant: RefreshGrant) -> FreshToken | None:
+        asked.append(grant)
+        return FreshToken("ya29.fresh-from-google", 3599, "1//in-its-place") if len(asked) == 1 else None
+
+    async with sqlite_database(tmp_path) as database, served_api(database, check_grant=renew) as api:
+        answers = [await api.client.post(SUBMIT, GRANT, idempotency_key="order-1") for _ in range(3)]
+        assert {(answer.status, answer.body) for answer in answers} == {(202, answers[0].body)}
+        assert len(asked) == 1
 
 
 async def test_a_grant_that_google_refuses_is_answered_401_if_that_is_checked(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.machine import program
 from tests.support.sealed_root import Network, own_network
 from tests.support.service import ROOT, eventually
-from tests.unit.tooling.test_deployment import mounted, program, services
+from tests.unit.tooling.test_deployment import mounted, services
 
 REPLICAS = ("127.0.0.2", "127.0.0.3")
 

@@ -7,7 +7,7 @@ import pytest
 
 from app.broker.reach import CUT_OFF_SECONDS
 from app.config.groups import KafkaConfig
-from tests.flows.test_replicas import published
+from tests.support.replicas import published
 from tests.support.service import eventually, site, upstream
 from tests.support.simulator import simulator_process
 from tests.support.stack import Stack

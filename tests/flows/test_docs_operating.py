@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from app.config.groups import KafkaConfig
-from tests.flows.test_replicas import published
 from tests.support.kafka import own_topics
 from tests.support.markdown import Command
+from tests.support.replicas import published
 from tests.support.service import eventually
 from tests.support.stack import Stack
 from tests.support.transcripts import (

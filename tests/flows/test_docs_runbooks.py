@@ -14,6 +14,7 @@ PAGE = ROOT / "docs/runbooks.md"
 ELSEWHERE = {
     "Back up PostgreSQL": "test_restore",
     "Restore PostgreSQL": "test_restore",
+    "Back on the old database": "test_restore",
     "Decide what reviews-raw gets": "test_restore",
     "PostgreSQL fails over": "test_failover",
     "More partitions": "test_more_partitions",

@@ -77,6 +77,25 @@ async def test_a_location_that_no_account_may_read_is_dead_lettered_and_the_job_
         assert await engine.reviews(job["id"]) == [row for row in truth(google) if row[0] != name]
 
 
+async def test_an_api_that_is_off_hides_no_location_and_a_redrive_reads_them_once_it_is_on(stack: Stack) -> None:
+    """Also those that are not known to be verified: the refusal is not about them."""
+    world = Catalogue(accounts=2, locations=4, reviews=60, unverified=0.5, shared_locations=2)
+    faults = Faults(rules=(Forbidden(api="reviews", reason="SERVICE_DISABLED"),))
+    async with running_simulator(world, faults) as google, running_engine(stack, google.url) as engine:
+        job = await engine.fetch()
+        assert (job["status"], job["locations_unavailable"], job["tasks_dead"]) == ("dlq", 0, job["locations_found"])
+        letters = await engine.dead_letters(job["id"])
+        assert {letter["cause"] for letter in letters} == {"SERVICE_DISABLED"}
+        assert google.ledger.calls("reviews") == len(letters) == job["locations_found"]
+        google.clear_faults()
+        await engine.redrive_all()
+        job = await engine.job_ended(job["id"])
+        assert (job["status"], job["tasks_dead"]) == ("completed", 0)
+        assert await engine.reviews(job["id"]) == truth(google)
+        states = {(place["verified"], place["state"]) for place in await engine.locations(job["id"])}
+        assert states == {(True, "done"), (False, "unavailable")}
+
+
 async def test_a_storm_ends_in_dead_letters_and_a_redrive_completes_the_job(stack: Stack) -> None:
     storm = Faults(rules=(Failure(api="reviews", path=WORLD.location_name(0), status=503, paged=True),))
     async with running_simulator(WORLD, storm) as google, running_engine(stack, google.url) as engine:

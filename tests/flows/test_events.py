@@ -7,9 +7,10 @@ from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from pathlib import Path
 
-from tests.flows.test_proxy import Replica, proxy_before
-from tests.flows.test_replicas import published
+from tests.flows.test_proxy import proxy_before
 from tests.support.events import Event, following
+from tests.support.proxied import Replica
+from tests.support.replicas import published
 from tests.support.service import JOBS, STOP_SECONDS, Service, Site, eventually, site, wait_for
 from tests.support.simulator import control, simulator_process
 from tests.support.stack import Stack
@@ -180,7 +181,9 @@ def test_the_proxy_passes_events_on_as_they_come(tmp_path: Path) -> None:
         replica.service = service
         replica.listening.close()
         with proxy_before([replica], tmp_path) as proxy:
-            eventually(lambda: proxy.request("GET", **service.headers)[0] == 200, 15, "the service behind the proxy")
+            eventually(
+                lambda: proxy.request("GET", headers=service.headers)[0] == 200, 15, "the service behind the proxy"
+            )
             behind = Service(service.process, service.log)
             behind.url, behind.headers = f"http://{proxy.address[0]}:{proxy.address[1]}", service.headers
             with following(behind, job_id) as stream:

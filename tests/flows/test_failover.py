@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from app.config.groups import KafkaConfig
-from tests.flows.test_replicas import published, started
 from tests.flows.test_restore import records
-from tests.support.clients import assert_all_walked, submitting, wait_for_jobs
+from tests.support.clients import submitting, wait_for_jobs
 from tests.support.own_standby import Pair, running_pair
+from tests.support.replicas import deployed, published, started
 from tests.support.runbooks import follow
 from tests.support.service import JOBS, Service, eventually, site, upstream
-from tests.support.simulator import control, simulator_process
+from tests.support.simulator import simulator_process
 from tests.support.stack import Stack
 from tests.support.transcripts import make_checkout
 
@@ -36,7 +36,7 @@ def pair() -> Iterator[Pair]:
 @pytest.fixture
 def stack(pair: Pair, topic_prefix: str, kafka_bootstrap_servers: str, tmp_path: Path) -> Stack:
     kafka = KafkaConfig(bootstrap_servers=(kafka_bootstrap_servers,), topic_prefix=topic_prefix, topic_partitions=6)
-    return Stack.on_servers(make_checkout(tmp_path), pair.url, kafka)
+    return Stack.on_servers(make_checkout(tmp_path), f"{pair.url}?target_session_attrs=read-write", kafka)
 
 
 @pytest.mark.nightly
@@ -82,28 +82,22 @@ def walked(replica: Service) -> str:
 async def test_a_synchronous_standby_takes_over_under_load_and_nothing_is_lost(stack: Stack, pair: Pair) -> None:
     def fail_over() -> None:
         pair.wait_for_each_commit()
-        with ExitStack() as opened:
-            google = opened.enter_context(simulator_process())
-            control(google, "PUT", "faults", {"rules": [{"fault": "latency", "seconds": 0.1}]})
-            place = opened.enter_context(site(stack.directory, google, **stack.environment))
-            replicas = started(place, "", "")
+        pair.copy_setting()
+        with deployed(stack, replicas=2) as deployment:
+            replicas = deployment.replicas
             with submitting(lambda: replicas, WORLD) as clients:
                 wait_for_jobs(clients, 10)
                 pair.primary.kill()
                 eventually(lambda: replicas[0].get("/readyz").status == 503, 10, "a red readiness")
                 told = follow("PostgreSQL fails over", stack.directory, {"STANDBY": pair.standby.url})
-                assert [one.split() for one in told] == [["t"], ["f"]]
+                assert [one.split() for one in told] == [["t"], ["t"], ["f"]]
                 promoted = time.monotonic()
                 wait_for_jobs(clients, 1)
                 took = time.monotonic() - promoted
                 assert took < GOES_ON_WITHIN_SECONDS, f"{took:.1f} s"
                 wait_for_jobs(clients, 5)
-            control(google, "PUT", "faults", {"rules": []})
-            assert_all_walked(replicas[0], google, clients.accepted)
-            eventually(lambda: published(stack), 30, "an empty outbox")
-            for replica in replicas:
-                assert replica.get("/readyz").status == 200
-                replica.terminate()
+            deployment.assert_all_walked(clients.accepted)
+            deployment.terminate()
 
     await asyncio.to_thread(fail_over)
     await stack.assert_each_review_published_once()

@@ -103,6 +103,13 @@ def circle(items: Mapping[str, Any], *tokens: str) -> Listing:
     return lambda token: whole(json.dumps({**items, "nextPageToken": following[token]}).encode())
 
 
+def new_ones_that_loop() -> Listing:
+    """Two pages, each with a location of its own; the second says that it is followed by itself."""
+    return lambda token: whole(
+        json.dumps({"locations": [location("locations/2" if token else "locations/1")], "nextPageToken": "a"}).encode()
+    )
+
+
 def no_end(items: Mapping[str, Any]) -> Listing:
     """The same page under a new token each time."""
     return lambda token: whole(json.dumps({**items, "nextPageToken": f"p{int(token[1:] or 1) + 1}"}).encode())
@@ -112,6 +119,9 @@ ACCOUNTS = {"accounts": [{"name": "accounts/1"}]}
 LOCATIONS = {"locations": [location("locations/1")]}
 REVIEWS = {"reviews": [review(number) for number in range(50)], "totalReviewCount": 2**31 - 1}
 LISTS = [
+    pytest.param("/v1/accounts", circle(ACCOUNTS, "a"), 20, id="accounts, one page"),
+    pytest.param("/accounts/1/locations", circle(LOCATIONS, "a"), 20, id="locations, one page"),
+    pytest.param("/accounts/1/locations", new_ones_that_loop(), 40, id="locations, a new one on the page that loops"),
     pytest.param("/v1/accounts", circle(ACCOUNTS, "a", "b"), 20, id="accounts, two pages"),
     pytest.param("/v1/accounts", circle({}, "a", "b", "c"), 0, id="accounts, three empty pages"),
     pytest.param("/v1/accounts", no_end({}), 0, id="accounts, empty without end"),

@@ -12,10 +12,10 @@ import pytest
 
 from monitoring.__main__ import DASHBOARDS
 from monitoring.alerts import ALERTS
-from monitoring.promql import concrete, grouping_of, metrics_of
+from monitoring.promql import Named, concrete, grouping_of, metrics_of
 from monitoring.recording import RECORDINGS
-from tests.flows.test_replicas import published
 from tests.support.prometheus import Prometheus, promtool, running_prometheus
+from tests.support.replicas import published
 from tests.support.service import JOBS, Service, Site, eventually, site
 from tests.support.simulator import control, simulator_process
 from tests.support.stack import Stack
@@ -41,11 +41,19 @@ WINDOWS = {
     "RATELIMIT_PER_DAY": "1000000",
 }
 
-WRONG = ["max(review_fetcher_nonsense)", "sum by (colour) (review_fetcher_jobs)", 'review_fetcher_jobs{shape="round"}']
+WRONG = [
+    "max(review_fetcher_nonsense)",
+    "sum by (colour) (review_fetcher_jobs)",
+    'review_fetcher_jobs{shape="round"}',
+    'review_fetcher_jobs{status=~"paused|posed"}',
+    'review_fetcher_http_requests_total{route!="/renamed"}',
+]
 WHAT_IS_WRONG = [
     "no series: review_fetcher_nonsense",
     "review_fetcher_jobs has no label colour",
     "review_fetcher_jobs has no label shape",
+    'no series: review_fetcher_jobs{status="posed"}',
+    'no series: review_fetcher_http_requests_total{route="/renamed"}',
 ]
 
 FIRES_WITHIN_SECONDS = 60.0
@@ -93,7 +101,9 @@ def much_happens(google: str, service: Service) -> None:
     callback = f"{service.url}/a-callback-that-is-not-there"
     for _ in range(2):
         answer = service.request("POST", JOBS, {"access_token": TOKEN, "callback_url": callback})
-        assert service.job_ended(answer.json()["job_id"])["status"] in ("completed", "dlq")
+        job_id = answer.json()["job_id"]
+        assert service.job_ended(job_id)["status"] in ("completed", "dlq")
+        assert service.get(f"{JOBS}/{job_id}/events").status == 200
     control(google, "PUT", "faults", {"rules": [{"fault": "expired_token", "api": "reviews", "after": 3}]})
     job_id = service.submit(EXPIRED)
     eventually(lambda: service.job(job_id)["status"] == "needs_token", 30, "a job that needs a token")
@@ -118,12 +128,18 @@ def missing(prometheus: Prometheus, expressions: Iterable[str]) -> list[str]:
     problems: dict[str, None] = {}
     for expression in map(concrete, expressions):
         prometheus.get("query", query=expression)
-        for metric, labels in metrics_of(expression):
-            found = prometheus.labels_of(metric)
-            lacking = sorted((labels | grouping_of(expression)) - found)
-            told = [f"{metric} has no label {label}" for label in lacking] if found else [f"no series: {metric}"]
-            problems |= dict.fromkeys(told)
+        for named in metrics_of(expression):
+            problems |= dict.fromkeys(lacking(prometheus, named, grouping_of(expression)))
     return list(problems)
+
+
+def lacking(prometheus: Prometheus, named: Named, grouping: frozenset[str]) -> list[str]:
+    """Labels of the metric, or series of what its selector asks for."""
+    found = prometheus.labels_of(named.metric)
+    labels = sorted((named.labels | grouping) - found) if found else []
+    if labels:
+        return [f"{named.metric} has no label {label}" for label in labels]
+    return [f"no series: {selector}" for selector in named.each() if not prometheus.labels_of(selector)]
 
 
 EVERYTHING_ELSE = "api,scheduler,accounts,locations,reviews"

@@ -1,7 +1,6 @@
 """Topics get more partitions while replicas work: docs/runbooks.md, "More partitions"."""
 
 import asyncio
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -9,12 +8,11 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 
 from app.config.groups import KafkaConfig
 from app.models.events import Topic
-from tests.flows.test_replicas import published, started
-from tests.support.clients import assert_all_walked, submitting, wait_for_jobs
+from tests.support.clients import submitting, wait_for_jobs
 from tests.support.kafka import SECONDS, read
+from tests.support.replicas import deployed
 from tests.support.runbooks import follow
-from tests.support.service import eventually, site
-from tests.support.simulator import control, simulator_process
+from tests.support.service import eventually
 from tests.support.stack import Stack
 from tests.support.transcripts import make_checkout
 
@@ -42,11 +40,8 @@ def add_partitions(stack: Stack) -> None:
 
 async def test_partitions_are_added_under_load_and_nothing_is_lost_or_doubled(stack: Stack) -> None:
     def expand() -> None:
-        with ExitStack() as opened:
-            google = opened.enter_context(simulator_process())
-            control(google, "PUT", "faults", {"rules": [{"fault": "latency", "seconds": 0.1}]})
-            place = opened.enter_context(site(stack.directory, google, **stack.environment))
-            replicas = started(place, "", "")
+        with deployed(stack, replicas=2) as deployment:
+            place, replicas = deployment.place, deployment.replicas
             with submitting(lambda: replicas, WORLD) as clients:
                 wait_for_jobs(clients, 3)
                 add_partitions(stack)
@@ -61,14 +56,10 @@ async def test_partitions_are_added_under_load_and_nothing_is_lost_or_doubled(st
                     replicas[number] = place.start(KAFKA_TOPIC_PARTITIONS=str(MORE))
                     wait_for_jobs(clients, 2)
             assert clients.refused == 0
-            control(google, "PUT", "faults", {"rules": []})
-            assert_all_walked(replicas[0], google, clients.accepted)
-            eventually(lambda: published(stack), 30, "an empty outbox")
+            deployment.assert_all_walked(clients.accepted)
             (examined,) = follow("More partitions", stack.directory, place.settings, {"=12": f"={MORE}"})
             assert "the topics are as they should be" in examined, examined
-            for replica in replicas:
-                assert replica.get("/readyz").status == 200
-                replica.terminate()
+            deployment.terminate()
 
     await asyncio.to_thread(expand)
     await stack.assert_each_review_published_once()

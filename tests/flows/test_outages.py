@@ -9,9 +9,10 @@ from subprocess import run
 import pytest
 
 from app.config.groups import KafkaConfig
-from tests.flows.test_replicas import WORLD, published
+from tests.flows.test_replicas import WORLD
 from tests.support.own_kafka import OwnKafka, running_kafka
 from tests.support.own_postgresql import OwnPostgresql, running_postgresql
+from tests.support.replicas import published
 from tests.support.service import ROOT, Site, eventually, site, upstream, wait_for
 from tests.support.simulator import control, simulator_process
 from tests.support.stack import Stack

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from app.config import Settings, load_settings, variables
-from tests.flows.test_replicas import google_calls, published
+from tests.flows.test_replicas import google_calls
+from tests.support.replicas import published
 from tests.support.service import JOBS, ROOT, Service, Site, eventually, site, upstream
 from tests.support.simulator import control, simulator_process
 from tests.support.stack import SEALING_KEY, Stack

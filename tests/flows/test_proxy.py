@@ -1,88 +1,18 @@
 """What the proxy of compose.yaml does with requests when replicas come, go, and die in the middle of one."""
 
-import http.client
 import re
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from tests.support.machine import program
+from tests.support.proxied import FORGED, Proxy, Replica
 from tests.support.service import eventually
-from tests.unit.tooling.test_deployment import PROXY, program
-
-JOBS = "/api/v1/review-fetch"
-NO_ANSWER = b""
-
-
-def answer(status: int, body: bytes = b"{}", *headers: str) -> bytes:
-    lines = [f"HTTP/1.1 {status} -", f"Content-Length: {len(body)}", "Connection: close", *headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-@dataclass
-class Replica:
-    """Answers as it is told to; `dies` takes a request and closes the connection without a word."""
-
-    name: str
-    ready: bool = True
-    dies: bool = False
-    requests: list[str] = field(default_factory=list)
-    listening: socket.socket = field(default_factory=socket.socket)
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.listening.getsockname()[1]}"
-
-    def start(self) -> None:
-        self.listening.bind(("127.0.0.1", 0))
-        self.listening.listen(50)
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def stop(self) -> None:
-        """From now on connections are refused."""
-        self.listening.shutdown(socket.SHUT_RDWR)
-        self.listening.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self.listening.accept()
-            except OSError:
-                return
-            with connection:
-                request = connection.recv(65536)
-                if request:
-                    connection.sendall(self._answered(request.decode()))
-
-    def _answered(self, request: str) -> bytes:
-        method, path, _ = request.split(" ", 2)
-        if path in ("/readyz", "/livez"):
-            return answer(200 if self.ready or path == "/livez" else 503)
-        self.requests.append(request)
-        return NO_ANSWER if self.dies else answer(202 if method == "POST" else 200, self.name.encode())
-
-
-@dataclass
-class Proxy:
-    address: tuple[str, int]
-
-    def request(self, method: str, path: str = JOBS, **headers: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(*self.address, timeout=15)
-        try:
-            connection.request(method, path, b"{}" if method == "POST" else None, headers)
-            answered = connection.getresponse()
-            return answered.status, answered.read()
-        finally:
-            connection.close()
-
-    def answering(self, times: int = 4) -> set[str]:
-        """The names of the replicas that answer so many requests."""
-        return {self.request("GET")[1].decode() for _ in range(times)}
+from tests.unit.tooling.test_deployment import PROXY
 
 
 @contextmanager
@@ -103,16 +33,6 @@ def proxy_before(replicas: list[Replica], directory: Path) -> Iterator[Proxy]:
                 yield Proxy(listening.getsockname())
             finally:
                 process.kill()
-
-
-@pytest.fixture
-def replicas() -> Iterator[list[Replica]]:
-    started = [Replica("one"), Replica("two")]
-    for replica in started:
-        replica.start()
-    yield started
-    for replica in started:
-        replica.listening.close()
 
 
 @pytest.fixture
@@ -154,7 +74,7 @@ def test_a_post_is_not_repeated_when_a_replica_died_with_it(proxy: Proxy, replic
 
 def test_a_post_with_an_idempotency_key_is_repeated(proxy: Proxy, replicas: list[Replica]) -> None:
     replicas[0].dies = True
-    answers = [proxy.request("POST", **{"Idempotency-Key": f"key-{number}"}) for number in range(6)]
+    answers = [proxy.request("POST", headers={"Idempotency-Key": f"key-{number}"}) for number in range(6)]
     assert answers == [(202, b"two")] * 6
     assert replicas[0].requests
 
@@ -166,7 +86,7 @@ def test_a_get_is_repeated(proxy: Proxy, replicas: list[Replica]) -> None:
 
 
 def test_a_caller_cannot_pretend_to_come_from_elsewhere(proxy: Proxy, replicas: list[Replica]) -> None:
-    proxy.request("GET", **{"X-Forwarded-For": "10.9.8.7", "Forwarded": "for=10.9.8.7", "X-Forwarded-Proto": "https"})
+    proxy.request("GET", headers=FORGED)
     (request,) = [text for replica in replicas for text in replica.requests]
     assert "10.9.8.7" not in request
     assert re.findall(r"x-forwarded-proto: (\w+)", request, re.IGNORECASE) == ["http"]
@@ -179,12 +99,8 @@ def test_without_any_replica_the_answer_says_when_to_come_back(tmp_path: Path) -
     with proxy_before([gone], tmp_path) as proxy:
         eventually(lambda: proxy.request("GET")[0] == 200, 15, "the replica answers")
         gone.stop()
-        connection = http.client.HTTPConnection(*proxy.address, timeout=15)
-        connection.request("POST", JOBS, b"{}")
-        answered = connection.getresponse()
-        problem = answered.read()
-        connection.close()
+        answered = proxy.ask("POST")
     assert answered.status == 503
-    assert answered.getheader("Retry-After") == "5"
-    assert answered.getheader("Content-Type") == "application/problem+json"
-    assert b"No replica of the service answers" in problem
+    assert answered.headers["retry-after"] == "5"
+    assert answered.headers["content-type"] == "application/problem+json"
+    assert b"No replica of the service answers" in answered.body

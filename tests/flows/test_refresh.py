@@ -14,8 +14,8 @@ from app.simulator import Catalogue, Faults, Simulator
 from app.simulator.calls import fingerprint
 from app.simulator.faults import AnyRule, EmptyBody, ExpiredToken, Failure, Hold, InvalidJson, RateLimited
 from tests.support.engine import Engine, pages_read, running_engine, truth, worse
-from tests.support.service import JOBS, ledger, site
-from tests.support.simulator import running_simulator, simulator_process
+from tests.support.service import JOBS, ledger, site, upstream
+from tests.support.simulator import control, running_simulator, simulator_process
 from tests.support.stack import Stack
 from tests.support.verdict import assert_each_review_once
 
@@ -197,6 +197,21 @@ async def test_a_refresh_token_that_google_replaces_is_replaced_here(stack: Stac
         asked_with = [call["token"] for call in calls_of_token_endpoint(google)]
         assert len(asked_with) == len(set(asked_with)) >= 2
         assert asked_with[0] == fingerprint(rotating)
+
+
+def test_a_refresh_token_that_google_replaces_when_it_is_checked_is_not_lost(tmp_path: Path) -> None:
+    """The check uses it up. The job renews by what came in its place."""
+    world = "sim-accounts1-locations4-reviews200"
+    with simulator_process() as google, site(tmp_path, google, VALIDATE_TOKEN_ON_SUBMIT="true") as place:
+        control(google, "PUT", "faults", {"rules": [{"fault": "latency", "seconds": 1.0, "api": "reviews"}]})
+        service = place.start(WORKER_CONCURRENCY="1")
+        grant = {"refresh_token": f"1//{world}-expires4-rotates1", "client_id": "c", "client_secret": "s"}
+        job_id = service.request("POST", JOBS, grant).json()["job_id"]
+        assert service.job_ended(job_id)["status"] == "completed"
+        assert service.exported(job_id) == upstream(google, f"ya29.{world}")
+        renewals = [call for call in ledger(google) if call["api"] == "token"]
+        assert len(renewals) >= 3
+        assert {call["status"] for call in renewals} == {200}
 
 
 def test_a_death_between_googles_answer_and_the_store_loses_nothing(tmp_path: Path) -> None:

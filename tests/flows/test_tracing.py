@@ -74,14 +74,20 @@ def trace_of(service: Service, job_id: str, traces: Collector) -> str:
     return eventually(look, 30, f"a span of job {job_id}")
 
 
-def expected(calls: list[Call], *, published: bool) -> Counter[str]:
-    """A span for each call; for each page but tokeninfo's one of the worker, and one of its settle."""
+def expected(calls: list[Call], stack: Stack) -> Counter[str]:
+    """A span for each call; for each page but tokeninfo's one of the worker, and one of its settle. Topics are called
+    what they are called on the cluster."""
+    prefix = prefix_of(stack)
     names = Counter(f"{call['method']} {template_of(call)}" for call in calls)
     pages = Counter(stage_of(call) for call in calls if call["method"] == "GET")
-    names.update({f"process {stage}": count for stage, count in pages.items()})
+    names.update({f"process {prefix}{stage}": count for stage, count in pages.items()})
     names.update({"settle": pages.total(), POST: 1, "accept": 1})
-    names.update({f"send {stage}": 1 for stage in pages})
-    return names + Counter({"send reviews-raw": 1} if published else {})
+    names.update({f"send {prefix}{stage}": 1 for stage in pages})
+    return names + Counter({f"send {prefix}reviews-raw": 1} if stack.kafka else {})
+
+
+def prefix_of(stack: Stack) -> str:
+    return stack.kafka.topic_prefix if stack.kafka else ""
 
 
 def template_of(call: Call) -> str:
@@ -122,7 +128,7 @@ async def test_one_trace_leads_from_the_post_to_what_was_published(stack: Stack)
             assert service.job_ended(job_id)["status"] == "completed"
             trace = trace_of(service, job_id, traces)
             calls = calls_of(google, TOKEN)
-            names = traces.waited_for(trace, expected(calls, published=stack.kafka is not None))
+            names, prefix = traces.waited_for(trace, expected(calls, stack)), prefix_of(stack)
             service.terminate()
             spans = traces.of(trace)
             assert_one_tree(spans)
@@ -130,19 +136,33 @@ async def test_one_trace_leads_from_the_post_to_what_was_published(stack: Stack)
             assert of_google == Counter(f"{call['method']} {template_of(call)}" for call in calls) + Counter({POST: 1})
             hangs = parents(spans)
             for stage in STAGES:
-                assert hangs[f"send {stage}", POST] >= 1
-                assert hangs[f"process {stage}", f"send {stage}"] == names[f"process {stage}"]
-            assert hangs["GET /v4/{account}/{location}/reviews", "process fetch-reviews"] == 18
+                send, process = f"send {prefix}{stage}", f"process {prefix}{stage}"
+                assert hangs[send, POST] >= 1
+                assert hangs[process, send] == names[process]
+            assert hangs["GET /v4/{account}/{location}/reviews", f"process {prefix}fetch-reviews"] == 18
             assert sum(count for (name, above), count in hangs.items() if name == "settle" and "process" in above)
-            assert_attributes(spans, job_id, google, "kafka" if stack.kafka else "in_process")
-            assert_logs_name_the_trace(service, spans)
+            assert_attributes(spans, job_id, google)
+            assert_names_of(stack, spans)
+            assert_logs_name_the_trace(service, spans, f"process {prefix}fetch-reviews")
             assert_nothing_private(spans, calls)
             assert {headers["x-api-key"] for headers in traces.headers} == {COLLECTORS_KEY}
 
     await asyncio.to_thread(walk)
 
 
-def assert_attributes(spans: list[Exported], job_id: str, google: str, system: str) -> None:
+def assert_names_of(stack: Stack, spans: list[Exported]) -> None:
+    """What the cluster itself calls topics and groups, so that a span leads to them."""
+    topic = f"{prefix_of(stack)}fetch-reviews"
+    page = next(span for span in spans if span.name == f"process {topic}")
+    assert page.attributes["messaging.system"] == ("kafka" if stack.kafka else "in_process")
+    assert page.attributes["messaging.destination.name"] == topic
+    group = page.attributes.get("messaging.consumer.group.name")
+    assert group == (
+        f"{topic.removesuffix('fetch-reviews')}{stack.kafka.consumer_group}-reviews" if stack.kafka else None
+    )
+
+
+def assert_attributes(spans: list[Exported], job_id: str, google: str) -> None:
     by_name = {span.name: span for span in spans}
     (post,) = (span for span in spans if span.name == POST)
     assert post.kind == "SERVER"
@@ -151,10 +171,7 @@ def assert_attributes(spans: list[Exported], job_id: str, google: str, system: s
     assert re.fullmatch("[0-9a-f]{16}", post.attributes["review_fetcher.request.id"])
     assert post.resource["service.name"] == "review-fetcher-service"
     assert post.resource["deployment.environment.name"] == "development"
-    page = by_name["process fetch-reviews"]
-    assert page.kind == "CONSUMER"
-    assert page.attributes["messaging.system"] == system
-    assert page.attributes["messaging.destination.name"] == "fetch-reviews"
+    page = next(span for span in spans if span.name.endswith("fetch-reviews") and span.kind == "CONSUMER")
     assert page.attributes["review_fetcher.job.id"] == job_id
     assert page.attributes["review_fetcher.outcome"] == "advance"
     call = by_name["GET /v4/{account}/{location}/reviews"]
@@ -171,14 +188,15 @@ def assert_attributes(spans: list[Exported], job_id: str, google: str, system: s
     ]
 
 
-def assert_logs_name_the_trace(service: Service, spans: list[Exported]) -> None:
+def assert_logs_name_the_trace(service: Service, spans: list[Exported], last: str) -> None:
+    """`last`: the name of the span in which the job ended."""
     text = service.log.read_text()
     (post,) = (span for span in spans if span.name == POST)
     assert re.search(rf"request\.answered.*{JOBS}.*span_id={post.span_id}.*trace_id={post.trace_id}", text)
     ended = re.search(r"job\.ended.*span_id=(\w+).*trace_id=(\w+)", text)
     assert ended is not None
     assert ended[2] == post.trace_id
-    assert {span.name for span in spans if span.span_id == ended[1]} == {"process fetch-reviews"}
+    assert {span.name for span in spans if span.span_id == ended[1]} == {last}
 
 
 def assert_nothing_private(spans: list[Exported], calls: list[Call]) -> None:
@@ -201,15 +219,16 @@ async def test_messages_carry_the_trace_between_processes_and_to_their_readers(s
             workers = place.launch(ROLES="accounts,locations,reviews,publisher").started()
             job_id = submitted_in(api.started(), CALLER)
             assert api.job_ended(job_id)["status"] == "completed"
-            traces.waited_for(TRACE, Counter({"send reviews-raw": 1, POST: 1}))
+            prefix = prefix_of(servers)
+            traces.waited_for(TRACE, Counter({f"send {prefix}reviews-raw": 1, POST: 1}))
             eventually(lambda: not asyncio.run(servers.anything_waits()), 30, "an empty outbox")
             for process in (api, workers):
                 process.terminate()
             spans = traces.of(TRACE)
             assert_one_tree(spans, root=CALLER.split("-")[2])
-            assert process_of(spans, POST) == process_of(spans, "send fetch-reviews")
+            assert process_of(spans, POST) == process_of(spans, f"send {prefix}fetch-reviews")
             assert process_of(spans, POST) != process_of(spans, "settle")
-            sent = {span.span_id for span in spans if span.name == "send fetch-reviews"}
+            sent = {span.span_id for span in spans if span.name == f"send {prefix}fetch-reviews"}
             assert {traceparent(message).split("-")[2] for message in messages(servers, Topic.FETCH_REVIEWS)} == sent
             return next(span.traceparent for span in spans if span.name == POST)
 
@@ -274,6 +293,23 @@ async def test_who_is_not_sampled_is_named_in_the_log_and_exported_nowhere(tmp_p
             assert {span.trace_id for span in traces.spans} == {TRACE}
             assert traces.names(TRACE)["settle"] > 0
             assert re.search(rf"job\.ended.*trace_id={OTHER_TRACE}", service.log.read_text())
+
+    await asyncio.to_thread(walk)
+
+
+async def test_a_stranger_s_id_decides_nothing_where_callers_have_no_say(tmp_path: Path) -> None:
+    """A sampler by ratio takes the last 16 digits of a trace's id for a number, and records the small ones."""
+    sampling = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.000001"}
+    chosen = f"{1:032x}"
+
+    def walk() -> None:
+        with running(Stack.on_sqlite(tmp_path), **sampling) as (_, traces, place):
+            service = place.start()
+            service.job_ended(submitted_in(service, f"00-{chosen}-00f067aa0ba902b7-01"))
+            service.terminate()
+            assert traces.spans == []
+            assert re.search(r"job\.ended.*trace_id=[0-9a-f]{32}", service.log.read_text())
+            assert chosen not in service.log.read_text()
 
     await asyncio.to_thread(walk)
 

@@ -1,17 +1,16 @@
 """Versions of the program follow each other under load, and go back: docs/runbooks.md, "Upgrade" and "Go back"."""
 
 import asyncio
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.flows.test_replicas import published, started
-from tests.support.clients import Clients, assert_all_walked, submitting, wait_for_jobs
+from tests.support.clients import Clients, submitting, wait_for_jobs
 from tests.support.releases import add_revision, head_of, run_command, version_before, version_to_come
-from tests.support.service import ROOT, Service, Site, eventually, site, upstream
+from tests.support.replicas import deployed
+from tests.support.service import ROOT, Service, Site, site, upstream
 from tests.support.services import ask
-from tests.support.simulator import control, simulator_process
+from tests.support.simulator import simulator_process
 from tests.support.stack import Stack
 
 WORLD = "sim-accounts1-locations2-reviews60"
@@ -33,12 +32,8 @@ async def test_three_replicas_are_upgraded_under_load_and_go_back(
 
 def upgrade_and_go_back(stack: Stack, before: Path) -> None:
     old, new = head_of(before), head_of(ROOT)
-    with ExitStack() as opened:
-        google = opened.enter_context(simulator_process())
-        control(google, "PUT", "faults", {"rules": [{"fault": "latency", "seconds": 0.1}]})
-        place = opened.enter_context(site(stack.directory, google, **stack.environment))
-        place.program = before
-        replicas = started(place, "", "", "")
+    with deployed(stack, 3, before) as deployment:
+        place, replicas = deployment.place, deployment.replicas
         assert tables(stack) == old
         with submitting(lambda: replicas, WORLD) as clients:
             wait_for_jobs(clients, JOBS_EACH)
@@ -47,11 +42,8 @@ def upgrade_and_go_back(stack: Stack, before: Path) -> None:
             replace_one_by_one(place, before, replicas, clients)
             assert tables(stack) == new, "the tables stay"
         assert clients.refused == 0, "there was always a replica that accepted"
-        control(google, "PUT", "faults", {"rules": []})
-        assert_all_walked(replicas[0], google, clients.accepted)
-        eventually(lambda: published(stack), 30, "an empty outbox")
-        for replica in replicas:
-            replica.terminate()
+        deployment.assert_all_walked(clients.accepted)
+        deployment.terminate()
 
 
 def replace_one_by_one(place: Site, program: Path, replicas: list[Service], clients: Clients) -> None:

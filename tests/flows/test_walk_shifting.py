@@ -3,7 +3,7 @@
 import pytest
 
 from app.simulator import Catalogue, Faults
-from app.simulator.faults import LoopingPageToken, Mutate, Overlap, RefusedPageToken
+from app.simulator.faults import EmptyObject, LoopingPageToken, Mutate, Overlap, RefusedPageToken
 from tests.support.engine import pages_read, running_engine, truth, worse
 from tests.support.simulator import running_simulator
 from tests.support.stack import Stack
@@ -56,6 +56,33 @@ async def test_a_location_that_changes_with_every_page_is_left_with_its_gap_told
         assert set(rows) >= exists_throughout(WORLD)
         assert place["total"] - place["fetched"] == (place["gap"] or 0)
         assert len(list(pages_read(google))) <= 12
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 4])
+async def test_a_list_that_was_cut_short_once_is_read_to_its_end(stack: Stack, page: int) -> None:
+    """One `{}` in the place of a later page, which also ends the list."""
+    faults = Faults(rules=(EmptyObject(api="reviews", after=page, times=1),))
+    async with running_simulator(WORLD, faults) as google, running_engine(stack, google.url) as engine:
+        job = await engine.fetch()
+        (place,) = await engine.locations(job["id"])
+        assert google.faults.fired["empty_object"] == 1
+        assert await engine.reviews(job["id"]) == truth(google)
+        assert (job["status"], place["gap"]) == ("completed", None)
+        assert google.ledger.calls("reviews") == page + 1 + 5
+
+
+async def test_a_list_that_is_cut_short_each_time_is_walked_twice_and_its_gap_told(stack: Stack) -> None:
+    faults = Faults(
+        rules=(
+            EmptyObject(api="reviews", after=2, times=1),
+            EmptyObject(api="reviews", after=5),
+        )
+    )
+    async with running_simulator(WORLD, faults) as google, running_engine(stack, google.url) as engine:
+        job = await engine.fetch()
+        (place,) = await engine.locations(job["id"])
+        assert (job["status"], place["fetched"], place["gap"]) == ("completed", 100, 130)
+        assert google.ledger.calls("reviews") == 3 + 3
 
 
 @pytest.mark.parametrize("count", [1, 49])

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.crowd import UNTIL_INPUT_ENDS
 from tests.support.service import ROOT, Service, Site, eventually, ledger, site, wait_for
 from tests.support.simulator import simulator_process
 
@@ -54,12 +55,11 @@ def test_ten_thousand_jobs_are_accepted_at_once_and_each_fetches_its_review(tmp_
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.timeout(300)
 def test_a_burst_while_the_store_is_away(tmp_path: Path) -> None:
     """Another connection keeps SQLite's write lock: 503 with Retry-After, red within ten seconds, green by itself."""
     with simulator_process() as google, site(tmp_path, google) as place:
         service = place.start()
-        posting = _crowd(service, EMPTY, 3_000, connections=32)
+        posting = _crowd(service, EMPTY, UNTIL_INPUT_ENDS, connections=32)
         wait_for(google, "arrived:accounts", 1)
         with _lock(place.database):
             refused = service.post(EMPTY)
@@ -70,7 +70,6 @@ def test_a_burst_while_the_store_is_away(tmp_path: Path) -> None:
         crowd = _told(posting)
         assert crowd["statuses"].keys() == {"202", "503"}
         assert crowd["retry_after"] == ["5"]
-        assert sum(crowd["statuses"].values()) == 3_000
         _every_202_ends(place, service, crowd, reviews=0)
 
 
@@ -92,11 +91,12 @@ def test_a_burst_keeps_the_quota(posts: int, tmp_path: Path) -> None:
         assert service.peak_resident_mb() < MOST_MB
 
 
-def _crowd(service: Service, token: str, posts: int, *, connections: int) -> "subprocess.Popen[bytes]":
+def _crowd(service: Service, token: str, posts: int | str, *, connections: int) -> "subprocess.Popen[bytes]":
+    """It leaves once `_told` closes its standard input, where `posts` is UNTIL_INPUT_ENDS."""
     host, port = service.address
     arguments = (host, str(port), token, str(posts), str(connections))
     command = [sys.executable, "-m", "tests.support.crowd", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 def _told(crowd: "subprocess.Popen[bytes]") -> dict[str, Any]:

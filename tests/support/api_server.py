@@ -1,7 +1,8 @@
 """As much of a Kubernetes API server as Helm needs to install, upgrade and uninstall: objects in memory, over HTTP.
 
-It has no controllers: a Job has ended as soon as it is there. What it keeps as the real one does: names are unique, and
-the data of an immutable Secret cannot be changed.
+It has no controllers: a Job has ended as soon as it is there, and has failed if a Secret that it mounts is not there.
+As the real one does, it keeps names unique, gives a workload one pod that does not say how many it has, and refuses to
+change what cannot be changed (`tests.support.admission`).
 """
 
 import json
@@ -15,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
+from tests.support.admission import defaulted, refusal, waits_for
 from tests.support.protobuf_secret import CONTENT_TYPE, secret
 
 Object = dict[str, Any]
@@ -33,6 +35,9 @@ RESOURCES = {
     "apps/v1": {"Deployment": "deployments", "StatefulSet": "statefulsets"},
     "batch/v1": {"Job": "jobs"},
     "policy/v1": {"PodDisruptionBudget": "poddisruptionbudgets"},
+    "autoscaling/v2": {"HorizontalPodAutoscaler": "horizontalpodautoscalers"},
+    "external-secrets.io/v1": {"ExternalSecret": "externalsecrets"},
+    "keda.sh/v1alpha1": {"ScaledObject": "scaledobjects"},
     "networking.k8s.io/v1": {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"},
 }
 SCHEMAS = "/openapi/v2"
@@ -70,6 +75,7 @@ class RefusedError(Exception):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a body would wait for the acknowledgement of its headers
     cluster: Cluster
 
     def do_GET(self) -> None:
@@ -141,17 +147,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.cluster.note("create", place)
         body["metadata"] |= {"uid": str(len(self.cluster.deeds)), "resourceVersion": "1"}
         if plural == "jobs":
-            ended = "Failed" if self.cluster.jobs_fail else "Complete"
+            missing = waits_for(body["spec"]["template"], self.cluster.of("secrets"))
+            ended = "Failed" if self.cluster.jobs_fail or missing else "Complete"
             body["status"] = {"conditions": [{"type": ended, "status": "True"}]}
-        self.cluster.objects[place] = body
-        return body
+        self.cluster.objects[place] = defaulted(plural, body)
+        return self.cluster.objects[place]
 
     def _change(self, body: Object) -> Object:
         place = self._place()
         before = self._known(place)
-        after: Object = merged(before, body)
-        if before.get("immutable") and after.get("data") != before.get("data"):
-            raise RefusedError(422, "Invalid", "data: field is immutable when `immutable` is set")
+        after = defaulted(place[0], merged(before, body))
+        problem = refusal(place[0], before, after)
+        if problem:
+            raise RefusedError(422, "Invalid", problem)
         self.cluster.note("change", place)
         self.cluster.objects[place] = after
         return after
@@ -224,7 +232,9 @@ def merged(before: Any, patch: Any) -> Any:
         return kept | {name: merged(before.get(name), value) for name, value in new.items()}
     if _is_named(before) and _is_named(patch):
         known = {one["name"]: one for one in before}
-        return list((known | {one["name"]: merged(known.get(one["name"], {}), one) for one in patch}).values())
+        given = {one["name"]: merged(known.get(one["name"], {}), one) for one in patch}
+        gone = {one["name"] for one in patch if one.get("$patch") == "delete"}
+        return [one for name, one in (known | given).items() if name not in gone]
     return patch
 
 

@@ -1,6 +1,5 @@
 """The Helm chart, rendered by the real Helm without a cluster."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,6 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tests.support.machine import lacking
 
 PROJECT = Path(__file__).resolve().parents[2]
 CHART = PROJECT / "deploy/helm/review-fetcher"
@@ -31,8 +32,8 @@ Object = dict[str, Any]
 def helm_program() -> str:
     """Its path, built the first time. Where that is not possible the test is skipped, unless all must be there."""
     done = subprocess.run([sys.executable, str(BUILD)], check=False, capture_output=True, text=True)
-    if done.returncode == NOT_POSSIBLE and os.environ.get("REQUIRE_SERVICES") != "1":
-        pytest.skip(done.stderr.strip())
+    if done.returncode == NOT_POSSIBLE:
+        lacking(done.stderr.strip())
     if done.returncode:
         pytest.fail(f"Helm could not be built:\n{done.stderr}", pytrace=False)
     return done.stdout.strip()

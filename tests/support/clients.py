@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
 
@@ -93,7 +93,7 @@ def wait_for_jobs(clients: Clients, more: int, seconds: float = 60.0) -> None:
         time.sleep(PAUSE_SECONDS)
 
 
-def assert_all_walked(service: Service, google: str, accepted: dict[str, str], seconds: float = 120.0) -> None:
+def assert_all_walked(service: Service, google: str, accepted: Mapping[str, str], seconds: float = 120.0) -> None:
     """Every accepted job is completed, with each review that Google has, once."""
     for job_id, token in accepted.items():
         job = service.job_ended(job_id, seconds)

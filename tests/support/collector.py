@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as ProtoSpan
-from opentelemetry.proto.trace.v1.trace_pb2 import Status
+from opentelemetry.proto.trace.v1.trace_pb2 import SpanFlags, Status
 
 from tests.support.canaries import CANARIES
 from tests.support.service import eventually
@@ -24,7 +24,8 @@ PATH = "/v1/traces"
 
 @dataclass(frozen=True)
 class Exported:
-    """A span as it arrived; ids in hexadecimal digits, `parent` empty for a root."""
+    """A span as it arrived; ids in hexadecimal digits, `parent` empty for a root, `links` are traces. `remote`: the
+    parent is a span of another process."""
 
     trace_id: str
     span_id: str
@@ -36,6 +37,8 @@ class Exported:
     resource: dict[str, Any]
     began: int
     ended: int
+    links: list[str]
+    remote: bool
 
     @property
     def traceparent(self) -> str:
@@ -100,6 +103,8 @@ def _exported(span: ProtoSpan, resource: dict[str, Any]) -> Exported:
         resource,
         span.start_time_unix_nano,
         span.end_time_unix_nano,
+        [link.trace_id.hex() for link in span.links],
+        bool(span.flags & SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK),
     )
 
 

@@ -1,7 +1,8 @@
 """Many clients that POST at once, over connections that they keep: bare streams, which cost little of the machine.
 
-`python -m tests.support.crowd HOST PORT TOKEN COUNT CONNECTIONS`: a crowd as a process of its own; it prints one JSON
-object: `{"statuses": {"202": n}, "broken", "retry_after": [...], "accepted": [...], "seconds"}`.
+`python -m tests.support.crowd HOST PORT TOKEN COUNT CONNECTIONS`: a crowd as a process of its own, of COUNT posts, or
+with `-` as COUNT of as many as it can send until its standard input ends. It prints one JSON object: `{"statuses":
+{"202": n}, "broken", "retry_after": [...], "accepted": [...], "seconds"}`.
 """
 
 import asyncio
@@ -11,6 +12,8 @@ import time
 from collections import Counter
 
 import uvloop
+
+UNTIL_INPUT_ENDS = "-"
 
 
 class Crowd:
@@ -26,11 +29,16 @@ class Crowd:
         self._token = token
         self._connections = connections
         self._sent = 0
+        self._leaving = False
         self._answers = asyncio.Condition()
 
     async def post(self, count: int) -> None:
-        """Returns when `count` jobs were sent and answered, or every connection broke."""
+        """Returns when `count` jobs were sent and answered, every connection broke, or the crowd left."""
         await asyncio.gather(*(self._client(count) for _ in range(self._connections)))
+
+    def leave(self) -> None:
+        """Nothing more is sent; what was sent is still answered."""
+        self._leaving = True
 
     async def answered(self, count: int) -> None:
         """Returns as soon as so many answers have come."""
@@ -44,7 +52,7 @@ class Crowd:
             self.broken += 1
             return
         try:
-            while self._sent < count:
+            while self._sent < count and not self._leaving:
                 self._sent += 1
                 writer.write(self._request(self._sent))
                 await self._answer(reader)
@@ -77,7 +85,12 @@ class Crowd:
 async def _main(host: str, port: str, token: str, count: str, connections: str) -> None:
     crowd = Crowd(host, int(port), token, int(connections))
     began = time.monotonic()
-    await crowd.post(int(count))
+    if count == UNTIL_INPUT_ENDS:
+        leaving = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        leaving.add_done_callback(lambda _: crowd.leave())
+        await crowd.post(sys.maxsize)
+    else:
+        await crowd.post(int(count))
     told = {
         "statuses": crowd.statuses,
         "broken": crowd.broken,

@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
 from releasing.archives import read_archive
 from releasing.artifacts import write_context
 from releasing.source import read_source
 
 from tests.support.dockerfile import Instruction, Stage, expand, read_dockerfile
+from tests.support.machine import lacking
 
 ROOT = Path(__file__).resolve().parents[2]
 PATH_OF_BASE = f"{sys.base_prefix}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -89,8 +89,7 @@ def build_image(context: Path, directory: Path, **given: str) -> Image:
 def need_namespaces() -> None:
     missing = [name for name in ("unshare", "nsenter", "setpriv", "mount", "sh") if shutil.which(name) is None]
     if os.geteuid() != 0 or missing:
-        why = f"this needs root and {', '.join(missing or ('unshare', 'mount'))}, to make a root as the image has it"
-        (pytest.fail if os.environ.get("REQUIRE_SERVICES") == "1" else pytest.skip)(why)
+        lacking(f"this needs root and {', '.join(missing or ('unshare', 'mount'))}, to make a root as the image has it")
 
 
 def _copy(one: Instruction, source: Path, stage: Stage, tree: Path) -> None:

@@ -48,9 +48,12 @@ async def create_topic(bootstrap_servers: str, topic: str, partitions: int = 1) 
 
 
 async def delete_topic(bootstrap_servers: str, topic: str) -> None:
-    """Returns when Kafka has forgotten it."""
+    """Returns when Kafka has forgotten it: for a moment after its deletion a broker may still tell of it."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     await asyncio.to_thread(admin.delete_topics([topic])[topic].result, SECONDS)
+    async with asyncio.timeout(SECONDS):
+        while topic in await topics(bootstrap_servers, topic):  # noqa: ASYNC110 - Kafka has no event for it
+            await asyncio.sleep(0.05)
 
 
 async def topics(bootstrap_servers: str, prefix: str) -> list[str]:
@@ -120,6 +123,7 @@ def all_messages(bootstrap_servers: str, prefix: str) -> Iterator[tuple[str, Ite
 @contextmanager
 def _reader(bootstrap_servers: str, isolation: str) -> Iterator[Consumer]:
     settings = {"bootstrap.servers": bootstrap_servers, "group.id": "unused", "enable.auto.commit": False}
+    settings |= {"fetch.wait.max.ms": 10}  # a broker says only after this that a partition has ended
     reader = Consumer(settings | {"isolation.level": isolation, "enable.partition.eof": True})
     try:
         yield reader

@@ -1,6 +1,5 @@
 """A Kafka that a test may kill, freeze, start again and rob of its disks: nobody else uses it."""
 
-import os
 import shutil
 import signal
 import tempfile
@@ -9,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen
 
-import pytest
 from local_services import kafka
 from local_services.process import NotInstalledError
 
 from app.broker.connection import KafkaConnection
+from tests.support.machine import lacking
 from tests.support.sweeping import sweep_files
 
 
@@ -88,9 +87,7 @@ def running_kafka(
             own.start()
             yield own
         except NotInstalledError as missing:
-            if os.environ.get("REQUIRE_SERVICES") == "1":
-                raise
-            pytest.skip(str(missing))
+            lacking(str(missing))
         finally:
             own.kill()
             sweep_files(Path(home))

@@ -1,6 +1,5 @@
 """A PostgreSQL that a test may kill, freeze and start again: nobody else uses it."""
 
-import os
 import shutil
 import signal
 import tempfile
@@ -9,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen
 
-import pytest
 from local_services import postgresql
 from local_services.process import NotInstalledError
 
+from tests.support.machine import lacking
 from tests.support.sweeping import sweep_files
 
 
@@ -79,6 +78,4 @@ def created(home: Path) -> postgresql.Cluster:
     try:
         return postgresql.create(home, home / "server.log")
     except NotInstalledError as missing:
-        if os.environ.get("REQUIRE_SERVICES") == "1":
-            raise
-        pytest.skip(str(missing))
+        lacking(str(missing))

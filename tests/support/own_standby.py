@@ -39,6 +39,11 @@ class Pair:
         seen = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
         eventually(lambda: ask(self.primary.url, seen) == 1, SECONDS, "a synchronous standby")
 
+    def copy_setting(self) -> None:
+        """As a standby that is copied when its primary waits already: it will wait for one too, once promoted."""
+        for statement in _SYNCHRONOUS:
+            ask(self.standby.url, statement)
+
     def catch_up(self) -> None:
         """Returns when the standby has all that is committed now."""
         behind = "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn < pg_current_wal_lsn()"

@@ -1,9 +1,7 @@
 """Debian's Prometheus: its tool that checks rules and pages of metrics, and the server on a loopback port."""
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import urllib.error
 import urllib.request
@@ -13,8 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import pytest
-
+from tests.support.machine import program
 from tests.support.service import Service, eventually
 
 RULES = Path(__file__).resolve().parents[2] / "deploy/monitoring/rules/review-fetcher.yml"
@@ -22,19 +19,8 @@ RULES = Path(__file__).resolve().parents[2] / "deploy/monitoring/rules/review-fe
 START_SECONDS = 30.0
 
 
-def program(name: str) -> str:
-    """Its path. A machine that lacks it skips the test with the reason, unless the services are required."""
-    found = shutil.which(name)
-    if found is None:
-        problem = f"{name} is not installed: apt-get install prometheus"
-        if os.environ.get("REQUIRE_SERVICES") == "1":
-            pytest.fail(problem, pytrace=False)
-        pytest.skip(problem)
-    return found
-
-
 def promtool(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
-    command = [program("promtool"), *arguments]
+    command = [program("promtool", "prometheus"), *arguments]
     return subprocess.run(command, check=False, capture_output=True, text=True, input=text)
 
 

@@ -130,11 +130,16 @@ class Service:
     def job_ended(self, job_id: str, seconds: float = 60.0) -> dict[str, Any]:
         """The job as soon as it has ended, however it did."""
 
+        job: dict[str, Any] = {}
+
         def look() -> dict[str, Any] | None:
-            job = self.job(job_id)
+            job.update(self.job(job_id))
             return job if job["status"] in ENDED else None
 
-        return eventually(look, seconds, f"end of job {job_id}")
+        try:
+            return eventually(look, seconds, f"end of job {job_id}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {job}") from None
 
     def jobs(self) -> Iterator[dict[str, Any]]:
         """All jobs, page by page."""

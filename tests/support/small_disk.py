@@ -1,13 +1,11 @@
 """A service whose folder of the store is a disk of some megabytes of its own, which a test fills and empties."""
 
-import os
 import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
-
+from tests.support.machine import lacking
 from tests.support.service import Service, Site
 
 MEGABYTES = 16
@@ -16,16 +14,18 @@ _MOUNT = f'mount -t tmpfs -o size={MEGABYTES}m tmpfs data && exec "$@"'
 
 def unshare() -> list[str]:
     """The command that gives a process mounts of its own. Skips where that is not allowed."""
-    program = shutil.which("unshare")
-    for options in (["--mount"], ["--mount", "--user", "--map-root-user"]):
-        command = [program or "unshare", *options]
-        with suppress(FileNotFoundError):
-            if subprocess.run([*command, "true"], check=False, capture_output=True).returncode == 0:
-                return command
-    reason = "no mounts of one's own here (unshare --mount): nor a disk that can be filled"
-    if os.environ.get("REQUIRE_SERVICES") == "1":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+    program = shutil.which("unshare") or "unshare"
+    ways = ([program, "--mount"], [program, "--mount", "--user", "--map-root-user"])
+    allowed = next(filter(_is_allowed, ways), None)
+    if allowed is None:
+        lacking("no mounts of one's own here (unshare --mount): nor a disk that can be filled")
+    return allowed
+
+
+def _is_allowed(command: list[str]) -> bool:
+    with suppress(FileNotFoundError):
+        return subprocess.run([*command, "true"], check=False, capture_output=True).returncode == 0
+    return False
 
 
 class SmallDisk:

@@ -143,6 +143,18 @@ def test_a_key_file_that_others_may_open_is_refused(tmp_path: Path, mode: int) -
         load_or_create_key(path)
 
 
+def test_a_key_file_that_cannot_be_read_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "sealing.key").mkdir(mode=0o700)
+    with pytest.raises(KeyFileError, match=r"sealing\.key cannot be used: Is a directory\. Give it"):
+        load_or_create_key(tmp_path / "sealing.key")
+
+
+def test_a_key_file_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("no folder")
+    with pytest.raises(KeyFileError, match="cannot be used"):
+        load_or_create_key(tmp_path / "data" / "sealing.key")
+
+
 def test_a_cut_key_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "sealing.key"
     path.write_bytes(b"short")

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.lifecycle import HEALTHY_AFTER_SECONDS, Loop
 from tests.support.clock import ManualClock, settle_loop
@@ -55,6 +56,17 @@ async def test_a_loop_that_dies_is_started_again_a_little_later_each_time(case: 
     assert begins == [1, 1, 2, 3, 4, 5, 6, 7, 8]
     assert case.body.begins == 9
     assert case.deaths == ["retry_loop"] * 9
+
+
+async def test_a_loop_is_started_again_however_often_it_died(case: Case) -> None:
+    """2 ** 1024 is no float any more."""
+    case.body.broken = True
+    with capture_logs():  # a thousand tracebacks
+        case.loop.start()
+        for _ in range(1_100):
+            await case.clock.advance(10.0)
+    assert case.body.begins > 1_100
+    assert not case.loop.healthy
 
 
 async def test_three_deaths_in_a_row_are_told(case: Case) -> None:

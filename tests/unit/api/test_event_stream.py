@@ -100,16 +100,18 @@ async def test_at_a_signal_streams_end_at_once_and_who_takes_nothing_is_cut_off(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(stopping, "SLOW_SECONDS", 0.1)
-    closed = asyncio.Event()
+    monkeypatch.setattr(stopping, "ANSWER_SECONDS", 0.2)
+    closed, given_up = asyncio.Event(), asyncio.Event()
     before = signal.getsignal(signal.SIGTERM)
     async with served(app := Streams(_without_end)) as (server, address):
         with _frozen(address):
             await app.begun.wait()
-            stopping.end_at_a_signal(closed.set)
+            stopping.end_at_a_signal(closed.set, given_up.set)
             signal.raise_signal(signal.SIGTERM)
             server._captured_signals.clear()  # it would raise them again at its end
             await closed.wait()
             await app.ended.wait()
+            await given_up.wait()
             await _until_no_connection_is_left(server)
             assert server.should_exit
     assert signal.getsignal(signal.SIGTERM) is before
@@ -118,7 +120,7 @@ async def test_at_a_signal_streams_end_at_once_and_who_takes_nothing_is_cut_off(
 
 async def test_without_a_server_of_ours_signals_are_left_alone() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    stopping.end_at_a_signal(lambda: None)
+    stopping.end_at_a_signal(lambda: None, lambda: None)
     assert signal.getsignal(signal.SIGTERM) is before
 
 

@@ -179,11 +179,18 @@ def test_a_replica_needs_no_folder_to_write_to(monkeypatch: pytest.MonkeyPatch) 
 
 def test_too_few_open_files_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 4096))
-    finding = open_files()
+    finding = open_files(load_settings())
     assert finding.health is Health.WARNING
-    assert finding.mend == "raise it: ulimit -n 4096"
-    monkeypatch.setattr(checks, "LEAST_FILES", 100)
-    assert open_files().health is Health.OK
+    assert finding.found == "up to 4096, which is 3840 connections"
+    assert finding.mend.startswith("raise the hard limit to 6256 ")
+    monkeypatch.setenv("MAX_CONNECTIONS", "3840")
+    assert open_files(load_settings()).health is Health.OK
+
+
+@pytest.mark.parametrize("hard", [6256, resource.RLIM_INFINITY])
+def test_files_that_the_service_may_allow_itself_are_enough(monkeypatch: pytest.MonkeyPatch, hard: int) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, hard))
+    assert open_files(load_settings()).health is Health.OK
 
 
 def test_a_port_that_is_taken_is_noticed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

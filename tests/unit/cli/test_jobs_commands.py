@@ -159,7 +159,12 @@ def test_a_grant_comes_from_the_environment_and_is_not_asked_for_twice(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", json.dumps(GRANT | {"client_id": ""}), '{"refresh_token": "1//secret"}']
+    "text",
+    [
+        *("", "[]", "{}", "[" * 100_000, '{"refresh_token": "1//secret"}'),
+        *(json.dumps(GRANT | {"client_id": part}) for part in ("", None, 7, True, ["client.example"])),
+    ],
+    ids=lambda text: text[:20],
 )
 def test_a_grant_that_is_none_is_told_and_not_repeated(run: Run, text: str) -> None:
     Path("grant.json").write_text(text)
@@ -167,6 +172,16 @@ def test_a_grant_that_is_none_is_told_and_not_repeated(run: Run, text: str) -> N
     assert (ended.code, ended.out) == (ExitCode.USAGE, "")
     assert ended.err.startswith("error: --grant")
     assert [part for part in (*GRANT.values(), "1//secret") if part in ended.err] == []
+
+
+def test_a_token_gets_no_grant_of_nulls(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = job_in(JobStatus.NEEDS_TOKEN)
+    monkeypatch.setenv("REVIEW_FETCHER_TOKEN", TOKEN)
+    Path("grant.json").write_text(json.dumps(dict.fromkeys(GRANT)))
+    ended = run("jobs", "token", job_id, "--grant", "grant.json")
+    assert (ended.code, ended.out) == (ExitCode.USAGE, "")
+    assert ended.err.startswith("error: --grant: grant.json is no JSON object with")
+    assert json.loads(run("jobs", "show", job_id, "--json").out)["status"] == "needs_token"
 
 
 def test_a_part_of_a_grant_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from app.leadership import LEASE_SECONDS as LEADING_SECONDS
 from app.lifecycle import FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS
 from app.limits.permits import LONGEST_WAIT_SECONDS
 from app.models.audit import Action
+from app.models.events import Topic
 from app.pipeline.leases import EXTEND_SECONDS, LEASE_SECONDS
 from app.pipeline.reviews import SPARE_PAGES
 from app.pipeline.worker import MOST_CRASHES
@@ -52,6 +53,11 @@ def test_the_settings_that_a_page_shows_have_these_defaults(page: str) -> None:
     table = re.findall(r"^\| `([A-Z_]+)` \| (?:`([^`]*)`)? ?\|", (PROJECT / page).read_text(), re.MULTILINE)
     assert len(table) >= 6
     assert [(name, told) for name, told in table if written(defaults[name]) != told] == []
+
+
+def test_the_command_for_older_topics_names_each_topic() -> None:
+    (told,) = re.findall(r"^for topic in (.+); do$", (PROJECT / "docs" / "cluster.md").read_text(), re.MULTILINE)
+    assert told.split() == [topic.value for topic in Topic]
 
 
 def written(default: object) -> str:

@@ -13,8 +13,9 @@ from structlog.testing import capture_logs
 
 from app.edge import clock
 from app.edge.bounds import Bounds
-from app.edge.server import bound_connections
+from app.edge.server import bound_connections, listening_apart
 from app.telemetry.events import Event
+from cluster.local import free_ports
 from tests.support.raw import converse
 
 SHORT = Bounds(100, head_seconds=0.2, hurried_seconds=0.05, body_seconds=0.2, stalled_seconds=0.3, linger_seconds=0.1)
@@ -209,3 +210,16 @@ async def test_another_protocol_class_stays_and_is_told_of() -> None:
         bound_connections(uvicorn.Server(config), LONG)
     assert config.http_protocol_class is chosen
     assert [one["event"] for one in written] == [Event.CONNECTIONS_UNBOUNDED]
+
+
+async def test_operators_get_in_at_their_port_while_clients_have_all_connections() -> None:
+    """Liveness probes among them: a pod that is merely full is not to be killed."""
+    (port,) = free_ports(1)
+    crowd = Bounds(3)
+    async with serving(small, crowd) as (server, address), listening_apart(server, "127.0.0.1", port):
+        waiting = [await asyncio.open_connection(*address) for _ in range(crowd.connections)]
+        refused = await asyncio.to_thread(converse, address, GET)
+        probed = await asyncio.to_thread(converse, ("127.0.0.1", port), GET)
+        for _, writer in waiting:
+            writer.close()
+    assert (refused.statuses, probed.statuses) == ([503], [204])

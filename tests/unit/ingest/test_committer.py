@@ -221,6 +221,20 @@ async def test_a_caller_is_not_kept_waiting_for_ever() -> None:
         await bench.store.let_through()
 
 
+async def test_giving_up_tells_those_who_wait_that_nothing_is_known_and_still_commits_what_is_under_way() -> None:
+    async with running() as bench:
+        begun, waits = [*await bench.accept("begun"), *await bench.accept("waits")]
+        bench.committer.give_up()
+        for task in (begun, waits):
+            with pytest.raises(NotAnsweredError):
+                await task
+        (late,) = await bench.accept("late")
+        assert isinstance(late.exception(), StoppingError)
+        await bench.store.let_through()
+        await bench.committer.stop()
+        assert bench.store.committed == [["begun"]]
+
+
 async def test_stopping_commits_what_waits_answers_everybody_and_takes_nothing_new() -> None:
     async with running() as bench:
         tasks = await bench.accept("a")

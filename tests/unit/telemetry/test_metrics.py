@@ -174,6 +174,29 @@ def test_words_of_a_stranger_cannot_grow_the_memory() -> None:
     assert ("reviews", "other") in shown
 
 
+def test_words_of_one_metric_leave_room_for_those_of_another() -> None:
+    metrics = Metrics()
+    for number in range(1000):
+        metrics.called("reviews", f"reason-{number}", 0.1)
+    metrics.dead_lettered("oversized")
+    assert samples(metrics.render())["review_fetcher_dead_letters_total", ("oversized",)] == 1
+
+
+async def test_a_sweep_that_never_went_through_is_awaited_since_its_first_turn() -> None:
+    clock = ManualClock()
+    metrics = Metrics(clock)
+    swept = "review_fetcher_sweep_last_success_timestamp_seconds"
+    assert (swept, ("erasing",)) not in samples(metrics.render())
+    metrics.sweep_is_due("erasing")
+    began = clock.now()
+    await clock.advance(60.0)
+    metrics.sweep_is_due("erasing")
+    assert samples(metrics.render())[swept, ("erasing",)] == began
+    metrics.swept("erasing")
+    metrics.sweep_is_due("erasing")
+    assert samples(metrics.render())[swept, ("erasing",)] == began + 60
+
+
 def test_a_label_value_is_a_plain_word() -> None:
     metrics = Metrics()
     metrics.retried('a"}\n1 # HELP' + "x" * 500)

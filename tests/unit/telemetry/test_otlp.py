@@ -1,7 +1,5 @@
 """Spans as the SDK makes them for us, and what becomes of those that nobody takes."""
 
-import logging
-from collections.abc import AsyncIterator, Iterator
 from io import StringIO
 
 import pytest
@@ -16,44 +14,11 @@ from opentelemetry.semconv._incubating.attributes import (
 )
 
 from app.telemetry import conventions, tracing
-from app.telemetry.exporting import Destination
 from app.telemetry.logging import configure_logging
-from app.telemetry.otlp import OtlpTracer, sampler_of
+from app.telemetry.otlp import sampler_of
 from app.telemetry.tracing import Kind, TraceContext
-from tests.support.collector import Collector, collector
-
-PARENT = TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", True)
-LONG = 3600.0
-"""Seconds: nothing is sent before the end."""
-
-
-class Traced:
-    """A tracer, and what it dropped."""
-
-    def __init__(self, to: Collector, sampler: str = "parentbased_always_on", ratio: float = 1.0) -> None:
-        self.dropped: list[int] = []
-        destination = Destination(to.url + "/v1/traces", {}, 5.0, False, None, queue=3, batch=3, delay=LONG)
-        self.tracer = OtlpTracer(
-            destination, {"service.name": "test"}, sampler=sampler, ratio=ratio, dropped=self.dropped.append
-        )
-        tracing.install(self.tracer)
-
-
-@pytest.fixture
-def receiving() -> Iterator[Collector]:
-    levels = {name: logging.getLogger(name).level for name in ("opentelemetry.sdk", "urllib3")}
-    with collector() as running:
-        yield running
-    tracing.install(None)
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
-
-
-@pytest.fixture
-async def traced(receiving: Collector) -> AsyncIterator[Traced]:
-    made = Traced(receiving)
-    yield made
-    await made.tracer.close()
+from tests.support.collector import Collector
+from tests.support.traced import PARENT, Traced
 
 
 def test_the_names_are_those_of_the_conventions() -> None:
@@ -85,6 +50,7 @@ async def test_a_span_is_sent_with_its_parent_and_what_was_told_of_it(traced: Tr
     settle, post = receiving.of(PARENT.trace_id)
     assert (post.name, post.kind, post.parent) == ("POST /somewhere", "SERVER", PARENT.span_id)
     assert (settle.name, settle.kind, settle.parent) == ("settle", "CLIENT", post.span_id)
+    assert (post.remote, settle.remote) == (True, False), "whose parent another process may have"
     assert settle.attributes == {"review_fetcher.reviews.new": 7}
     assert settle.resource["service.name"] == "test"
 
@@ -140,6 +106,51 @@ async def test_what_the_collector_refuses_is_dropped_and_the_end_does_not_wait_f
     with tracing.child_of(PARENT.traceparent, "too late", Kind.CLIENT):
         pass
     assert traced.dropped == [1, 1]
+
+
+CHOSEN = TraceContext(f"{1:032x}", f"{2:016x}", True)
+"""What a sampler by ratio would always take: it looks at the last 16 digits of the trace's id."""
+
+
+@pytest.mark.parametrize("sampler", ["traceidratio", "always_on", "always_off"])
+async def test_a_caller_has_no_say_with_a_sampler_that_does_not_go_by_parents(
+    receiving: Collector, sampler: str
+) -> None:
+    """By no flag and no id: a trace of its own begins, and names the caller's where it is recorded."""
+    traced = Traced(receiving, sampler, ratio=1e-9)
+    for caller in (CHOSEN, CHOSEN._replace(sampled=False)):
+        with tracing.server_span("POST", caller.traceparent, {}) as span:
+            assert span.context is not None
+            assert span.context.trace_id != CHOSEN.trace_id
+            assert span.recording == span.context.sampled == (sampler == "always_on")
+    await traced.tracer.close()
+    recorded = 2 if sampler == "always_on" else 0
+    assert [(span.parent, span.links) for span in receiving.spans] == [("", [CHOSEN.trace_id])] * recorded
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+async def test_a_caller_has_its_say_with_one_that_does(receiving: Collector, ratio: float) -> None:
+    traced = Traced(receiving, "parentbased_traceidratio", ratio)
+    for caller in (CHOSEN, CHOSEN._replace(sampled=False)):
+        with tracing.server_span("POST", caller.traceparent, {}) as span:
+            assert span.context is not None
+            assert (span.context.trace_id, span.recording) == (CHOSEN.trace_id, caller.sampled)
+    await traced.tracer.close()
+    assert [(span.parent, span.links) for span in receiving.spans] == [(CHOSEN.span_id, [])]
+
+
+async def test_a_ratio_decides_for_all_that_belongs_to_a_job(receiving: Collector) -> None:
+    """Each part is asked about again, with the same id: all or none of them."""
+    traced = Traced(receiving, "traceidratio", ratio=0.5)
+    decided = set()
+    for _ in range(100):
+        with tracing.server_span("POST", None, {}) as span:
+            assert span.context is not None
+            with tracing.child_of(span.context.traceparent, "process", Kind.CONSUMER) as below:
+                assert below.recording == span.recording
+        decided.add(span.recording)
+    await traced.tracer.close()
+    assert decided == {True, False}
 
 
 @pytest.mark.parametrize(

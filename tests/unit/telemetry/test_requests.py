@@ -25,6 +25,17 @@ def test_a_request_counts_for_its_route_method_and_class_of_status() -> None:
     assert page["review_fetcher_http_request_seconds_bucket", ("0.025", "/api/v1/review-fetch")] == 3
 
 
+def test_errors_that_are_awaited_are_shown_before_the_first() -> None:
+    requests = Requests()
+    requests.begin_at_zero("/api/v1/review-fetch", "POST")
+    counted = "review_fetcher_http_requests_total"
+    assert shown(requests)[counted, ("POST", "/api/v1/review-fetch", "5xx")] == 0
+    assert shown(requests)[counted, ("POST", "/api/v1/review-fetch", "gone")] == 0
+    requests.began()
+    requests.ended("/api/v1/review-fetch", "POST", 503, 0.01)
+    assert shown(requests)[counted, ("POST", "/api/v1/review-fetch", "5xx")] == 1
+
+
 def test_requests_are_in_flight_until_they_end() -> None:
     requests = Requests()
     requests.began()

@@ -28,6 +28,9 @@ class Recorder:
         self.started.append((name, parent))
         return Span()
 
+    def serve(self, name: str, caller: TraceContext | None, attributes: Attributes) -> Span:
+        return self.start(name, Kind.SERVER, caller, attributes)
+
 
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
@@ -50,7 +53,7 @@ def recorder() -> Iterator[Recorder]:
 def test_a_context_of_this_or_a_later_version_is_read(text: str) -> None:
     found = parse_traceparent(text)
     assert found is not None
-    assert found == (TRACE, SPAN, not text.endswith("-00"))
+    assert found == (TRACE, SPAN, not text.endswith("-00"), True)
     assert parse_traceparent(found.traceparent) == found
 
 
@@ -113,7 +116,7 @@ def test_a_request_goes_on_with_its_callers_trace_or_begins_one(recorder: Record
     tracing.server_span("POST", GOOD, {})
     tracing.server_span("POST", None, {})
     tracing.server_span("POST", "garbage", {})
-    assert recorder.started == [("POST", (TRACE, SPAN, True)), ("POST", None), ("POST", None)]
+    assert recorder.started == [("POST", (TRACE, SPAN, True, True)), ("POST", None), ("POST", None)]
 
 
 def test_a_message_cannot_lead_a_job_into_another_trace() -> None:

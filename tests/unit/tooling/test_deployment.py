@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from app.config import Settings, variables
+from tests.support.machine import program
 
 PROJECT = Path(__file__).resolve().parents[3]
 COMPOSE = PROJECT / "compose.yaml"
@@ -28,15 +29,6 @@ REQUIRED = {
     "GRAFANA_PASSWORD": "secret",
 }
 """What a user must set before anything starts."""
-
-
-def program(name: str, package: str = "") -> str:
-    """Its path; a machine without it skips the test with the reason, unless everything must be there."""
-    found = shutil.which(name)
-    if found is None:
-        missing = f"there is no {name} here, which checks this: apt-get install {package or name}"
-        (pytest.fail if os.environ.get("REQUIRE_SERVICES") == "1" else pytest.skip)(missing)
-    return found
 
 
 def composed(directory: Path, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:

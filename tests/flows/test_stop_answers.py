@@ -1,0 +1,59 @@
+"""Who waits for an answer when a SIGTERM comes is told what became of the request: never a bare 500."""
+
+import sqlite3
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.support.service import Answer, Service, site, wait_for
+from tests.support.simulator import control, simulator_process
+
+pytestmark = pytest.mark.alone
+
+TOKEN = "ya29.sim-accounts1-locations1-reviews2"
+BROKEN_OFF_SECONDS = 3.5
+"""By then uvicorn has broken off what had no answer."""
+
+
+def test_a_submission_that_waits_for_the_store_hears_that_nothing_is_known(tmp_path: Path) -> None:
+    with simulator_process() as google, site(tmp_path, google) as place, ThreadPoolExecutor() as clients:
+        service = place.start()
+        with closing(sqlite3.connect(place.database, isolation_level=None, timeout=30)) as thief:
+            thief.execute("BEGIN IMMEDIATE")
+            posts = [clients.submit(service.post, TOKEN) for _ in range(3)]
+            time.sleep(0.2)  # they are in the buffer, or in a commit that waits
+            service.process.terminate()
+            time.sleep(BROKEN_OFF_SECONDS)
+        told = {_told(post) for post in posts}
+        assert "store-slow" in told
+        assert told <= {"store-slow", "store-unavailable"}, "the first may have heard that the file is locked"
+        _assert_stopped(service)
+
+
+def test_a_submission_whose_token_is_being_checked_hears_of_the_stop(tmp_path: Path) -> None:
+    with simulator_process() as google, site(tmp_path, google) as place, ThreadPoolExecutor() as clients:
+        control(google, "POST", "faults", {"fault": "hang", "api": "tokeninfo"})
+        service = place.start(VALIDATE_TOKEN_ON_SUBMIT="true")
+        post = clients.submit(service.post, TOKEN)
+        wait_for(google, "fault:hang", 1)
+        service.process.terminate()
+        assert _told(post) == "stopping"
+        _assert_stopped(service)
+
+
+def _told(post: "Future[Answer]") -> str:
+    """The problem that the client reads."""
+    answer = post.result(20)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5"), answer
+    assert answer.headers["x-request-id"]
+    return str(answer.json()["type"]).rpartition(":")[2]
+
+
+def _assert_stopped(service: Service) -> None:
+    service.process.wait(30)
+    log = service.log.read_text()
+    assert "service.stopped" in log
+    assert "Exception in ASGI application" not in log
