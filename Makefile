@@ -6,6 +6,8 @@
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
+# A process of tests that crashes is a failure and the end. Replaced, the run would wait for its last tests for ever.
+CRASH_ENDS := --max-worker-restart=0
 SECTION = @printf '\n== %s ==\n'
 
 help: ## List the commands
@@ -22,11 +24,11 @@ demo: runtime ## Fetch the reviews of a simulated merchant, from POST to file
 
 test: setup ## Run every test but the nightly ones, on real services where the machine has them
 	$(SECTION) "tests that may run beside each other: $(WORKERS) at a time"
-	@$(PYTEST) -n $(WORKERS) --dist loadfile -m 'not alone and not nightly'
+	@$(PYTEST) -n $(WORKERS) $(CRASH_ENDS) --dist loadfile -m 'not alone and not nightly'
 	$(SECTION) "tests that need the machine to themselves"
 	@$(PYTEST) -m 'alone and not nightly'
 
-check: check-static unit ## Format, lint, types, layers, unit tests: under a minute
+check: check-static unit ## Format, lint, types, layers, unit tests: three minutes
 
 check-static: setup
 	$(SECTION) "format"
@@ -70,7 +72,7 @@ cluster: setup ## Start three brokers, three replicas behind nginx, PostgreSQL a
 cluster-down: setup ## End them and throw their data away
 	@$(BIN)/python -m cluster down
 
-site: setup ## Build the documentation site into site/: every link checked, no network needed to read it
+site: setup ## Build the documentation site into site/: every link between pages checked, no network needed to read it
 	@$(BIN)/python -m website
 
 supply-chain: setup ## Check the dependencies: hashes, licences, SBOM, published vulnerabilities
