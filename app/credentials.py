@@ -148,8 +148,9 @@ def load_or_create_key(path: Path) -> SealingKey:
     try:
         return _load_or_create_key(path)
     except OSError as error:
-        owner = "Give it and its folder to the user that the service runs as, or run this as that user."
-        raise KeyFileError(f"{path} cannot be used: {error.strerror or error}. {owner}") from error
+        owner = " Give it and its folder to the user that the service runs as, or run this as that user."
+        advice = owner if isinstance(error, PermissionError) else ""
+        raise KeyFileError(f"{path} cannot be used: {error.strerror or error}.{advice}") from error
 
 
 def _load_or_create_key(path: Path) -> SealingKey:

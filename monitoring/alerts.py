@@ -217,10 +217,11 @@ ALERTS = (
     ),
     Alert(
         "ReviewFetcherEventLoopSlow",
-        "sum by (instance) (rate(review_fetcher_event_loop_lag_seconds_sum[5m])) > 0.1",
+        "sum by (instance) (rate(review_fetcher_event_loop_lag_seconds_sum[5m])) "
+        "/ sum by (instance) (rate(review_fetcher_event_loop_lag_seconds_count[5m])) > 0.1",
         "10m",
         "ticket",
-        "For {{ $value | humanizePercentage }} of the time the event loop of {{ $labels.instance }} was late.",
+        "The event loop of {{ $labels.instance }} woke {{ $value | humanizeDuration }} late at each look.",
         "16 minutes",
     ),
     Alert(

@@ -43,9 +43,14 @@ REPLICAS = Dashboard(
                 ),
                 Panel(
                     "Event loop",
-                    "Share of the time for which the event loop kept who waited for it waiting.",
-                    (_each(f"rate(review_fetcher_event_loop_lag_seconds_sum{_CHOSEN}{_RATE})"),),
-                    "percentunit",
+                    "How late it wakes who asked to be woken, on average.",
+                    (
+                        _each(
+                            f"rate(review_fetcher_event_loop_lag_seconds_sum{_CHOSEN}{_RATE}) "
+                            f"/ rate(review_fetcher_event_loop_lag_seconds_count{_CHOSEN}{_RATE})"
+                        ),
+                    ),
+                    "s",
                 ),
                 Panel("Tasks of asyncio", "Must not grow.", (_each(f"review_fetcher_asyncio_tasks{_CHOSEN}"),)),
                 Panel(

@@ -54,6 +54,12 @@ class TokenRefusedError(Exception):
     """Google does not accept this access token, or gives none for this grant. Get a new one and submit again."""
 
 
+class BrokenOffError(StoppingError):
+    """The service stops, and has broken this request off: if it was to change something, whether it did is not known.
+    Look, or send it again after the seconds in Retry-After. A submission with the same Idempotency-Key cannot become a
+    second job."""
+
+
 class IdempotencyKeyReusedError(Exception):
     """This Idempotency-Key was used within 24 hours for another body. Use a new key for a new request."""
 

@@ -11,10 +11,9 @@ import time
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.errors import BodyTooLargeError, problem_of, unexpected
+from app.api.errors import BodyTooLargeError, BrokenOffError, problem_of, unexpected
 from app.api.headers import with_careful_headers
 from app.api.leaving import has_left
-from app.ingest.errors import StoppingError
 from app.telemetry.events import Event
 from app.telemetry.redaction import Harmless
 from app.telemetry.requests import Requests
@@ -82,7 +81,7 @@ class RequestContext:
         except asyncio.CancelledError:
             if status is not None:
                 raise
-            await problem_of(StoppingError())(scope, receive, completed)  # nothing else breaks a request off
+            await problem_of(BrokenOffError())(scope, receive, completed)  # nothing else breaks a request off
         except Exception:
             log.exception(Event.REQUEST_FAILED, method=scope["method"], path=scope["path"])
             if status is not None:

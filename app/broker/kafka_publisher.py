@@ -15,6 +15,9 @@ from app.clock import Clock
 POLL_SECONDS = 0.1
 """How long one call into librdkafka may block: closing waits for it."""
 
+PURGED_SECONDS = 1.0
+"""For the answers to what a producer had that is given up: they are there, and one call may not bring all of them."""
+
 ASKED_TIMES = 2
 """How often a question is put within its time."""
 
@@ -133,13 +136,18 @@ class KafkaEventPublisher:
         """
         with self._replacing:
             if self._producer is not None and self._broken:
-                self._producer.purge()
-                self.serve()
+                self._give_up(self._producer)
                 self._producer = None
             if self._producer is None:
                 self._broken = False
                 self._producer = Producer(self._settings, logger=client_log())
             return self._producer
+
+    def _give_up(self, producer: Producer) -> None:
+        producer.purge()
+        until = self._clock.monotonic() + PURGED_SECONDS
+        while len(producer) and self._clock.monotonic() < until:
+            self.serve(POLL_SECONDS)
 
     @contextmanager
     def _noting_what_is_fatal(self) -> Iterator[None]:

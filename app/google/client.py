@@ -3,12 +3,12 @@
 import asyncio
 import re
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 from urllib.parse import quote, urlencode
 
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
@@ -51,7 +51,15 @@ _LARGE_AT_ONCE = 8
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-AskedAboutToken = Callable[[str, str, float], None]
+class AskedAboutToken(Protocol):
+    """Told of a call that lists nothing: tokeninfo or token; ok or the reason of its error; how long it took; whether
+    a quota was the reason."""
+
+    def __call__(self, asked: str, outcome: str, seconds: float, /, *, throttled: bool) -> None: ...
+
+
+def _nobody(_asked: str, _outcome: str, _seconds: float, /, *, throttled: bool) -> None:
+    """Who is told when nobody wants to know."""
 
 
 class HostCheck(NamedTuple):
@@ -70,8 +78,7 @@ class GoogleAPIClient:
     are not followed, and neither proxies nor `.netrc` of the environment are used. At most `connections` calls are on
     the wire at once: callers run fewer, so that nobody's deadline passes in a queue. Pages over `max_page_bytes`,
     packed or unpacked, are refused while they are read, and few large ones are read at the same time. `authorities`:
-    whose certificates are trusted; None: those that the system trusts. `asked_about_token` is told of each call that
-    lists nothing: tokeninfo or token, ok or the reason of its error, seconds.
+    whose certificates are trusted; None: those that the system trusts.
     """
 
     def __init__(
@@ -83,7 +90,7 @@ class GoogleAPIClient:
         max_page_bytes: int = 4 * 2**20,
         clock: Clock | None = None,
         authorities: ssl.SSLContext | None = None,
-        asked_about_token: AskedAboutToken = lambda _asked, _outcome, _seconds: None,
+        asked_about_token: AskedAboutToken = _nobody,
     ) -> None:
         self._endpoints = endpoints
         self._connections = connections
@@ -156,15 +163,15 @@ class GoogleAPIClient:
     @contextmanager
     def _telling(self, asked: str) -> Iterator[None]:
         """A caller that waits no longer ends the call too."""
-        began, outcome = self._clock.monotonic(), "cancelled"
+        began, outcome, throttled = self._clock.monotonic(), "cancelled", False
         try:
             yield
             outcome = "ok"
         except GoogleAPIError as error:
-            outcome = error.reason
+            outcome, throttled = error.reason, error.kind is ErrorKind.THROTTLED
             raise
         finally:
-            self._asked_about_token(asked, outcome, self._clock.monotonic() - began)
+            self._asked_about_token(asked, outcome, self._clock.monotonic() - began, throttled=throttled)
 
     async def reachable(self) -> list[HostCheck]:
         """Each host of the endpoints, once: does it answer anything? Nothing secret is sent."""

@@ -103,7 +103,8 @@ class Committer:
         return await self._database.read(is_known, tenant, idempotency_key)
 
     def give_up(self) -> None:
-        """Accept nothing more. Who is not answered yet hears that it is not known; what waits is committed as usual."""
+        """Accept nothing more. Who is not answered yet hears that it is not known: what is being committed goes on, and
+        what still waits for that is dropped."""
         self._stopping = True
         for arrival in self._open:
             if not arrival.answer.done():

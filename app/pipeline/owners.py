@@ -13,12 +13,11 @@ from app.models.job import DEFAULT_PROJECT, HeldTask
 MOST_KNOWN = 256
 """Tokens remembered. The store remembers too: this is for tasks that were claimed before it did."""
 
-
 ASK_AGAIN_SECONDS = 10.0
-"""Between two questions about a token when Google could not be asked: until then it may spend the wrong quota."""
+"""Until the next question, about any token, when Google could not be asked: until then a quota may be the wrong one."""
 
 TIMES_AS_LONG = 10
-"""Nor is it asked again before so many times as long as it took to fail: a job's tasks wait for the answer."""
+"""Nor is it asked again before so many times as long as it took to fail: tasks wait for the answer."""
 
 
 class Owner(NamedTuple):
@@ -29,34 +28,38 @@ class Owner(NamedTuple):
     token_expires_at: float | None
 
 
-class _Answer(NamedTuple):
-    """What was learned, and how long that is worth something, in monotonic seconds."""
-
-    owner: Owner
-    good_until: float = math.inf
+_UNKNOWN = Owner(None, None)
 
 
 class TokenOwners:
-    """Asks tokeninfo. Of one credential version of a job all askers get the one answer, for as long as it is good."""
+    """Asks tokeninfo. Of one credential version of a job all askers get the one answer.
+
+    That Google cannot be asked says nothing of the token: it is asked about none for a while, or each page of many
+    jobs would wait for a question that times out.
+    """
 
     def __init__(self, google: GoogleAPIClient, clock: Clock) -> None:
         self._google = google
         self._clock = clock
-        self._answers: OrderedDict[tuple[str, int], asyncio.Task[_Answer]] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, int], asyncio.Task[Owner]] = OrderedDict()
+        self._ask_from = -math.inf
+        """Monotonic seconds."""
 
     async def of(self, task: HeldTask, token: str) -> tuple[Owner, bool]:
         """The owner, and whether a call was made for it. `GoogleAPIError` only when Google refuses the token."""
         key = (task.job_id, task.credential_version)
         answer = self._answers.get(key)
-        if answer is not None and not self._is_over(answer):
-            return (await asyncio.shield(answer)).owner, False
+        if answer is not None and _is_good(answer):
+            return await asyncio.shield(answer), False
+        if self._clock.monotonic() < self._ask_from:
+            return _UNKNOWN, False
         asking = asyncio.create_task(self._ask(token))
         self._answers[key] = asking
         while len(self._answers) > MOST_KNOWN:
             self._answers.popitem(last=False)
-        return (await asyncio.shield(asking)).owner, True
+        return await asyncio.shield(asking), True
 
-    async def _ask(self, token: str) -> _Answer:
+    async def _ask(self, token: str) -> Owner:
         began = self._clock.monotonic()
         try:
             info = await self._google.token_info(token)
@@ -64,18 +67,19 @@ class TokenOwners:
             if error.kind is ErrorKind.UNAUTHENTICATED:
                 raise
             if error.kind in (ErrorKind.TRANSIENT, ErrorKind.THROTTLED):
-                return self._nothing_for_now(began)
-            return _Answer(Owner(DEFAULT_PROJECT, None))
+                self._ask_later(began)
+                return _UNKNOWN
+            return Owner(DEFAULT_PROJECT, None)
         expires_at = None if info.expires_in is None else self._clock.now() + info.expires_in
-        return _Answer(Owner(info.project or DEFAULT_PROJECT, expires_at))
+        return Owner(info.project or DEFAULT_PROJECT, expires_at)
 
-    def _nothing_for_now(self, began: float) -> _Answer:
+    def _ask_later(self, began: float) -> None:
         now = self._clock.monotonic()
-        return _Answer(Owner(None, None), now + max(ASK_AGAIN_SECONDS, TIMES_AS_LONG * (now - began)))
+        self._ask_from = max(self._ask_from, now + max(ASK_AGAIN_SECONDS, TIMES_AS_LONG * (now - began)))
 
-    def _is_over(self, answer: asyncio.Task[_Answer]) -> bool:
-        """Whether to ask anew."""
-        if not answer.done():
-            return False
-        failed = answer.cancelled() or answer.exception() is not None
-        return failed or answer.result().good_until <= self._clock.monotonic()
+
+def _is_good(answer: asyncio.Task[Owner]) -> bool:
+    """It is to come, or it told something."""
+    if not answer.done():
+        return True
+    return not answer.cancelled() and answer.exception() is None and answer.result() != _UNKNOWN

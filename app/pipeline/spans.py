@@ -43,8 +43,8 @@ def tell_page(span: Span, outcome: Outcome, settled: Settled) -> None:
     span.tell({conventions.OUTCOME: word})
     if isinstance(outcome, Retry | DeadLetter):
         span.failed(conventions.error_type(outcome.problem.status, outcome.problem.type))
-    elif settled.status is TaskStatus.DEAD:
-        span.failed(word)
+    elif settled.move is not None and settled.move.status is TaskStatus.DEAD and settled.move.error is not None:
+        span.failed(conventions.error_type(settled.move.error.status, settled.move.error.type))
 
 
 def settle_span() -> Span:

@@ -1,13 +1,13 @@
 """What must be done now and then: tokens wiped in time, jobs that wait in vain ended, leftovers swept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from app.clock import Clock
 from app.models.job import JobStatus
 from app.store.database import Database, StoreUnavailableError
-from app.store.tidy import QueuePosition, tidy
+from app.store.tidy import FailedJob, QueuePosition, tidy
 from app.store.wiping import wipe_aged
 from app.telemetry.events import Event
 
@@ -56,15 +56,18 @@ class Housekeeping:
         """Whether there is more to do than one commit does."""
         try:
             done = await self._database.write(tidy, self._token_wait, ROWS_A_COMMIT, self._sweep_from)
+            self._tell_failed(done.jobs_failed)
             aged = await self._database.write(wipe_aged, self._token_max_age, ROWS_A_COMMIT)
         except StoreUnavailableError as error:
             log.warning(Event.HOUSEKEEPING_STORE_AWAY, cause=str(error))
             return False
         self._sweep_from = done.sweep_on
         self._swept()
-        for job in done.jobs_failed:
-            log.info(Event.JOB_ENDED, job_id=job.id, status=JobStatus.FAILED)
-            self._failed(job.after)
         if aged:
             log.warning(Event.TOKENS_TOO_OLD, tokens=aged)
         return done.is_full(ROWS_A_COMMIT) or aged == ROWS_A_COMMIT
+
+    def _tell_failed(self, jobs: Sequence[FailedJob]) -> None:
+        for job in jobs:
+            log.info(Event.JOB_ENDED, job_id=job.id, status=JobStatus.FAILED)
+            self._failed(job.after)

@@ -17,6 +17,7 @@ from app.store.ends import end_job, park_for_token, wipe_token
 from app.store.loads import clock_anew
 from app.store.reads import read_job, require_storable
 from app.store.schema import credentials, jobs
+from app.store.turns import not_before
 
 ResealGrant = Callable[[bytes], Sealed]
 """A sealed grant of the job under the newest key."""
@@ -45,7 +46,8 @@ def resume(transaction: Transaction, tenant: str, job_id: str) -> JobView:
     """To `processing`, or to `pending` when nothing was called yet; its token may have been wiped for its age."""
     job = _lock(transaction, tenant, job_id, JobAction.RESUME)
     status = JobStatus.PROCESSING if job["calls"] else JobStatus.PENDING
-    _change(transaction, job_id, status=status.value, **clock_anew(transaction))
+    rested = {"waiting_until": not_before(transaction.now, jobs.c.waiting_until)}
+    _change(transaction, job_id, status=status.value, **rested, **clock_anew(transaction))
     if not _has_token(transaction, job_id):
         park_for_token(transaction, job_id, WIPED_WHILE_PAUSED)
     return read_job(transaction, tenant, job_id)

@@ -14,6 +14,7 @@ from app.models.grant import refresh_due_at
 from app.models.job import RUNNING
 from app.store.database import Transaction
 from app.store.schema import credentials, jobs
+from app.store.turns import not_before
 
 FRESH_SECONDS = 60.0
 """A token that Google gave so lately and refuses already, before it is due to be renewed, is refused for another reason
@@ -132,13 +133,21 @@ def end_refresh(transaction: Transaction, job_id: str, version: int, new: NewTok
     transaction.connection.execute(
         update(jobs)
         .where(jobs.c.id == job_id)
-        .values(credential_version=version + 1, token_expires_at=new.expires_at, calls=jobs.c.calls + 1)
+        .values(
+            credential_version=version + 1,
+            token_expires_at=new.expires_at,
+            calls=jobs.c.calls + 1,
+            waiting_until=not_before(transaction.now, jobs.c.waiting_until),
+        )
     )
     return CurrentToken(version + 1, new.sealed, new.expires_at, new.since)
 
 
 def _replace_grant(transaction: Transaction, job_id: str, new: NewToken) -> None:
-    """Unless the caller gave another. A row has one key: sealed with another one it would never open."""
+    """Unless Google kept it, or the caller gave another, or it was wiped. A row has one key: sealed with another one
+    it would never open."""
+    if new.ended_grant is None:
+        return
     same = (credentials.c.sealed_grant == new.ended_grant) & (credentials.c.key_id == new.key_id)
     transaction.connection.execute(
         update(credentials).where(credentials.c.job_id == job_id, same).values(sealed_grant=new.sealed_grant)

@@ -11,7 +11,7 @@ the job, or a redrive, may want as well (a location that is listed or given up) 
 import json
 from dataclasses import replace
 
-from sqlalchemy import Double, Text, bindparam, exists, func, null, select, update
+from sqlalchemy import Double, Text, bindparam, case, exists, func, null, select, update
 
 from app.models.job import (
     OPEN,
@@ -30,6 +30,10 @@ from app.store.ends import fail_job, finish_job, park_for_token
 from app.store.found import insert_accounts, insert_locations, insert_reviews, next_account
 from app.store.schema import jobs, locations, status_in, status_is, tasks
 
+LEASE_LEFT_SECONDS = 10.0
+"""So much of the lease has a task that goes on at least: extensions pass over a task that is being settled, and where
+commits are slow it nearly always is. What an extension left is more, and then its index has nothing to change."""
+
 
 class JobEndedMeanwhileError(Exception):
     """The job ended between this settle's guard and its counters: nothing of the settle is written."""
@@ -38,6 +42,8 @@ class JobEndedMeanwhileError(Exception):
 _job_open = exists(select(jobs.c.id).where(jobs.c.id == tasks.c.job_id, status_in(jobs.c.status, OPEN)))
 
 _lock = HotStatement(select(jobs.c.credential_version).where(jobs.c.id == bindparam("job")).with_for_update())
+
+_lease_left = bindparam("lease_left", type_=Double)
 
 _guard = HotStatement(
     update(tasks)
@@ -53,6 +59,7 @@ _guard = HotStatement(
         pages=bindparam("settled_pages"),
         attempt=0,
         crashes=0,
+        lease_until=case((tasks.c.lease_until < _lease_left, _lease_left), else_=tasks.c.lease_until),
     )
 )
 
@@ -71,6 +78,7 @@ def settle(transaction: Transaction, settlement: Settlement, options: SettleOpti
             "held_version": task.version,
             "next_cursor": settlement.move.cursor,
             "settled_pages": settlement.move.pages,
+            "lease_left": transaction.now + LEASE_LEFT_SECONDS,
         },
     )
     if taken.rowcount == 0:

@@ -202,6 +202,11 @@ def could_run_from(due: ColumnElement[float], waiting_until: ColumnElement[float
     return case((waiting_until > due, waiting_until), else_=due)
 
 
+def not_before(now: float, waiting_until: ColumnElement[float]) -> ColumnElement[float]:
+    """For a job that goes on after it stood still: its tasks could run from now on, or once it has waited."""
+    return case((waiting_until > now, waiting_until), else_=now)
+
+
 _walked = _walk_of_tenants()
 _tenants_after = HotStatement(
     select(_walked.c.tenant, func.coalesce(tenants.c.weight, 1))

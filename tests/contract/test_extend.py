@@ -1,4 +1,4 @@
-"""Leases are extended while pages settle, and neither waits for the other in a circle."""
+"""Leases are extended while pages settle, and neither waits for the other."""
 
 import asyncio
 
@@ -11,7 +11,6 @@ from app.store.database import Transaction
 from app.store.postgresql import PostgresDatabase
 from app.store.schema import tasks
 from app.store.tasks import extend
-from tests.support.locks import until_somebody_waits
 from tests.support.store import job_with_tasks
 
 pytestmark = pytest.mark.postgresql
@@ -20,33 +19,28 @@ HOLDER = "worker-1"
 MINE = select(tasks.c.id).where(tasks.c.status == TaskStatus.HELD.value)
 
 
-def _all_held_by_one(transaction: Transaction) -> list[int]:
-    """The tasks in the order in which a group of settles takes them."""
-    transaction.connection.execute(update(tasks).where(tasks.c.id.in_(MINE)).values(holder=HOLDER))
-    return list(transaction.connection.execute(MINE.order_by(tasks.c.job_id, tasks.c.id)).scalars())
+def _held_by_one(transaction: Transaction) -> list[int]:
+    transaction.connection.execute(update(tasks).where(tasks.c.id.in_(MINE)).values(holder=HOLDER, lease_until=1.0))
+    return list(transaction.connection.execute(MINE.order_by(tasks.c.id)).scalars())
 
 
-async def _held_tasks_of_jobs_in_disorder(store: PostgresDatabase) -> list[int]:
-    """The last of them, with the largest numbers, does not come last by its name."""
-    before = await job_with_tasks(store, held=3)
-    while (job_id := await job_with_tasks(store, held=3)) > before:
-        before = job_id
-    return await store.write(_all_held_by_one)
+def _extended(transaction: Transaction) -> list[int]:
+    return list(transaction.connection.execute(MINE.where(tasks.c.lease_until > transaction.now)).scalars())
 
 
-async def test_who_extends_waits_for_a_task_without_those_that_a_settle_takes_after_it(
+async def test_a_task_that_is_being_settled_keeps_no_other_from_being_extended(
     store: PostgresDatabase, postgresql_database: str
 ) -> None:
-    held = await _held_tasks_of_jobs_in_disorder(store)
-    newest = held.index(max(held))
+    """Its commit may take long. The settle itself leaves it enough of its lease."""
+    await job_with_tasks(store, held=3)
+    first, *others = await store.write(_held_by_one)
     connection = await asyncpg.connect(postgresql_database)
     try:
         async with connection.transaction():
-            await connection.execute("SELECT 1 FROM tasks WHERE id = $1 FOR UPDATE", held[newest])
-            extending = asyncio.create_task(store.write(extend, held, HOLDER, 15.0))
-            await until_somebody_waits(connection)
-            for task_id in held[newest + 1 :]:
-                await connection.execute("SELECT 1 FROM tasks WHERE id = $1 FOR UPDATE NOWAIT", task_id)
-        assert await extending == len(held)
+            await connection.execute("SELECT 1 FROM tasks WHERE id = $1 FOR UPDATE", first)
+            async with asyncio.timeout(5):
+                assert await store.write(extend, [first, *others], HOLDER, 15.0) == len(others)
+            assert sorted(await store.read(_extended)) == others
+        assert await store.write(extend, [first, *others], HOLDER, 15.0) == len(others) + 1
     finally:
         await connection.close()

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import delete, insert, update
 
 from app.models.job import DEFAULT_PROJECT, JobStatus, Stage, TaskStatus
+from app.pipeline.control import JobControl
 from app.store.database import Database, Transaction
 from app.store.measures import (
     COUNTED_UP_TO,
@@ -17,6 +18,7 @@ from app.store.measures import (
     tasks_by_stage_and_state,
     tokens_expiring,
 )
+from app.store.refresh import NewToken, end_refresh
 from app.store.schema import credentials, jobs, tasks
 from app.telemetry import names
 from tests.support.jobs import in_state
@@ -175,6 +177,23 @@ async def test_a_task_that_waited_for_quota_is_not_older_than_its_opening(databa
     assert (await database.read(runnable_by_stage, {}))[Stage.REVIEWS].seconds == 0.0
     await set_job(database, job, waiting_until=now - 80_000.0)
     assert (await database.read(runnable_by_stage, {}))[Stage.REVIEWS].seconds == pytest.approx(70_000.0, abs=5.0)
+
+
+@pytest.mark.parametrize("rest", ["paused", "without a token"])
+async def test_a_task_of_a_job_that_rested_is_not_older_than_its_going_on(database: Database, rest: str) -> None:
+    job = await job_with_tasks(database, "default", waiting=3)
+    await due(database, job, 70_000.0)
+    if rest == "paused":
+        control = JobControl(database, lambda: None)
+        await control.pause("default", job)
+        await control.resume("default", job)
+    else:
+        now = await database.read(lambda transaction: transaction.now)
+        await database.write(end_refresh, job, 1, NewToken("key-1", b"fresh", b"grant", now, 3600.0))
+    await set_job(database, job, status=JobStatus.PROCESSING.value)
+    found = (await database.read(runnable_by_stage, {}))[Stage.REVIEWS]
+    assert found.tasks == 3
+    assert found.seconds == pytest.approx(0.0, abs=5.0)
 
 
 async def test_runnable_tasks_are_counted_so_far_and_no_further(database: Database) -> None:

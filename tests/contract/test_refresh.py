@@ -148,6 +148,18 @@ async def test_a_refresh_token_that_google_replaced_is_not_lost_to_a_token_that_
     assert (await row(database, resealed))["sealed_grant"] == b"grant"
 
 
+async def test_a_grant_that_was_wiped_meanwhile_does_not_come_back(database: Database) -> None:
+    """Google kept the refresh token: the late answer has nothing that would be lost."""
+    job_id = await job_with_grant(database, "wiped-meanwhile", b"")
+    await begin(database, job_id)
+    await change(database, credentials, job_id, sealed_grant=None)
+    await JobControl(database, lambda: None).replace_token("default", job_id, "key-2", b"given")
+    assert (await row(database, job_id))["sealed_grant"] is None
+    late = await database.write(end_refresh, job_id, 1, fresh())
+    assert late is not None
+    assert (late.sealed, (await row(database, job_id))["sealed_grant"]) == (b"given", None)
+
+
 async def test_a_job_that_has_ended_takes_no_token(database: Database) -> None:
     job_id = await job_with_grant(database, "ended", b"")
     await begin(database, job_id)

@@ -3,15 +3,15 @@
 import asyncio
 
 import pytest
-from sqlalchemy import and_, func, select, text
+from sqlalchemy import and_, func, select, text, update
 
 from app.models.job import HeldTask, LocationState, Problem, Stage, TaskStatus
 from app.models.review import Account, Location
 from app.models.settlement import GivenUp, LocationEnd, Move, Settled, Settlement, SettleOptions
 from app.store.database import Database, StoreUnavailableError, Transaction
 from app.store.postgresql import PostgresDatabase
-from app.store.schema import DEAD_LETTER, credentials, dead_letters, jobs, locations, outbox, reviews
-from app.store.settle import settle
+from app.store.schema import DEAD_LETTER, credentials, dead_letters, jobs, locations, outbox, reviews, tasks
+from app.store.settle import LEASE_LEFT_SECONDS, settle
 from app.store.tasks import let_go
 from app.store.turns import waiting_jobs
 from tests.support.store import new_job, review, take
@@ -86,6 +86,34 @@ async def test_a_second_settle_of_the_same_version_changes_nothing(database: Dat
     assert (await _settle(database, page)).status is None
     assert await database.read(_rows) == 1
     assert (await database.read(_job, job_id))["calls"] == 3
+
+
+@pytest.mark.parametrize(("left", "after"), [(2.0, LEASE_LEFT_SECONDS), (12.0, 12.0)])
+async def test_a_settle_leaves_a_task_that_goes_on_enough_of_its_lease(
+    database: Database, left: float, after: float
+) -> None:
+    """Extensions pass over a task that is being settled. Of a lease that is long enough nothing changes."""
+    task = await _reviews_task(database, await new_job(database))
+    began, lease = await database.write(_leave, task.task_id, left)
+    await _settle(database, Settlement(task, Move(TaskStatus.HELD, cursor="p2"), calls=1, page=True))
+    ended, then = await database.read(_lease, task.task_id)
+    if after == left:
+        assert then == lease
+    else:
+        assert began + after <= then <= ended + after
+
+
+def _leave(transaction: Transaction, task_id: int, seconds: float) -> tuple[float, float]:
+    transaction.connection.execute(
+        update(tasks).where(tasks.c.id == task_id).values(lease_until=transaction.now + seconds)
+    )
+    return _lease(transaction, task_id)
+
+
+def _lease(transaction: Transaction, task_id: int) -> tuple[float, float]:
+    """Now, and the end of the task's lease."""
+    until = transaction.connection.execute(select(tasks.c.lease_until).where(tasks.c.id == task_id)).scalar_one()
+    return transaction.now, until
 
 
 async def test_a_page_tells_the_publisher_which_rows_are_new(database: Database) -> None:

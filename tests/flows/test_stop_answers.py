@@ -41,6 +41,7 @@ def test_a_submission_whose_token_is_being_checked_hears_of_the_stop(tmp_path: P
         wait_for(google, "fault:hang", 1)
         service.process.terminate()
         assert _told(post) == "stopping"
+        assert "whether it did is not known" in post.result().json()["detail"]
         _assert_stopped(service)
 
 

@@ -1,5 +1,6 @@
 """Sealed tokens: they open for their own job alone, and errors never tell what is inside."""
 
+import errno
 import os
 from itertools import permutations
 from pathlib import Path
@@ -145,8 +146,21 @@ def test_a_key_file_that_others_may_open_is_refused(tmp_path: Path, mode: int) -
 
 def test_a_key_file_that_cannot_be_read_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "sealing.key").mkdir(mode=0o700)
-    with pytest.raises(KeyFileError, match=r"sealing\.key cannot be used: Is a directory\. Give it"):
+    with pytest.raises(KeyFileError, match=r"sealing\.key cannot be used: Is a directory\.$"):
         load_or_create_key(tmp_path / "sealing.key")
+
+
+@pytest.mark.parametrize(("error", "advice"), [(errno.EACCES, True), (errno.ENOSPC, False)])
+def test_only_who_may_not_use_a_key_file_is_told_to_change_its_owner(
+    error: int, advice: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "open", fails)
+    with pytest.raises(KeyFileError, match=os.strerror(error)) as told:
+        load_or_create_key(tmp_path / "sealing.key")
+    assert ("Give it and its folder to the user" in str(told.value)) is advice
 
 
 def test_a_key_file_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -33,23 +33,31 @@ class FakeProducers:
 
 
 class FakeProducer:
-    """Raises what is fatal out of `poll`, as the real one does; tests/contract/test_kafka_fatal.py has that one."""
+    """Raises what is fatal out of the first `poll`, which then brings nothing else, as the real one does;
+    tests/contract/test_kafka_fatal.py has that one."""
 
     def __init__(self, fatal: KafkaError | None) -> None:
         self._fatal = fatal
+        self._told = False
         self._delivered: list[Callable[[KafkaError | None, object], None]] = []
 
     def produce(self, *_message: object, headers: object, on_delivery: Callable[..., None]) -> None:
+        if self._fatal is not None and self._delivered:
+            raise KafkaException(self._fatal)
         self._delivered.append(on_delivery)
 
     def purge(self) -> None:
         """What is answered by the next poll has failed."""
 
     def poll(self, _seconds: float) -> None:
+        if self._fatal is not None and not self._told:
+            self._told = True
+            raise KafkaException(self._fatal)
         while self._delivered:
             self._delivered.pop()(self._fatal, None)
-        if self._fatal is not None:
-            raise KafkaException(self._fatal)
+
+    def __len__(self) -> int:
+        return len(self._delivered)
 
 
 def test_a_producer_that_failed_for_good_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,11 +77,12 @@ def test_what_a_producer_had_when_it_failed_for_good_is_answered(monkeypatch: py
     publisher = KafkaEventPublisher(KafkaConnection("nobody"), SystemClock(), deadline=5.0)
     answers: list[KafkaError | None] = []
     publisher.send_soon(RECORD, answers.append)
-    publisher.serve()
-    producers.made[0].produce(headers={}, on_delivery=lambda error, _message: answers.append(error))
+    with pytest.raises(BrokerUnavailableError, match="out of sequence"):
+        publisher.send_soon(RECORD, answers.append)
+    assert answers == []
     publisher.send_soon(RECORD, answers.append)
     publisher.serve()
-    assert [error is None for error in answers] == [False, False, True]
+    assert [error is None for error in answers] == [False, True]
 
 
 class FullPublisher(KafkaEventPublisher):

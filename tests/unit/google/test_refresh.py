@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, quote, quote_plus
 
 import pytest
 
-from app.google.client import GoogleAPIClient
+from app.google.client import AskedAboutToken, GoogleAPIClient
 from app.google.endpoints import Endpoints
 from app.google.errors import ErrorKind, GoogleAPIError
 from app.google.listing import decode_fresh_token
@@ -84,35 +84,45 @@ async def test_an_error_says_what_to_do(status: int, said: bytes, kind: ErrorKin
     assert (caught.value.kind, caught.value.reason, caught.value.status) == (kind, reason, status)
 
 
+def telling(told: list[tuple[str, str, bool]]) -> AskedAboutToken:
+    def tell(asked: str, outcome: str, _seconds: float, /, *, throttled: bool) -> None:
+        told.append((asked, outcome, throttled))
+
+    return tell
+
+
 async def test_calls_about_tokens_are_told_with_what_they_came_to() -> None:
-    told: list[tuple[str, str]] = []
+    told: list[tuple[str, str, bool]] = []
     given = body(access_token="ya29.fresh", expires_in=3599)
-    async with serving(answer(given), answer(b"", 503), answer(body(expires_in="60"))) as server:
-        client = GoogleAPIClient(
-            Endpoints.at(server.url), asked_about_token=lambda asked, outcome, _: told.append((asked, outcome))
-        )
+    async with serving(answer(given), answer(b"", 503), answer(body(expires_in="60")), answer(b"", 429)) as server:
+        client = GoogleAPIClient(Endpoints.at(server.url), asked_about_token=telling(told))
         async with client:
             await client.refresh(GRANT)
             with pytest.raises(GoogleAPIError):
                 await client.refresh(GRANT)
             await client.token_info("ya29.fresh")
-    assert told == [("token", "ok"), ("token", "http_503"), ("tokeninfo", "ok")]
+            with pytest.raises(GoogleAPIError):
+                await client.token_info("ya29.fresh")
+    assert told == [
+        ("token", "ok", False),
+        ("token", "http_503", False),
+        ("tokeninfo", "ok", False),
+        ("tokeninfo", "rate_limited", True),
+    ]
 
 
 async def test_a_call_about_a_token_that_nobody_waits_for_any_more_is_told() -> None:
-    told: list[tuple[str, str]] = []
+    told: list[tuple[str, str, bool]] = []
 
     async with serving(silence) as server:
-        client = GoogleAPIClient(
-            Endpoints.at(server.url), asked_about_token=lambda asked, outcome, _: told.append((asked, outcome))
-        )
+        client = GoogleAPIClient(Endpoints.at(server.url), asked_about_token=telling(told))
         async with client:
             asking = asyncio.create_task(client.refresh(GRANT))
             await server.arrived.wait()
             asking.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asking
-    assert told == [("token", "cancelled")]
+    assert told == [("token", "cancelled", False)]
 
 
 async def test_a_revoked_refresh_token_is_told_in_words() -> None:

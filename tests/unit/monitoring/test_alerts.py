@@ -17,7 +17,7 @@ THROTTLED = 'review_fetcher_google_throttled_total{api="reviews"}'
 DEAD = "review_fetcher_dead_letters_total"
 DEATHS = "review_fetcher_loop_restarts_total"
 COOLDOWN = "review_fetcher_cooldown_seconds"
-LAG = "review_fetcher_event_loop_lag_seconds_sum"
+LAG, LOOKS = "review_fetcher_event_loop_lag_seconds_sum", "review_fetcher_event_loop_lag_seconds_count"
 FIRST = "review_fetcher_first_review_seconds"
 SWEPT = "review_fetcher_sweep_last_success_timestamp_seconds"
 
@@ -255,14 +255,17 @@ CASES = (
         "EventLoopSlow",
         True,
         "17m",
-        {replica(LAG): "0 19 19 38 38 57 57 76 76 95 95 114 114 133 133 152 152 171 171 190 190+9.5x60"},
+        {
+            replica(LAG): "0 20 20 40 40 60 60 80 80 100 100 120 120 140 140 160 160 180 180 200 200+10x60",
+            replica(LOOKS): "0 10 10 20 20 30 30 40 40 50 50 60 60 70 70 80 80 90 90 100 100+5x60",
+        },
         ONE,
     ),
     Case(
         "EventLoopSlow",
         False,
         "17m",
-        {replica(LAG): "0+1x80"},
+        {replica(LAG): "0+1x80", replica(LOOKS): "0+14x80"},
     ),
     Case("WebhooksFail", True, "10m", {replica("review_fetcher_webhooks_total", labels=',status="failed"'): "0 1x60"}),
     Case(
@@ -296,7 +299,7 @@ SAYS = {
     "DayQuotaSpent": "The day's calls to reviews are spent.",
     "SweepsFail": "The sweep erasing has not gone through for 21m 40s.",
     "StoreCrowded": "Work on replica-1 has waited for a place in store_lanes at every look.",
-    "EventLoopSlow": "For 63.33% of the time the event loop of replica-1 was late.",
+    "EventLoopSlow": "The event loop of replica-1 woke 2s late at each look.",
     "WebhooksFail": "Messages to callbacks that were given up within an hour: 1.",
 }
 """What a person reads."""

@@ -2,12 +2,15 @@
 
 from typing import Any, cast
 
+import pytest
+
 from app.credentials import Purpose, SealingKey, TokenSealer
 from app.google.errors import ErrorKind
 from app.google.pages import FreshToken
 from app.models.grant import RefreshGrant
 from app.models.job import Problem
-from app.pipeline.exchange import MOST_STREAKS, STREAK_SECONDS, Later, Subject, TokenExchange
+from app.pipeline import exchange
+from app.pipeline.exchange import STREAK_SECONDS, Later, Subject, TokenExchange
 from app.retry.policy import ExponentialBackoffPolicy
 from app.store.refresh import CurrentToken, NewToken, RefreshLease, begin_refresh, end_refresh, put_off_refresh
 from tests.support.clock import ManualClock
@@ -97,8 +100,20 @@ async def test_each_failure_makes_the_next_wait_longer_until_there_is_a_token() 
     assert again == first
 
 
-async def test_the_failures_of_a_bounded_number_of_jobs_are_remembered() -> None:
+async def test_many_jobs_that_fail_in_turn_need_people_in_time() -> None:
     bench = Bench()
-    for number in range(2 * MOST_STREAKS):
+    jobs = [f"job-{number}" for number in range(1_000)]
+    for _ in range(3):
+        for name in jobs:
+            assert isinstance(await bench.renew(name), Later)
+        await bench.clock.advance(TOKEN_WAIT / 3)
+    bench.store.without = TOKEN_WAIT
+    assert {type(await bench.renew(name)) for name in jobs} == {Problem}
+
+
+async def test_the_failures_of_a_bounded_number_of_jobs_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "MOST_STREAKS", 10)
+    bench = Bench()
+    for number in range(20):
         await bench.renew(f"job-{number}")
-    assert len(bench.exchange._streaks) == MOST_STREAKS
+    assert len(bench.exchange._streaks) == 10

@@ -9,6 +9,7 @@ import pytest
 from app.pipeline import leases
 from app.pipeline.leases import DEADLINE_SECONDS, EXTEND_SECONDS, LEASE_SECONDS, RETRY_SECONDS, LeaseKeeper
 from app.store.database import StoreUnavailableError
+from app.store.settle import LEASE_LEFT_SECONDS
 from tests.support.clock import ManualClock
 
 
@@ -85,6 +86,11 @@ async def test_a_store_that_is_away_is_asked_again_soon_and_then_at_the_usual_pa
     assert len(keeping.store.asked) == 3
     await keeping.clock.advance(EXTEND_SECONDS - 0.01)
     assert len(keeping.store.asked) == 3
+
+
+def test_a_settle_leaves_the_lease_as_it_is_where_extensions_come_in_time() -> None:
+    """Or each page would cost a change of the leases' index."""
+    assert LEASE_LEFT_SECONDS <= LEASE_SECONDS - EXTEND_SECONDS
 
 
 async def test_an_extension_that_hangs_is_cut_off_and_tried_anew(

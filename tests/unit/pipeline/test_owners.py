@@ -7,7 +7,7 @@ import pytest
 
 from app.google.errors import ErrorKind, GoogleAPIError
 from app.google.pages import TokenInfo
-from app.pipeline.owners import ASK_AGAIN_SECONDS, Owner, TokenOwners
+from app.pipeline.owners import ASK_AGAIN_SECONDS, MOST_KNOWN, Owner, TokenOwners
 from tests.support.clock import ManualClock
 from tests.unit.pipeline.stage import held
 
@@ -91,6 +91,26 @@ async def test_questions_that_time_out_take_little_of_a_jobs_time() -> None:
     assert await known.of(held(), "token") == (Owner(None, None), False)
     await clock.advance(1.0)
     assert (await known.of(held(), "token"))[0].project == "42"
+
+
+async def test_that_google_cannot_be_asked_is_found_out_once_for_all_tokens() -> None:
+    """Each page of each job would wait for a question that times out."""
+    clock = ManualClock()
+    google = Google(AWAY, *[TokenInfo("42", None)] * 2 * MOST_KNOWN)
+    known = owners(google, clock)
+    for number in range(2 * MOST_KNOWN):
+        assert (await known.of(held(job_id=f"job-{number}"), "token"))[0].project is None
+    assert google.asked == 1
+    await clock.advance(ASK_AGAIN_SECONDS)
+    for number in range(3):
+        assert (await known.of(held(job_id=f"job-{number}"), "token"))[0].project == "42"
+
+
+async def test_what_is_known_of_a_token_stays_known_while_google_cannot_be_asked() -> None:
+    known = owners(Google(TokenInfo("42", None), AWAY))
+    assert (await known.of(held(job_id="job-1"), "token"))[0].project == "42"
+    assert (await known.of(held(job_id="job-2"), "token"))[0].project is None
+    assert await known.of(held(job_id="job-1"), "token") == (Owner("42", None), False)
 
 
 async def test_a_refusal_is_told_to_everybody_and_not_remembered() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import func, select, update
@@ -9,9 +10,10 @@ from structlog.testing import capture_logs
 
 from app.models.job import JobStatus
 from app.results.housekeeping import BACKLOG_SECONDS, ROWS_A_COMMIT, TIDY_SECONDS, Housekeeping
-from app.store.database import Transaction
+from app.store.database import Database, StoreUnavailableError, Transaction
 from app.store.schema import credentials, jobs
 from app.store.submit import NewJob, submit
+from app.store.wiping import wipe_aged
 from app.telemetry.events import Event
 from tests.support.clock import ManualClock
 from tests.support.store import sqlite_database
@@ -57,6 +59,31 @@ def _one_waits_for_a_token(transaction: Transaction) -> None:
     waits = {"status": JobStatus.NEEDS_TOKEN.value, "created_at": transaction.now - 7_000.0}
     long_ago = {"updated_at": transaction.now - 3_601.0}
     transaction.connection.execute(update(jobs).where(jobs.c.id == "waits").values(waits | long_ago))
+
+
+async def test_a_job_that_failed_is_told_though_the_store_goes_away_right_after(tmp_path: Path) -> None:
+    """It is never found again."""
+    clock, ended = TurnClock(), list[float]()
+    async with sqlite_database(tmp_path, clock) as database:
+        await database.write(submit, [NewJob("waits", "default", "key-1", b"sealed")])
+        await database.write(_one_waits_for_a_token)
+        keeping = Housekeeping(
+            cast(Any, _NoSecondWrite(database)), clock, 3600.0, token_max_age=86_400.0, failed=ended.append
+        )
+        loop = asyncio.create_task(keeping.run())
+        await clock.idle.wait()
+        loop.cancel()
+    assert len(ended) == 1
+
+
+class _NoSecondWrite:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def write(self, work: Any, *arguments: Any) -> Any:
+        if work is wipe_aged:
+            raise StoreUnavailableError("away")
+        return await self._database.write(work, *arguments)
 
 
 async def test_a_job_that_waited_for_a_token_in_vain_is_counted_among_those_that_ended(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from app.google.errors import ErrorKind, GoogleAPIError, broken_answer
 from app.google.spans import Call, call_span, tell_failed
 from app.models.job import Problem, Stage, TaskStatus, Work
 from app.models.settlement import Move, Settled
-from app.pipeline.outcome import DeadLetter, Outcome, Retry, Snooze
+from app.pipeline.outcome import Advance, DeadLetter, Outcome, Retry, Snooze
 from app.pipeline.spans import page_span, settle_span, tell_page, tell_settled
 from app.results.spans import publish_spans
 from app.retry.spans import release_spans
@@ -29,6 +29,7 @@ from tests.unit.results.test_records import batch as made
 OTHER = PARENT._replace(trace_id="0af7651916cd43dd8448eb211c80319c")
 UNSAMPLED = PARENT._replace(sampled=False)
 WAITING = Settled(Move(TaskStatus.WAITING))
+LOOPS = Advance(Move(TaskStatus.DEAD, error=Problem("page_token_loop", "In circles.")))
 
 
 def kafka() -> KafkaBroker:
@@ -117,6 +118,7 @@ async def test_one_process_has_no_group(traced: Traced, receiving: Collector) ->
             ("dead_letter", "403"),
         ),
         (DeadLetter(Problem("crash_loop", "Again.")), Settled(Move(TaskStatus.DEAD)), ("dead_letter", "crash_loop")),
+        (LOOPS, Settled(LOOPS.move), ("advance", "page_token_loop")),
         (Snooze(0.0, "quota"), WAITING, ("snooze", None)),
     ],
 )
