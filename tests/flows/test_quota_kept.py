@@ -117,7 +117,7 @@ async def test_when_a_day_is_spent_the_job_waits_for_midnight_and_says_so(stack:
 
 async def test_a_restart_does_not_refill_the_bucket(stack: Stack) -> None:
     limits = RateLimitConfig(token_bucket_capacity=30, refill_rate=10.0, per_minute=0)
-    async with running_simulator(Catalogue(locations=60, reviews=5)) as google:
+    async with running_simulator(Catalogue(locations=90, reviews=5)) as google:
         async with running_engine(stack, google.url, rate_limit=limits) as engine:
             job_id = await engine.submit()
             assert await google.signals.reached({"answered:reviews": 30}, 20)
@@ -125,7 +125,7 @@ async def test_a_restart_does_not_refill_the_bucket(stack: Stack) -> None:
         async with running_engine(stack, google.url, rate_limit=limits) as engine:
             assert (await engine.job_ended(job_id))["status"] == "completed"
         times = arrivals(google)
-        assert 30 <= before < 60 == len(times)
+        assert 30 <= before < 90 == len(times)
         assert worst_excess(times, 30, 10.0) <= 0
 
 
@@ -160,7 +160,7 @@ async def test_throttling_is_no_failed_attempt(stack: Stack) -> None:
 
 async def test_a_small_job_overtakes_a_large_one_that_waits_for_quota(stack: Stack) -> None:
     limits = RateLimitConfig(token_bucket_capacity=30, refill_rate=30.0, per_minute=0)
-    large, small = "ya29.sim-locations300-reviews5", "ya29.sim-locations1-reviews60-seed9"
+    large, small = "ya29.sim-locations600-reviews5", "ya29.sim-locations1-reviews60-seed9"
     async with (
         running_simulator() as google,
         running_engine(stack, google.url, rate_limit=limits) as engine,

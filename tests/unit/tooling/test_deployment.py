@@ -22,6 +22,8 @@ COMPOSE = PROJECT / "compose.yaml"
 DOCKERFILE = PROJECT / "Dockerfile"
 PROXY = PROJECT / "deploy/proxy/haproxy.cfg"
 
+BROKERS = {"kafka-1", "kafka-2", "kafka-3"}
+
 REQUIRED = {
     "POSTGRES_PASSWORD": "secret",
     "API_KEYS": "secret",
@@ -104,7 +106,7 @@ def test_every_container_is_without_capabilities_and_cannot_get_any(name: str) -
     assert service["healthcheck"]["test"][0] == "CMD", "and not through a shell"
 
 
-@pytest.mark.parametrize("name", sorted(services().keys() - {"kafka"}))
+@pytest.mark.parametrize("name", sorted(services().keys() - BROKERS))
 def test_every_container_but_kafka_has_a_root_that_it_cannot_write_and_is_not_root(name: str) -> None:
     """Kafka's start writes its configuration beside its program; its image's user is not root either."""
     service = services()[name]
@@ -121,7 +123,7 @@ def test_every_image_is_a_version_and_not_whatever_is_newest() -> None:
 
 def test_what_is_published_is_published_on_this_machine_alone() -> None:
     ports = [port for service in services().values() for port in service.get("ports", [])]
-    assert len(ports) == 3
+    assert len(ports) == 2 + len(BROKERS)
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
