@@ -1,11 +1,13 @@
 """Fixtures and the closing table of every test run."""
 
+import os
 import sqlite3
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import website
 from tests.support.adapters import count, describe
@@ -13,6 +15,11 @@ from tests.support.services import Services, fresh_database, postgresql_version
 from tests.support.sweeping import sweep_postgresql
 
 SERVICES = pytest.StashKey[Services]()
+
+if "CI" not in os.environ:
+    # A busy machine is no failure. With CI set, hypothesis does without deadlines itself, and without chance.
+    settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("here")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.browser.chromium import running_browser
 from tests.browser.planting import hostile_job, plant
-from tests.browser.window import Window, window
+from tests.browser.window import PATIENCE_MS, Window, window
 from tests.support.canary_fixture import swept
 from tests.support.service import Service, Site, site
 from tests.support.simulator import control, simulator_process
@@ -28,6 +28,9 @@ class World(NamedTuple):
     place: Site
     google: str
     hostile_job: str
+
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.hookimpl(tryfirst=True)

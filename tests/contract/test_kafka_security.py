@@ -66,10 +66,12 @@ class GuardedKafka:
         )
 
     @asynccontextmanager
-    async def broker(self, connection: KafkaConnection, prefix: str = "") -> AsyncIterator[KafkaBroker]:
+    async def broker(
+        self, connection: KafkaConnection, prefix: str = "", *, deadline: float = SECONDS
+    ) -> AsyncIterator[KafkaBroker]:
         prefix = prefix or f"test{next(_numbers)}-"
         group = f"{prefix}group"
-        opened = KafkaBroker(connection, group, SystemClock(), layout=LAYOUT, topic_prefix=prefix, deadline=4.0)
+        opened = KafkaBroker(connection, group, SystemClock(), layout=LAYOUT, topic_prefix=prefix, deadline=deadline)
         await opened.start()
         yield opened
         await opened.close()
@@ -150,7 +152,7 @@ async def _refusals(
     `logged`: librdkafka hands a line over when it is asked the next time, so it is asked until one names the cause.
     """
     told = []
-    async with guarded.broker(connection) as broker:
+    async with guarded.broker(connection, deadline=4.0) as broker:
         for call in (broker.prepare(), broker.check(), broker.publish([WORK])):
             began = time.monotonic()
             with pytest.raises(BrokerUnavailableError) as refused:

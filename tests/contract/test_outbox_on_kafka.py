@@ -241,6 +241,7 @@ async def test_a_standby_never_disturbs_the_leader(site: Site, postgresql_databa
     assert await _ids(site) == ["0", "1", "2", "3"]
 
 
+@pytest.mark.alone
 async def test_readers_do_not_wait_long_for_a_publisher_that_was_killed(site: Site, postgresql_database: str) -> None:
     """Killed within a transaction; the lease has to run out before the standby ends it."""
     async with publisher_process(site, postgresql_database, f"{CrashPoint.BATCH_UNCOMMITTED}:1") as leader:

@@ -195,7 +195,7 @@ async def test_a_token_refused_right_after_it_came_is_not_renewed_again(database
     assert isinstance(await begin(database, job_id, 2, refused=True), RefreshLease)
 
 
-@pytest.mark.parametrize(("age", "is_fresh"), [(8.0, True), (9.5, False)])
+@pytest.mark.parametrize(("age", "is_fresh"), [(4.0, True), (9.5, False)])
 async def test_a_token_of_a_short_life_is_refused_for_its_age_as_soon_as_it_is_due(
     database: Database, age: float, is_fresh: bool
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_services.process import free_ports
 
 from app.cli.exits import ExitCode
 from app.simulator import Catalogue
@@ -79,14 +80,14 @@ async def test_ctrl_c_ends_the_watching_and_not_the_job(tmp_path: Path) -> None:
 
 async def test_watching_goes_on_when_the_service_is_back(tmp_path: Path) -> None:
     (tmp_path / "faults.json").write_text(json.dumps({"rules": [{"fault": "hold", "api": "reviews"}]}))
-    held = serving(tmp_path, **FAST, SIMULATOR_FAULTS="faults.json")
+    (port,) = free_ports(1)
+    held = serving(tmp_path, port=port, **FAST, SIMULATOR_FAULTS="faults.json")
     async with held as service, asyncio.timeout(DEADLINE_SECONDS):
         job_id = await submitted(tmp_path, service)
         watching = await start(tmp_path, "jobs", "watch", job_id, "--server", service.url)
         await until(watching, b"processing: ")
         service.process.kill()
         await until(watching, b"Trying again in")
-    port = int(service.url.rpartition(":")[2])
     async with serving(tmp_path, port=port, **FAST):
         told = await ended(watching)
     assert told.code == ExitCode.OK, told.err
@@ -94,14 +95,14 @@ async def test_watching_goes_on_when_the_service_is_back(tmp_path: Path) -> None
 
 
 async def test_the_feed_is_followed_through_a_restart(tmp_path: Path) -> None:
-    async with serving(tmp_path, **FAST) as service, asyncio.timeout(DEADLINE_SECONDS):
+    (port,) = free_ports(1)
+    async with serving(tmp_path, port=port, **FAST) as service, asyncio.timeout(DEADLINE_SECONDS):
         await submitted(tmp_path, service, "--watch")
         tail = await start(tmp_path, "reviews", "tail", "--follow", "--cursor-file", "cursor", "--server", service.url)
         assert tail.stdout is not None
         lines = [await tail.stdout.readline() for _ in range(REVIEWS)]
         service.process.kill()
         await until(tail, b"Trying again in")
-    port = int(service.url.rpartition(":")[2])
     async with serving(tmp_path, port=port, **FAST) as service, asyncio.timeout(DEADLINE_SECONDS):
         await submitted(tmp_path, service, "--watch")
         lines += [await tail.stdout.readline() for _ in range(REVIEWS)]

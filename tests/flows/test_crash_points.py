@@ -103,6 +103,7 @@ def test_a_death_around_the_commit_of_a_job(point: CrashPoint, tmp_path: Path) -
 def test_on_a_bad_day_a_job_outlives_a_death_at_every_point(tmp_path: Path) -> None:
     with simulator_process("--faults", "flaky") as google, site(tmp_path, google) as place:
         control(google, "POST", "faults", FAILING)
+        control(google, "POST", "faults", {"fault": "latency", "seconds": 0.1})  # or one start might do all the work
         (first,) = _die_at_commit(place, CrashPoint.BEFORE_JOB_COMMIT, 2)
         kills = [arrived(google)]
         for point, passes in BAD_DAY.items():

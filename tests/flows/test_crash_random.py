@@ -50,7 +50,7 @@ def _survives(directory: Path, mood: str, token: str, *, kills: int, seed: int) 
     random = Random(seed)
     with simulator_process("--faults", mood) as google, site(directory, google) as place:
         control(google, "POST", "faults", SLOW)
-        stretch = ideal_calls(google, token) // (kills + 1)
+        stretch = ideal_calls(google, token) // (2 * (kills + 1))
         service = place.start()
         job_id = service.submit(token)
         deaths: list[int] = []

@@ -1,11 +1,11 @@
 """The quickstart and each how-to: every command as a reader types it, beside the service as the page starts it."""
 
 import re
-import socket
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from local_services.process import free_ports
 
 from tests.support.transcripts import (
     PROJECT,
@@ -68,8 +68,6 @@ def _around_the_start(shown: list[Shown]) -> tuple[list[Shown], dict[str, str], 
 
 def _on_a_free_port(shown: list[Shown]) -> list[Shown]:
     """Readers have one receiver; here another program may have its port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    (port,) = map(str, free_ports(1))
     pattern = re.compile(rf"\b{DOCUMENTED_RECEIVER_PORT}\b")
     return [replace(one, command=replace(one.command, text=pattern.sub(port, one.command.text))) for one in shown]

@@ -64,7 +64,7 @@ async def test_a_refusal_of_the_old_token_does_not_park_a_job_that_has_a_new_one
     faults = Faults(rules=(Hold(api="reviews", after=1, times=1), ExpiredToken(api="reviews", after=1, times=1)))
     async with running_simulator(WORLD, faults) as google, running_engine(stack, google.url) as engine:
         job_id = await engine.submit()
-        assert await google.signals.reached({"held": 1}, 10)
+        assert await google.signals.reached({"held": 1}, 30)
         await engine.replace_token(job_id, "ya29.another-token-for-tests")
         google.release()
         job = await engine.job_ended(job_id)
@@ -98,7 +98,7 @@ async def test_a_cancelled_job_drops_the_page_in_flight_and_never_changes_again(
     faults = Faults(rules=(Hold(api="reviews", after=3),))
     async with running_simulator(WORLD, faults) as google, running_engine(stack, google.url) as engine:
         job_id = await engine.submit()
-        assert await google.signals.reached({"held": 8}, 10)
+        assert await google.signals.reached({"held": 8}, 30)
         await cancel(engine, job_id)
         cancelled, rows = await engine.job(job_id), await engine.reviews(job_id)
         settlements = engine.changes.settlements
@@ -118,7 +118,7 @@ async def test_a_paused_job_keeps_the_pages_in_flight_and_goes_on_behind_them(st
     faults = Faults(rules=(Hold(api="reviews", after=3),))
     async with running_simulator(WORLD, faults) as google, running_engine(stack, google.url) as engine:
         job_id = await engine.submit()
-        assert await google.signals.reached({"held": 8}, 10)
+        assert await google.signals.reached({"held": 8}, 30)
         job = await engine.job(job_id)
         await engine.state.services.job_control.pause("default", job_id)
         settlements = engine.changes.settlements

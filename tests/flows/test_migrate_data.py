@@ -31,7 +31,7 @@ async def test_a_half_walked_job_is_finished_there_with_every_review_once(
     async with running_simulator(WORLD, Faults(rules=(Hold(api="reviews", after=BEFORE),))) as google:
         async with running_engine(Stack.on_sqlite(tmp_path), google.url) as engine:
             begun = await engine.submit()
-            assert await google.signals.reached({"held": 6}, 10)
+            assert await google.signals.reached({"held": 6}, 30)
             old = copy_store(tmp_path / "reviews.db", tmp_path / "old")
             google.clear_faults()
             google.release()

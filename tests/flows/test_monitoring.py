@@ -20,7 +20,7 @@ from tests.support.service import JOBS, Service, Site, eventually, site
 from tests.support.simulator import control, simulator_process
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.kafka]
+pytestmark = [pytest.mark.postgresql, pytest.mark.kafka, pytest.mark.timeout(300)]
 
 TOKEN = "ya29.token-of-a-walk-that-is-watched"
 EXPIRED = "ya29.token-that-ends-while-it-walks"

@@ -5,16 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from local_services.process import free_ports
 
 from tests.support.raw import converse
 from tests.support.service import Service, Site, site
 
 KEY = "a-key-for-these-tests-alone"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 @pytest.fixture
@@ -31,7 +27,7 @@ def statuses(address: tuple[str, int], path: str) -> list[int]:
 @pytest.mark.parametrize("start", [Site.serve, Site.start], ids=["serve", "uvicorn"])
 def test_metrics_are_at_their_port_alone_and_bounded_there_too(place: Site, start: object) -> None:
     assert callable(start)
-    port = free_port()
+    (port,) = free_ports(1)
     service: Service = start(place, METRICS="open", METRICS_PORT=str(port))
     apart = ("127.0.0.1", port)
     assert statuses(apart, "/metrics") == [200]

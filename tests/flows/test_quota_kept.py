@@ -130,7 +130,7 @@ async def test_a_restart_does_not_refill_the_bucket(stack: Stack) -> None:
 
 
 async def test_a_429_closes_the_budget_for_everyone_until_it_may_be_asked_again(stack: Stack) -> None:
-    faults = Faults(rules=(RateLimited(api="reviews", after=20, times=1, retry_after=1),))
+    faults = Faults(rules=(RateLimited(api="reviews", after=20, times=1, retry_after=2),))
     world = Catalogue(accounts=2, locations=20, reviews=60)
     async with running_simulator(world, faults) as google, running_engine(stack, google.url) as engine:
         job = await engine.fetch()
@@ -139,14 +139,14 @@ async def test_a_429_closes_the_budget_for_everyone_until_it_may_be_asked_again(
         (refused,) = [call for call in google.ledger.entries() if call["status"] == 429]
         told = refused["time"] + refused["duration"]
         later = [moment - told for moment in arrivals(google) if moment > told]
-        assert [moment for moment in later if 0.2 < moment < 1.0] == []
-        assert max(later) > 1.0
+        assert [moment for moment in later if 0.5 < moment < 2.0] == []
+        assert max(later) > 2.0
         assert {task["attempt"] for task in await engine.tasks(job["id"])} == {0}
 
 
 async def test_throttling_is_no_failed_attempt(stack: Stack) -> None:
-    """Google allows 30 calls in half a second, and nobody told us; not one retry is allowed."""
-    strict = Faults(quota=Quota(accounts=30, locations=30, reviews=30, seconds=0.5, retry_after=0.5))
+    """Google allows 10 calls in half a second, and nobody told us; not one retry is allowed."""
+    strict = Faults(quota=Quota(accounts=10, locations=10, reviews=10, seconds=0.5, retry_after=0.5))
     world = Catalogue(accounts=2, locations=50, reviews=5)
     async with (
         running_simulator(world, strict) as google,

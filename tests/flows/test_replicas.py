@@ -6,6 +6,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from app.models.job import Stage
+from tests.support.kafka import members_at_work
 from tests.support.replicas import published, started
 from tests.support.service import JOBS, Service, eventually, site, upstream, wait_for
 from tests.support.simulator import control, simulator_process
@@ -43,10 +45,11 @@ async def test_replicas_share_the_work_of_one_job(servers: Stack) -> None:
 
     def walk() -> None:
         with ExitStack() as stack:
-            google = stack.enter_context(simulator_process(*WORLD))
-            control(google, "PUT", "faults", {"rules": [{"fault": "latency", "seconds": 0.05}]})
+            google = stack.enter_context(simulator_process("--accounts", "2", "--locations", "40", "--reviews", "120"))
+            control(google, "PUT", "faults", {"rules": [{"fault": "latency", "seconds": 0.1}]})
             place = stack.enter_context(site(servers.directory, google, **servers.environment))
             replicas = started(place, "", "", "")
+            eventually(lambda: reading(servers) == len(replicas), 30, "partitions for each replica")
             job = replicas[0].job_ended(replicas[1].submit(TOKEN))
             assert job["status"] == "completed", job
             assert len(calls_of(google, TOKEN)) == ideal_calls(google, TOKEN)
@@ -76,6 +79,12 @@ async def test_work_goes_on_within_seconds_of_the_leaders_death(servers: Stack) 
             eventually(lambda: published(servers), 30, "an empty outbox")
 
     await asyncio.to_thread(walk)
+
+
+def reading(servers: Stack) -> int:
+    """How many replicas are given pages to read: to be ready is to be able to, and Kafka shares them out later."""
+    assert servers.kafka is not None
+    return members_at_work(",".join(servers.kafka.bootstrap_servers), servers.kafka.topic_prefix, Stage.REVIEWS)
 
 
 def google_calls(service: Service) -> int:

@@ -31,7 +31,7 @@ from tests.support.service import JOBS, ROOT, Service, Site, arrived, eventually
 from tests.support.simulator import control, simulator_process
 from tests.support.stack import Stack
 
-WORLD = "sim-accounts1-locations8-reviews400"
+WORLD = "sim-accounts1-locations16-reviews400"
 TOKEN = f"ya29.{WORLD}"
 OLD, NEW = (f"{name}:{base64.b64encode(name.encode() * 8).decode()}" for name in ("2023", "2024"))
 RENEWED, REPLACED = 2, 2

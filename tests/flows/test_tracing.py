@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 from confluent_kafka import Message
+from local_services.process import free_ports
 
 from app.models.events import Topic
 from app.telemetry import conventions
@@ -333,8 +334,8 @@ async def test_a_collector_that_hangs_holds_up_neither_the_work_nor_the_stop(tmp
 
 async def test_a_collector_that_is_away_costs_its_spans_and_gets_those_that_follow(tmp_path: Path) -> None:
     def walk() -> None:
-        with collector() as gone:
-            address, port = gone.url, int(gone.url.rpartition(":")[2])
+        (port,) = free_ports(1)
+        address = f"http://127.0.0.1:{port}"
         stack = Stack.on_sqlite(tmp_path)
         away = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_EXPORTER_OTLP_TIMEOUT": "500"}
         with running(stack, **away) as (_, _, place):

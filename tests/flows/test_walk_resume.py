@@ -37,9 +37,10 @@ async def test_an_orderly_stop_settles_what_is_in_flight_and_the_next_start_asks
     async with running_simulator(WORLD, Faults(rules=(Hold(api="reviews", after=11),))) as google:
         async with running_engine(stack, google.url) as engine:
             job_id = await engine.submit()
-            assert await google.signals.reached({"held": 8}, 10)
-            google.faults.replace(Faults(rules=(Latency(seconds=0.01),)))
+            assert await google.signals.reached({"held": 8}, 30)
+            google.faults.replace(Faults(rules=(Latency(seconds=0.5),)))
             google.release()
+        google.clear_faults()
         assert 0 < google.ledger.calls("reviews") < PAGES
         async with running_engine(stack, google.url) as engine:
             job = await engine.job_ended(job_id)
@@ -53,7 +54,7 @@ async def test_a_stop_ends_though_every_place_is_taken_and_more_work_waits(stack
     async with running_simulator(WORLD, Faults(rules=(Hold(api="reviews"),))) as google:
         async with running_engine(stack, google.url, worker_concurrency=2) as engine:
             job_id = await engine.submit()
-            assert await google.signals.reached({"held": 2}, 10)
+            assert await google.signals.reached({"held": 2}, 30)
             google.clear_faults()
             stopping = asyncio.create_task(engine.state.review_worker.stop(20))
             await settle_loop()
@@ -70,7 +71,7 @@ async def test_a_process_that_dies_costs_the_pages_in_flight_and_no_other(tmp_pa
     async with running_simulator(WORLD, Faults(rules=(Hold(api="reviews", after=11),))) as google:
         async with running_engine(Stack.on_sqlite(tmp_path), google.url) as engine:
             job_id = await engine.submit()
-            assert await google.signals.reached({"held": 8}, 10)
+            assert await google.signals.reached({"held": 8}, 30)
             copy = copy_store(tmp_path / "reviews.db", tmp_path / "dead")
             rows = await engine.reviews(job_id)
             google.clear_faults()
@@ -127,7 +128,7 @@ async def test_a_store_that_is_away_for_a_while_loses_nothing(tmp_path: Path, mo
         running_engine(Stack.on_sqlite(tmp_path), google.url) as engine,
     ):
         job_id = await engine.submit()
-        assert await google.signals.reached({"held": 8}, 10)
+        assert await google.signals.reached({"held": 8}, 30)
         refusals = Refusals(engine.state.database, monkeypatch, wanted=16)
         thief = sqlite3.connect(tmp_path / "reviews.db", isolation_level=None)
         thief.execute("BEGIN EXCLUSIVE")

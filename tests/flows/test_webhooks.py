@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from local_services.process import free_ports
 from pydantic import SecretStr
 
 from app.api.schemas import ReviewFetchRequest
@@ -141,14 +142,14 @@ async def test_what_failed_is_sent_again_by_hand_under_the_same_id(stack: Stack)
 
 
 async def test_a_receiver_that_is_down_is_told_when_it_is_back(stack: Stack) -> None:
-    async with running_receiver() as other:
-        url = other.url
+    (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}"
     async with telling(stack) as site:
         job_id = await site.submit(f"{url}/?key=secret")
         failed = await site.attempted(job_id)
         assert (failed.status, failed.answered) == (WebhookStatus.WAITING, None)
         assert "No connection to the receiver" in (failed.last_error or "")
-        async with running_receiver(port=int(url.rpartition(":")[2])) as back:
+        async with running_receiver(port=port) as back:
             await site.until(job_id, lambda item: item.status is WebhookStatus.DELIVERED)
             assert (await back.number(1)).headers["webhook-id"] == failed.message_id
 

@@ -21,6 +21,7 @@ NIGHTLY_DISK_GB = 16
 PATIENCE_SECONDS = 3600.0
 
 
+@pytest.mark.timeout(600)
 def test_memory_is_flat_from_a_hundred_thousand_reviews_on(tmp_path: Path) -> None:
     _is_flat(tmp_path, locations=80, marks=(100_000, 200_000, 400_000))
 

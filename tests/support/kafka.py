@@ -9,6 +9,8 @@ from uuid import uuid4
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from app.models.job import Stage
+
 SECONDS = 20.0
 """The deadline of every exchange with Kafka: ample, so that only what is broken meets it."""
 
@@ -39,6 +41,17 @@ def _deleted(gone: "Future[None]") -> None:
     except KafkaException as error:
         if error.args[0].code() != KafkaError.NON_EMPTY_GROUP:
             raise
+
+
+def members_at_work(bootstrap_servers: str, prefix: str, stage: Stage) -> int:
+    """How many consumers of the stage's group, whose name begins with it, have partitions."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    listed = admin.list_consumer_groups(request_timeout=SECONDS).result(SECONDS).valid
+    names = [group.group_id for group in listed]
+    groups = [name for name in names if name.startswith(prefix) and name.endswith(f"-{stage}")]
+    described = admin.describe_consumer_groups(groups, request_timeout=SECONDS).values() if groups else ()
+    members = [member for group in described for member in group.result(SECONDS).members]
+    return sum(bool(member.assignment and member.assignment.topic_partitions) for member in members)
 
 
 async def create_topic(bootstrap_servers: str, topic: str, partitions: int = 1) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from local_services import kafka
 
-from scripts.local_services import kafka
 from tests.support.services import PROJECT
 
 pytestmark = pytest.mark.kafka

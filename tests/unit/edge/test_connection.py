@@ -161,7 +161,7 @@ async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def test_who_sends_on_behind_a_refusal_still_gets_it() -> None:
     """A closed socket would answer the rest with a reset, which throws away what the client has not read yet."""
-    async with serving(refusing, SHORT) as (server, address):
+    async with serving(refusing, replace(SHORT, linger_seconds=1.0)) as (server, address):
         reader, writer = await asyncio.open_connection(*address)
         writer.write(GET.replace(b"\r\n\r\n", b"\r\nContent-Length: 9000000\r\n\r\n"))
         await until(lambda: not server.server_state.tasks and bool(server.server_state.connections))
