@@ -1,6 +1,7 @@
 """What the chart ships for Prometheus and Grafana is what the project keeps for them."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,57 @@ def series_of(metric: str, release: str, labels: dict[str, str]) -> str:
     given = {"job": "review-fetcher", "namespace": NAMESPACE, "service": f"{release}-review-fetcher-metrics"}
     given |= labels | {"instance": release}
     return f"{metric}{{{','.join(f'{name}={json.dumps(value)}' for name, value in given.items())}}}"
+
+
+PODS = 3
+MINUTES = 10
+"""Of 40 scrapes."""
+
+WORK = {
+    "queued in Kafka alone": (("0x40", "192x40", "48x40", "0x40"), 240, 6),
+    "waiting in the store alone": (("10000x40", "0x40", "0x40", "10000x40"), 10000, 6),
+    "as much as pods hold": (("0x40", "0x40", "41x40", "0x40"), 41, 3),
+    "the tail of a job": (("0x40", "0x40", "3x40", "0x40"), 3, 2),
+    "a quota that was spent a minute ago": (("900x36 0x4", "384x36 12 0x3", "48x36 9 0x3", "9000x40"), 0, 2),
+    "nothing": (("0x40", "0x40", "0x40", "0x40"), 0, 2),
+}
+"""Situation → samples of runnable, released, held and waiting reviews tasks; what is asked for at the end, and for how
+many pods that is."""
+
+
+def store_numbers(runnable: str, released: str, held: str, waiting: str) -> dict[str, str]:
+    """Series of a release, of which each pod tells the same, and work of another stage and of another release."""
+    samples: dict[str, str] = {}
+    for pod in range(PODS):
+        for stage, values in {
+            "reviews": (runnable, released, held, waiting),
+            "locations": ("70x40", "70x40", "70x40", "70x40"),
+        }.items():
+            given = {"stage": stage, "pod": f"rf-{pod}"}
+            samples[series_of("review_fetcher_runnable_tasks", "rf", given)] = values[0]
+            for status, told in zip(("released", "held", "waiting", "dead"), (*values[1:], "5x40"), strict=True):
+                samples[series_of("review_fetcher_tasks", "rf", given | {"status": status})] = told
+    elsewhere = {"stage": "reviews", "pod": "staging-0", "status": "released"}
+    return samples | {series_of("review_fetcher_tasks", "staging", elsewhere): "500x40"}
+
+
+@pytest.mark.parametrize("situation", WORK)
+def test_pods_are_asked_for_by_the_work_that_may_run_wherever_it_is(
+    situation: str, every_rendering: dict[str, list[Object]], tmp_path: Path
+) -> None:
+    (scaled,) = of_kind(every_rendering["replicas, KEDA"], "ScaledObject")
+    (trigger,) = scaled["spec"]["triggers"]
+    numbers, expected, pods = WORK[situation]
+    samples = [{"series": series, "values": values} for series, values in store_numbers(*numbers).items()]
+    asked = {"expr": trigger["metadata"]["query"], "eval_time": f"{MINUTES}m"}
+    asked["exp_samples"] = [{"labels": "{}", "value": expected}]
+    file = tmp_path / "cases.json"
+    tests = [{"interval": "15s", "input_series": samples, "promql_expr_test": [asked]}]
+    file.write_text(json.dumps({"evaluation_interval": "15s", "tests": tests}))
+    done = promtool("test", "rules", str(file))
+    assert done.returncode == 0, done.stderr + done.stdout
+    wanted = math.ceil(expected / int(trigger["metadata"]["threshold"]))
+    assert min(max(wanted, scaled["spec"]["minReplicaCount"]), scaled["spec"]["maxReplicaCount"]) == pods
 
 
 def test_every_dashboard_is_shipped_as_it_is(every_rendering: dict[str, list[Object]]) -> None:

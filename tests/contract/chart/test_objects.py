@@ -11,6 +11,7 @@ import pytest
 from app.api.routes.operations import SPARED
 from app.api.surface import PROBES
 from app.wiring.running import STOP_SECONDS
+from monitoring.promql import metrics_of
 from tests.contract.chart.combinations import CANARIES, COMBINATIONS, EXISTING
 from tests.support.chart import (
     CHART,
@@ -288,9 +289,11 @@ def test_work_that_may_run_is_what_more_pods_are_for(combination: str, objects: 
         assert behavior == {"scaleDown": {"stabilizationWindowSeconds": 300}}
         (trigger,) = one["spec"]["triggers"]
         if combination != "roles, everything":
-            (metric, labels) = re.findall(r"^max\((\w+)\{(.+)\}\)$", trigger["metadata"]["query"])[0]
-            assert metric == "review_fetcher_runnable_tasks"
-            assert labels == 'stage="reviews",namespace="reviews",service="rf-review-fetcher-metrics"'
+            of_release = 'stage="reviews",namespace="reviews",service="rf-review-fetcher-metrics"'
+            assert [found.selector for found in metrics_of(trigger["metadata"]["query"])] == [
+                f"review_fetcher_runnable_tasks{{{of_release}}}",
+                f'review_fetcher_tasks{{{of_release},status=~"released|held"}}',
+            ]
             assert named(objects, "Service", "rf-review-fetcher-metrics")
 
 

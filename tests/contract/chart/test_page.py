@@ -40,6 +40,7 @@ def test_the_page_shows_values_for_every_mode() -> None:
         ("a Deployment of {} pods that are all alike", ("replicas",)),
         ("`migrations.activeDeadlineSeconds` ({})", ("migrations", "activeDeadlineSeconds")),
         ("`keda.scaleDownSeconds` ({})", ("keda", "scaleDownSeconds")),
+        ("`keda.tasksPerReplica` ({})", ("keda", "tasksPerReplica")),
     ],
 )
 def test_numbers_of_the_page_are_those_of_the_chart(sentence: str, value: tuple[str, ...]) -> None:
