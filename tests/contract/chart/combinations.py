@@ -32,7 +32,7 @@ VAULT = {
 }
 MONITORING = {
     "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
-    "prometheusRule": {"enabled": True, "runbookBase": "https://docs.example.com/"},
+    "prometheusRule": {"enabled": True, "runbookUrl": "https://docs.example.com/alerts.html"},
     "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Review Fetcher"}},
 }
 PEER = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "elsewhere"}}}

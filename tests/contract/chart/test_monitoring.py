@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
+from monitoring.alerts import ALERTS
 from monitoring.promql import metrics_of
-from monitoring.rules import rules_file
+from monitoring.rules import RUNBOOKS, rules_file
 from tests.support.chart import NAMESPACE, PROJECT, Object, named, of_kind, render
 from tests.support.prometheus import promtool
+from tests.support.website import Page
 
 DASHBOARDS = PROJECT / "deploy/monitoring/dashboards"
 RULES_OF_ONE = {"metrics": {"prometheusRule": {"enabled": True}}}
@@ -22,8 +24,28 @@ def test_the_rules_are_the_projects_for_one_release_with_links_to_where_its_page
 ) -> None:
     (rule,) = of_kind(every_rendering["replicas, everything"], "PrometheusRule")
     scope = {"namespace": NAMESPACE, "service": "rf-review-fetcher-metrics"}
-    expected: dict[str, Any] = yaml.safe_load(rules_file("https://docs.example.com/docs/alerts.md", scope))
+    expected: dict[str, Any] = yaml.safe_load(rules_file("https://docs.example.com/alerts.html", scope))
     assert rule["spec"] == expected
+
+
+def test_links_of_alerts_lead_to_their_sections_of_the_site(documentation_site: Path) -> None:
+    page = documentation_site / "alerts.html"
+    address = "https://docs.example.com/review-fetcher/alerts.html"
+    values = {"metrics": {"prometheusRule": {"enabled": True, "runbookUrl": address}}}
+    links = links_of(render(values))
+    assert {link.partition("#")[0] for link in links} == {address}
+    assert {link.partition("#")[2] for link in links} <= Page(page).anchors
+
+
+def test_links_of_alerts_are_the_projects_own_where_no_page_is_named() -> None:
+    assert {link.partition("#")[0] for link in links_of(render(RULES_OF_ONE))} == {RUNBOOKS}
+
+
+def links_of(objects: list[Object]) -> list[str]:
+    (rule,) = of_kind(objects, "PrometheusRule")
+    alerts = [one for group in rule["spec"]["groups"] for one in group["rules"] if "alert" in one]
+    assert len(alerts) == len(ALERTS)
+    return [one["annotations"]["runbook_url"] for one in alerts]
 
 
 def rules_of(release: str) -> Object:

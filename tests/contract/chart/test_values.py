@@ -56,6 +56,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"networkPolicy": {"web": {"ports": []}}}, "at '/networkPolicy/web/ports': minItems: got 0, want 1"),
     ({"keda": {"cooldownPeriod": 300}}, "at '/keda': additional properties 'cooldownPeriod' not allowed"),
     ({"metrics": {"port": 8000}}, "metrics.port: 8000 is where the pods serve HTTP: choose another"),
+    (
+        {"metrics": {"prometheusRule": {"runbookUrl": "https://docs.example.com/alerts.html#"}}},
+        "at '/metrics/prometheusRule/runbookUrl': 'https://docs.example.com/alerts.html#' does not match pattern",
+    ),
     ({"ingress": {"enabled": True}}, "ingress.hosts: name at least one host"),
 ]
 
