@@ -1,5 +1,6 @@
 """docs/kubernetes.md: the values that it shows are accepted, and do what the page says."""
 
+import re
 from typing import Any
 
 import pytest
@@ -51,6 +52,15 @@ def test_numbers_of_the_page_are_those_of_the_chart(sentence: str, value: tuple[
     assert sentence.format(told) in " ".join(PAGE.read_text().split())
 
 
+KEPT_FOR_SUPERUSERS = 3
+"""`superuser_reserved_connections`, by default."""
+
+
+def test_no_role_stops_with_one_pod() -> None:
+    roles = yaml.safe_load((CHART / "values.yaml").read_text())["roles"]
+    assert [role for role, told in roles.items() if told["replicas"] < 2] == []
+
+
 def test_the_connections_that_the_page_counts_are_those_of_the_chart() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     pods, kinds = sum(role["replicas"] for role in values["roles"].values()), len(values["roles"])
@@ -59,7 +69,11 @@ def test_the_connections_that_the_page_counts_are_those_of_the_chart() -> None:
     assert f"Each pod takes up to {each} connections of PostgreSQL" in told
     alike = values["replicas"]
     assert f"takes {each * alike}, and {each * (alike + 1)} during an upgrade" in told
-    assert f"has {pods} pods, which take {each * pods}, and {each * (pods + kinds)} while all six" in told
+    most = each * (pods + kinds)
+    assert f"has {pods} pods, two of each" in told
+    assert f"They take {each * pods}, and {most} while all six" in told
+    (enough,) = re.findall(r"raise `max_connections` to (\d+) for it, of which PostgreSQL keeps 3", told)
+    assert int(enough) - KEPT_FOR_SUPERUSERS >= most + each, "and a command, or the Job that migrates"
 
 
 HELM_WAITS_SECONDS = 300
