@@ -6,11 +6,18 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.chart import CHART, PROJECT, render, workloads
-from tests.support.kubernetes import validate
+from tests.support.chart import CHART, PROJECT, Object, render, workloads
+from tests.support.kubernetes import PINNED, validate
 from tests.support.markdown import read_blocks
 
 PAGE = PROJECT / "docs/kubernetes.md"
+RELEASING = PROJECT / "docs/releasing.md"
+OPERATORS = {
+    "ScaledObject": "KEDA",
+    "ExternalSecret": "External Secrets Operator",
+    "ServiceMonitor": "Prometheus Operator",
+    "PrometheusRule": "Prometheus Operator",
+}
 SHOWN: list[dict[str, Any]] = [
     yaml.safe_load("\n".join(block.lines))
     for block in read_blocks(PAGE.read_text().splitlines(), PAGE.name)
@@ -50,6 +57,23 @@ def test_numbers_of_the_page_are_those_of_the_chart(sentence: str, value: tuple[
         found = found[name]
     told = str(found).replace("Gi", " GiB")
     assert sentence.format(told) in " ".join(PAGE.read_text().split())
+
+
+def test_the_page_tells_the_versions_of_operators_that_objects_were_checked_against(
+    every_rendering: dict[str, list[Object]],
+) -> None:
+    rows = re.findall(r"^\|.*\| ([A-Z][\w ]+) (\d+\.\d+\.\d+) \|$", PAGE.read_text(), re.MULTILINE)
+    told = {(operator, f"v{version}") for operator, version in rows}
+    assert told == {(OPERATORS[kind], version) for kind, version in PINNED.items()}
+    made = {one["kind"]: one["apiVersion"] for objects in every_rendering.values() for one in objects}
+    for kind in PINNED:
+        assert re.search(rf"\| [^|]*{kind}[^|]*\(`{made[kind]}`\) \|", PAGE.read_text()), kind
+
+
+def test_the_page_builds_the_image_as_a_release_does() -> None:
+    """An image of a bare checkout would say nothing of its version."""
+    built = [re.findall(r"^docker build .*(- < .+)$", page.read_text(), re.MULTILINE) for page in (PAGE, RELEASING)]
+    assert built[0] == built[1] != []
 
 
 KEPT_FOR_SUPERUSERS = 3
