@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from local_services.process import free_ports
 
 from tests.contract.chart.test_settings import environment_of
 from tests.flows.test_image import assert_powerless, at, running
-from tests.support.chart import BUILD_SECONDS, Object, render, workloads
+from tests.support.chart import BUILD_SECONDS, Object, render, waiting, workloads
 from tests.support.image import Image
 from tests.support.sealed_root import sealed
 from tests.support.service import Answer, Service, upstream
@@ -44,6 +45,30 @@ def test_the_pod_serves_answers_its_probes_and_stops_in_time(
             assert service.get("/metrics").status == 404
             grace = workload["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
             assert service.terminate() < grace
+    assert {path.name for path in data.iterdir()} >= {"review-fetcher.db"}
+
+
+@pytest.mark.timeout(BUILD_SECONDS)
+def test_the_pod_of_a_maintenance_waits_while_commands_have_its_store_to_themselves(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, image: Image
+) -> None:
+    data, secrets = tmp_path / "data", tmp_path_factory.mktemp("projected")
+    objects = render({"maintenance": {"enabled": True}})
+    (workload,) = waiting(objects)
+    (container,) = workload["spec"]["template"]["spec"]["containers"]
+    settings = image.stage.environment | environment_of(workload, objects, secrets)
+    as_projected(secrets, image.stage.user[1])
+    command = sealed(container["command"], image, tmp_path, data, more=(secrets,))
+    with running(command, settings, tmp_path / "pod.log") as process:
+        for words in (["migrate"], ["keys", "create", "for the import"], ["keys", "list"], ["quota"]):
+            executed = sealed(["review-fetcher", *words], image, tmp_path, data, more=(secrets,))
+            done = subprocess.run(executed, check=False, env=settings, capture_output=True, text=True)
+            assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+        assert process.poll() is None
+        assert_powerless(process.pid, image)
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+    assert (tmp_path / "pod.log").read_text() == ""
     assert {path.name for path in data.iterdir()} >= {"review-fetcher.db"}
 
 

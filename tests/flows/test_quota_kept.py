@@ -1,5 +1,6 @@
 """The quota, judged by the ledger of the Google that was called: kept, used, and survived when Google says stop."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,7 +16,7 @@ from app.simulator import Catalogue, Faults, Simulator
 from app.simulator.faults import Quota, RateLimited
 from app.store.sqlite import SqliteDatabase
 from app.wiring import opening
-from tests.support.engine import running_engine, truth
+from tests.support.engine import LOOK_SECONDS, PATIENCE_SECONDS, running_engine, truth
 from tests.support.simulator import running_simulator
 from tests.support.stack import Stack
 
@@ -113,6 +114,30 @@ async def test_when_a_day_is_spent_the_job_waits_for_midnight_and_says_so(stack:
         assert (midnight.hour, midnight.minute) == (0, 0)
         assert google.ledger.calls("reviews") <= 25
         assert {task["attempt"] for task in await engine.tasks(job_id)} == {0}
+
+
+async def test_of_a_job_whose_day_is_spent_nothing_is_with_workers_or_on_its_way(stack: Stack) -> None:
+    """What is counted to scale by is 0 then: released work is not left for the hours until midnight."""
+    limits = RateLimitConfig(token_bucket_capacity=0, per_minute=0, per_day=25)
+    async with (
+        running_simulator(Catalogue(locations=200, reviews=5)) as google,
+        running_engine(stack, google.url, rate_limit=limits) as engine,
+    ):
+        job_id = await engine.submit()
+        await engine.until(job_id, lambda job: job["waiting_reason"] is not None)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while {task["status"] for task in await engine.tasks(job_id)} != {"waiting", "done"}:
+                await engine.state.clock.sleep(LOOK_SECONDS)
+        scraped = await engine.state.metrics.scrape()
+        assert work_to_scale_by(scraped.decode()) == {"runnable": 0, "released": 0, "held": 0}
+
+
+def work_to_scale_by(scraped: str) -> dict[str, float]:
+    """Of the stage reviews."""
+    named = {'review_fetcher_runnable_tasks{stage="reviews"}': "runnable"}
+    named |= {f'review_fetcher_tasks{{stage="reviews",status="{status}"}}': status for status in ("released", "held")}
+    lines = (line.rpartition(" ") for line in scraped.splitlines())
+    return {named[series]: float(value) for series, _, value in lines if series in named}
 
 
 async def test_a_restart_does_not_refill_the_bucket(stack: Stack) -> None:

@@ -38,6 +38,7 @@ RESOURCES = {
     "autoscaling/v2": {"HorizontalPodAutoscaler": "horizontalpodautoscalers"},
     "external-secrets.io/v1": {"ExternalSecret": "externalsecrets"},
     "keda.sh/v1alpha1": {"ScaledObject": "scaledobjects"},
+    "monitoring.coreos.com/v1": {"PrometheusRule": "prometheusrules", "ServiceMonitor": "servicemonitors"},
     "networking.k8s.io/v1": {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"},
 }
 SCHEMAS = "/openapi/v2"

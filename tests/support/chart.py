@@ -24,6 +24,8 @@ NOT_POSSIBLE = 3
 
 RELEASE, NAMESPACE = "rf", "reviews"
 
+MAINTENANCE = "maintenance"
+
 Object = dict[str, Any]
 """One Kubernetes object."""
 
@@ -97,7 +99,16 @@ def pods(objects: Iterable[Object]) -> Iterator[tuple[Object, Object]]:
 
 def workloads(objects: Iterable[Object]) -> list[Object]:
     """What runs the service."""
-    return of_kind(objects, "Deployment", "StatefulSet")
+    return [one for one in of_kind(objects, "Deployment", "StatefulSet") if component_of(one) != MAINTENANCE]
+
+
+def waiting(objects: Iterable[Object]) -> list[Object]:
+    """What waits for commands, in a maintenance."""
+    return [one for one in of_kind(objects, "Deployment") if component_of(one) == MAINTENANCE]
+
+
+def component_of(one: Object) -> str:
+    return str(one["metadata"]["labels"].get("app.kubernetes.io/component", ""))
 
 
 def selected(labels: Mapping[str, str], objects: Iterable[Object]) -> list[Object]:

@@ -26,6 +26,8 @@ _SOURCES = {
 }
 """Kind → Go module, version, folder and file of its CustomResourceDefinition."""
 
+PINNED = {kind: version for kind, (_, version, _, _) in _SOURCES.items()}
+
 
 def validate(one: Mapping[str, Any]) -> None:
     """Raises jsonschema's ValidationError for an object that is not as its schema says, unknown fields included."""

@@ -32,7 +32,7 @@ VAULT = {
 }
 MONITORING = {
     "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
-    "prometheusRule": {"enabled": True, "runbookBase": "https://docs.example.com/"},
+    "prometheusRule": {"enabled": True, "runbookUrl": "https://docs.example.com/alerts.html"},
     "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Review Fetcher"}},
 }
 PEER = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "elsewhere"}}}
@@ -53,6 +53,18 @@ INGRESS = {
     "tls": [{"secretName": "reviews-tls", "hosts": ["reviews.example.com"]}],
 }
 KEDA = {"enabled": True, "prometheusAddress": "http://prometheus-operated.monitoring.svc:9090"}
+APART = {
+    "nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [{"matchExpressions": [{"key": "example.com/spot", "operator": "DoesNotExist"}]}]
+        }
+    },
+    "podAntiAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": [
+            {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "noisy"}}}
+        ]
+    },
+}
 EVERYWHERE = {
     "commonLabels": {"team": "reviews"},
     "podLabels": {"cost": "reviews"},
@@ -84,6 +96,11 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
     "single, a server": {"secrets": {"DATABASE_URL": {"value": DATABASE_URL}}},
     "single, everything": {"metrics": MONITORING, "networkPolicy": CLOSED, "ingress": INGRESS, **EVERYWHERE},
     "single, no metrics": {"metrics": {"enabled": False}, "networkPolicy": {"enabled": True}},
+    "single, maintenance": {"maintenance": {"enabled": True}},
+    "single, a server, maintenance": {
+        "secrets": {"DATABASE_URL": {"value": DATABASE_URL}},
+        "maintenance": {"enabled": True},
+    },
     "replicas": {"mode": "replicas", **SERVERS},
     "replicas, secrets elsewhere": {
         "mode": "replicas",
@@ -112,6 +129,17 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
         "migrations": {"enabled": False},
         "preStopSeconds": 0,
     },
+    "replicas, KEDA, everything, maintenance": {
+        "mode": "replicas",
+        **SERVERS,
+        "keda": KEDA,
+        "metrics": MONITORING,
+        "networkPolicy": CLOSED,
+        "ingress": INGRESS,
+        **EVERYWHERE,
+        "affinity": APART,
+        "maintenance": {"enabled": True},
+    },
     "roles": {"mode": "roles", **SERVERS},
     "roles, everything": {
         "mode": "roles",
@@ -123,6 +151,13 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
         "networkPolicy": CLOSED,
         "ingress": INGRESS,
         **EVERYWHERE,
+    },
+    "roles, KEDA, CPU, maintenance": {
+        "mode": "roles",
+        **SERVERS,
+        "autoscaling": {"enabled": True},
+        "keda": KEDA,
+        "maintenance": {"enabled": True},
     },
     "roles, a vault": {
         "mode": "roles",

@@ -3,6 +3,7 @@
 import base64
 import re
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -116,6 +117,19 @@ def test_ways_that_the_policy_does_not_open_are_told_of(
     values = {"networkPolicy": {"enabled": True}, "settings": settings}
     printed = installer.done("install", values, "--dry-run=server")
     assert ("lets pods reach the web at port 443." in printed) is told
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        ({"enabled": True}, True),
+        ({"enabled": True, "runbookUrl": "https://docs.example.com/alerts.html"}, False),
+        ({"enabled": False}, False),
+    ],
+)
+def test_links_that_lead_nowhere_are_told_of(rules: dict[str, Any], told: bool, installer: Installer) -> None:
+    printed = installer.done("install", {"metrics": {"prometheusRule": rules}}, "--dry-run=server")
+    assert ("metrics.prometheusRule.runbookUrl is not set" in printed) is told
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,23 @@
 """docs/kubernetes.md: the values that it shows are accepted, and do what the page says."""
 
+import re
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.support.chart import CHART, PROJECT, render, workloads
-from tests.support.kubernetes import validate
+from tests.support.chart import CHART, PROJECT, Object, render, workloads
+from tests.support.kubernetes import PINNED, validate
 from tests.support.markdown import read_blocks
 
 PAGE = PROJECT / "docs/kubernetes.md"
+RELEASING = PROJECT / "docs/releasing.md"
+OPERATORS = {
+    "ScaledObject": "KEDA",
+    "ExternalSecret": "External Secrets Operator",
+    "ServiceMonitor": "Prometheus Operator",
+    "PrometheusRule": "Prometheus Operator",
+}
 SHOWN: list[dict[str, Any]] = [
     yaml.safe_load("\n".join(block.lines))
     for block in read_blocks(PAGE.read_text().splitlines(), PAGE.name)
@@ -40,6 +48,7 @@ def test_the_page_shows_values_for_every_mode() -> None:
         ("a Deployment of {} pods that are all alike", ("replicas",)),
         ("`migrations.activeDeadlineSeconds` ({})", ("migrations", "activeDeadlineSeconds")),
         ("`keda.scaleDownSeconds` ({})", ("keda", "scaleDownSeconds")),
+        ("`keda.tasksPerReplica` ({})", ("keda", "tasksPerReplica")),
     ],
 )
 def test_numbers_of_the_page_are_those_of_the_chart(sentence: str, value: tuple[str, ...]) -> None:
@@ -50,6 +59,32 @@ def test_numbers_of_the_page_are_those_of_the_chart(sentence: str, value: tuple[
     assert sentence.format(told) in " ".join(PAGE.read_text().split())
 
 
+def test_the_page_tells_the_versions_of_operators_that_objects_were_checked_against(
+    every_rendering: dict[str, list[Object]],
+) -> None:
+    rows = re.findall(r"^\|.*\| ([A-Z][\w ]+) (\d+\.\d+\.\d+) \|$", PAGE.read_text(), re.MULTILINE)
+    told = {(operator, f"v{version}") for operator, version in rows}
+    assert told == {(OPERATORS[kind], version) for kind, version in PINNED.items()}
+    made = {one["kind"]: one["apiVersion"] for objects in every_rendering.values() for one in objects}
+    for kind in PINNED:
+        assert re.search(rf"\| [^|]*{kind}[^|]*\(`{made[kind]}`\) \|", PAGE.read_text()), kind
+
+
+def test_the_page_builds_the_image_as_a_release_does() -> None:
+    """An image of a bare checkout would say nothing of its version."""
+    built = [re.findall(r"^docker build .*(- < .+)$", page.read_text(), re.MULTILINE) for page in (PAGE, RELEASING)]
+    assert built[0] == built[1] != []
+
+
+KEPT_FOR_SUPERUSERS = 3
+"""`superuser_reserved_connections`, by default."""
+
+
+def test_no_role_stops_with_one_pod() -> None:
+    roles = yaml.safe_load((CHART / "values.yaml").read_text())["roles"]
+    assert [role for role, told in roles.items() if told["replicas"] < 2] == []
+
+
 def test_the_connections_that_the_page_counts_are_those_of_the_chart() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     pods, kinds = sum(role["replicas"] for role in values["roles"].values()), len(values["roles"])
@@ -58,7 +93,11 @@ def test_the_connections_that_the_page_counts_are_those_of_the_chart() -> None:
     assert f"Each pod takes up to {each} connections of PostgreSQL" in told
     alike = values["replicas"]
     assert f"takes {each * alike}, and {each * (alike + 1)} during an upgrade" in told
-    assert f"has {pods} pods, which take {each * pods}, and {each * (pods + kinds)} while all six" in told
+    most = each * (pods + kinds)
+    assert f"has {pods} pods, two of each" in told
+    assert f"They take {each * pods}, and {most} while all six" in told
+    (enough,) = re.findall(r"raise `max_connections` to (\d+) for it, of which PostgreSQL keeps 3", told)
+    assert int(enough) - KEPT_FOR_SUPERUSERS >= most + each, "and a command, or the Job that migrates"
 
 
 HELM_WAITS_SECONDS = 300

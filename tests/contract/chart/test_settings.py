@@ -11,7 +11,7 @@ import pytest
 
 from app.config import Settings, check_fit_to_start, load_settings, variables
 from tests.contract.chart.combinations import API_KEY, DATABASE_URL, SEALING_KEY
-from tests.support.chart import CHART, PROJECT, Object, named, of_kind, render, workloads
+from tests.support.chart import CHART, PROJECT, Object, named, of_kind, render, waiting, workloads
 
 FOLDER = "/run/secrets/review-fetcher"
 
@@ -55,7 +55,7 @@ def loaded(one: Object, objects: list[Object], folder: Path, monkeypatch: pytest
 def test_every_pod_is_fit_to_start(
     combination: str, objects: list[Object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for one in workloads(objects):
+    for one in workloads(objects) + waiting(objects):
         settings = loaded(one, objects, tmp_path / "secrets", monkeypatch)
         check_fit_to_start(settings, stored_api_keys=False)
         assert settings.mock_google_api is (combination == "single, for trying out")

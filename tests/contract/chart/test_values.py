@@ -52,10 +52,19 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({**MANY, "keda": {**KEDA, "maxReplicas": 13}}, "pods beyond settings.KAFKA_TOPIC_PARTITIONS (12) get no work"),
     ({**MANY, "keda": {**KEDA, "minReplicas": 9}}, "keda: minReplicas is above maxReplicas"),
     ({**MANY, "keda": KEDA, "metrics": {"enabled": False}}, "live on the metrics: set it to true"),
+    (
+        {"persistence": {"enabled": False}, "maintenance": {"enabled": True}},
+        "maintenance.enabled: the store is gone with its pod, and that pod would go: set persistence.enabled",
+    ),
+    ({"maintenance": {"replicas": 1}}, "at '/maintenance': additional properties 'replicas' not allowed"),
     ({"terminationGracePeriodSeconds": 29}, "a stop takes up to preStopSeconds and 25 s: at least 30"),
     ({"networkPolicy": {"web": {"ports": []}}}, "at '/networkPolicy/web/ports': minItems: got 0, want 1"),
     ({"keda": {"cooldownPeriod": 300}}, "at '/keda': additional properties 'cooldownPeriod' not allowed"),
     ({"metrics": {"port": 8000}}, "metrics.port: 8000 is where the pods serve HTTP: choose another"),
+    (
+        {"metrics": {"prometheusRule": {"runbookUrl": "https://docs.example.com/alerts.html#"}}},
+        "at '/metrics/prometheusRule/runbookUrl': 'https://docs.example.com/alerts.html#' does not match pattern",
+    ),
     ({"ingress": {"enabled": True}}, "ingress.hosts: name at least one host"),
 ]
 

@@ -47,6 +47,9 @@
 {{- end -}}
 {{- include "review-fetcher.checkScaling" . -}}
 {{- include "review-fetcher.checkVolume" . -}}
+{{- if and $values.maintenance.enabled (include "review-fetcher.keepsFile" .) (not $values.persistence.enabled) -}}
+{{- fail "maintenance.enabled: the store is gone with its pod, and that pod would go: set persistence.enabled, or run commands beside the service" -}}
+{{- end -}}
 {{- if lt (int $values.terminationGracePeriodSeconds) (add $values.preStopSeconds 25 | int) -}}
 {{- fail (printf "terminationGracePeriodSeconds: a stop takes up to preStopSeconds and 25 s: at least %d" (add $values.preStopSeconds 25)) -}}
 {{- end -}}

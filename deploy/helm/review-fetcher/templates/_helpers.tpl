@@ -14,6 +14,12 @@ app.kubernetes.io/name: {{ include "review-fetcher.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/* Of the pod that waits for commands. Not the name of the other pods: no Service may take it for a replica. */}}
+{{- define "review-fetcher.maintenanceSelector" -}}
+app.kubernetes.io/name: {{ include "review-fetcher.name" . }}-maintenance
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
 {{- define "review-fetcher.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -49,9 +55,11 @@ labels:
 {{- end -}}
 {{- end -}}
 
+{{- define "review-fetcher.allRoles" -}}api,scheduler,accounts,locations,reviews,publisher{{- end -}}
+
 {{/* What runs, as {"items": [{component, roles, replicas, resources}]}. */}}
 {{- define "review-fetcher.components" -}}
-{{- $all := list "api" "scheduler" "accounts" "locations" "reviews" "publisher" -}}
+{{- $all := splitList "," (include "review-fetcher.allRoles" .) -}}
 {{- $items := list -}}
 {{- if eq .Values.mode "roles" -}}
 {{- range $role := $all -}}
@@ -95,6 +103,13 @@ labels:
 {{- if and $root.Values.autoscaling.enabled (eq .component (include "review-fetcher.apiComponent" $root)) -}}true
 {{- else if and $root.Values.keda.enabled (eq .component (include "review-fetcher.reviewsComponent" $root)) -}}true
 {{- end -}}
+{{- end -}}
+
+{{/* The least pods that the scaler of a component keeps. */}}
+{{- define "review-fetcher.leastPods" -}}
+{{- $root := .root -}}
+{{- $ofApi := and $root.Values.autoscaling.enabled (eq .component (include "review-fetcher.apiComponent" $root)) -}}
+{{- ternary $root.Values.autoscaling.minReplicas $root.Values.keda.minReplicas $ofApi -}}
 {{- end -}}
 
 {{/* YAML's numbers arrive as floating point: 1000000 must not become 1e+06. */}}

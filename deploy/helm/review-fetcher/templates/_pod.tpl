@@ -1,11 +1,18 @@
-{{/* The template of a component's pods. Takes {root, component, roles, resources}. */}}
+{{/* The template of a component's pods. Takes {root, component, roles, resources}; maintenance serves nothing. */}}
 {{- define "review-fetcher.pod" -}}
 {{- $root := .root -}}
 {{- $values := $root.Values -}}
 {{- $secrets := (include "review-fetcher.secrets" $root | fromJson).items -}}
+{{- $serves := ne .component "maintenance" -}}
+{{- $selector := ternary "review-fetcher.selector" "review-fetcher.maintenanceSelector" $serves -}}
+{{- $basics := $root -}}
+{{- if not $serves -}}
+{{- $alone := include "review-fetcher.affinityOfOneAlone" $root | fromYaml -}}
+{{- $basics = dict "Values" (merge (dict "affinity" $alone) (omit $values "affinity")) -}}
+{{- end -}}
 metadata:
   labels:
-    {{- include "review-fetcher.selector" $root | nindent 4 }}
+    {{- include $selector $root | nindent 4 }}
     app.kubernetes.io/component: {{ .component }}
     {{- include "review-fetcher.labels" $root | nindent 4 }}
     {{- with $values.podLabels }}
@@ -20,9 +27,9 @@ metadata:
     {{- end }}
 spec:
   serviceAccountName: {{ include "review-fetcher.serviceAccountName" $root }}
-  {{- include "review-fetcher.podBasics" $root | nindent 2 }}
+  {{- include "review-fetcher.podBasics" $basics | nindent 2 }}
   terminationGracePeriodSeconds: {{ $values.terminationGracePeriodSeconds }}
-  {{- if and $values.topologySpread.enabled (ne $values.mode "single") }}
+  {{- if and $serves $values.topologySpread.enabled (ne $values.mode "single") }}
   topologySpreadConstraints:
     {{- range $values.topologySpread.keys }}
     - maxSkew: 1
@@ -41,11 +48,16 @@ spec:
       imagePullPolicy: {{ $values.image.pullPolicy }}
       securityContext:
         {{- toYaml $values.securityContext | nindent 8 }}
+      {{- if not $serves }}
+      # The first process of a container gets a SIGTERM only if it waits for one: so it ends at once.
+      command: [python, -c, "import signal as s; s.pthread_sigmask(s.SIG_BLOCK, [s.SIGTERM]); s.sigwait([s.SIGTERM])"]
+      {{- else }}
       ports:
         - {name: http, containerPort: 8000}
         {{- if $values.metrics.enabled }}
         - {name: metrics, containerPort: {{ $values.metrics.port }}}
         {{- end }}
+      {{- end }}
       envFrom:
         - configMapRef: {name: {{ include "review-fetcher.fullname" $root }}}
       env:
@@ -54,10 +66,12 @@ spec:
         {{- with $values.extraEnv }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
+      {{- if $serves }}
       {{- include "review-fetcher.probes" . | nindent 6 }}
       {{- if $values.preStopSeconds }}
       lifecycle:
         preStop: {sleep: {seconds: {{ $values.preStopSeconds }}}}
+      {{- end }}
       {{- end }}
       resources:
         {{- toYaml .resources | nindent 8 }}
@@ -84,6 +98,20 @@ spec:
     {{- with $values.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
+{{- end -}}
+
+{{/* The affinity of the values, and no place while a pod of the release that serves or works is on any node, also one that
+     is about to end. It holds the other way round too: none of these gets a place while this pod is there. Every node has
+     the label kubernetes.io/os, so all of one system are one place. */}}
+{{- define "review-fetcher.affinityOfOneAlone" -}}
+{{- $affinity := deepCopy .Values.affinity -}}
+{{- $apart := default dict $affinity.podAntiAffinity -}}
+{{- $selector := dict "matchLabels" (include "review-fetcher.selector" . | fromYaml) -}}
+{{- $required := default list $apart.requiredDuringSchedulingIgnoredDuringExecution -}}
+{{- $required = append $required (dict "topologyKey" "kubernetes.io/os" "labelSelector" $selector) -}}
+{{- $_ := set $apart "requiredDuringSchedulingIgnoredDuringExecution" $required -}}
+{{- $_ := set $affinity "podAntiAffinity" $apart -}}
+{{- toYaml $affinity -}}
 {{- end -}}
 
 {{/* What all pods of the release have, those of hooks too. None of them asks Kubernetes for anything. */}}
