@@ -9,11 +9,13 @@ from app.limits.rules import Limits
 from app.store.budgets import StoredBudgets
 from app.store.database import Database
 
-SMALL: dict[str, Limits] = {Api.REVIEWS: Limits(bucket_capacity=5, refill_rate=0.001)}
+SMALL = Limits(bucket_capacity=5, refill_rate=0.001)
+WITHOUT_MINUTE = Limits(bucket_capacity=100, refill_rate=0.001)
+WITH_MINUTE = Limits(bucket_capacity=100, refill_rate=0.001, per_minute=3)
 
 
-def _quota(database: Database, holder: str) -> SharedQuota:
-    return SharedQuota(StoredBudgets(database), SMALL, holder, SystemClock())
+def _quota(database: Database, holder: str, limits: Limits = SMALL) -> SharedQuota:
+    return SharedQuota(StoredBudgets(database), {Api.REVIEWS: limits}, holder, SystemClock())
 
 
 async def _permits(quota: SharedQuota, wanted: int) -> int:
@@ -66,3 +68,22 @@ async def test_a_closed_budget_is_closed_for_a_new_process(database: Database) -
     assert isinstance(await second.acquire("project", Api.REVIEWS, max_wait=0.0), Wait)
     await first.close()
     await second.close()
+
+
+async def _permits_until_it_stops(database: Database, holder: str, limits: Limits, wanted: int) -> int:
+    """What a replica is given that is stopped in order afterwards: all of it has settled."""
+    quota = _quota(database, holder, limits)
+    given = await _permits(quota, wanted)
+    await quota.close()
+    return given
+
+
+async def test_a_limit_that_was_off_is_kept_and_counted_by_those_alone_who_have_it(database: Database) -> None:
+    """docs/runbooks.md, "Change the quota"."""
+    given = [
+        await _permits_until_it_stops(database, "old", WITHOUT_MINUTE, 4),
+        await _permits_until_it_stops(database, "new", WITH_MINUTE, 4),
+        await _permits_until_it_stops(database, "old again", WITHOUT_MINUTE, 4),
+        await _permits_until_it_stops(database, "another new", WITH_MINUTE, 4),
+    ]
+    assert given == [4, 3, 4, 0], "the four calls of the old one took none of the three, and nothing of theirs stops it"

@@ -119,3 +119,36 @@ async def test_lower_limits_hold_once_every_replica_has_them(fleet: Fleet) -> No
     assert most_in_any_minute(since) <= 60
     assert_kept(fleet.calls, high)
     assert len(since) >= 0.9 * 60 * 3
+
+
+async def test_a_limit_that_was_off_holds_once_every_replica_has_it(fleet: Fleet) -> None:
+    """Until then only new replicas keep and count it: old ones call beyond it, and that is in no minute's count."""
+    without = Limits(bucket_capacity=100, refill_rate=10.0)
+    with_minute = Limits(bucket_capacity=100, refill_rate=10.0, per_minute=60)
+    replicas = [fleet.add(without) for _ in range(4)]
+    for replica in replicas:
+        await fleet.clock.advance(10)
+        await fleet.leave(replica)
+        fleet.add(with_minute)
+    restarted = fleet.store.now()
+    assert most_in_any_minute(fleet.calls) > 2 * with_minute.per_minute
+    await fleet.clock.advance(240)
+    since = [moment for moment in fleet.calls if moment > restarted]
+    assert most_in_any_minute(since) <= with_minute.per_minute
+    assert len(since) >= 0.9 * with_minute.per_minute * 3
+    assert_kept(fleet.calls, without)
+
+
+async def test_a_days_limit_that_was_off_holds_from_the_next_midnight(fleet: Fleet) -> None:
+    midnight = DAY.end_of_day(fleet.store.now())
+    replicas = [fleet.add(BUCKET) for _ in range(4)]
+    with_day = Limits(bucket_capacity=30, refill_rate=10.0, per_day=200)
+    for replica in replicas:
+        await fleet.clock.advance(10)
+        await fleet.leave(replica)
+        fleet.add(with_day)
+    assert fleet.store.now() < midnight
+    assert len(fleet.calls) > with_day.per_day
+    await fleet.clock.advance(SECONDS)
+    since = [moment for moment in fleet.calls if moment >= midnight]
+    assert 0.9 * with_day.per_day <= len(since) <= with_day.per_day
