@@ -5,7 +5,7 @@ Numbers of the store are the same on every replica: they are taken by max, never
 
 from typing import Literal, NamedTuple
 
-from monitoring.recording import FAILED_SUBMITS, OBJECTIVE
+from monitoring.recording import FAILED_SUBMITS, FIRST_REVIEWS, FIRST_REVIEWS_IN_TIME, OBJECTIVE
 
 Severity = Literal["page", "ticket"]
 
@@ -37,8 +37,6 @@ def _grown(counter: str, window: str) -> str:
     return f"({counter} unless last_over_time({counter}[1h] offset {window})) or increase({counter}[{window}])"
 
 
-_FIRST_REVIEWS = "review_fetcher_first_review_seconds_count"
-_FIRST_IN_TIME = 'review_fetcher_first_review_seconds_bucket{le="60.0"}'
 _QUOTA_WAS_SPENT = (
     "max(avg_over_time((review_fetcher_quota_left < bool 1)[1h:1m])) > 0.05"
     " or max(avg_over_time((review_fetcher_cooldown_seconds > bool 0)[1h:1m])) > 0.05"
@@ -142,8 +140,8 @@ ALERTS = (
     ),
     Alert(
         "ReviewFetcherFirstReviewsLate",
-        f"1 - sum(rate({_FIRST_IN_TIME}[1h])) / (sum(rate({_FIRST_REVIEWS}[1h])) > 0) > 0.05"
-        f" and round(sum(increase({_FIRST_REVIEWS}[1h])) - sum(increase({_FIRST_IN_TIME}[1h]))) > 3"
+        f"1 - sum(rate({FIRST_REVIEWS_IN_TIME}[1h])) / (sum(rate({FIRST_REVIEWS}[1h])) > 0) > 0.05"
+        f" and round(sum(increase({FIRST_REVIEWS}[1h])) - sum(increase({FIRST_REVIEWS_IN_TIME}[1h]))) > 3"
         f" unless ({_QUOTA_WAS_SPENT})",
         "5m",
         "ticket",

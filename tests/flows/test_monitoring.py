@@ -12,6 +12,7 @@ import pytest
 
 from monitoring.__main__ import DASHBOARDS
 from monitoring.alerts import ALERTS
+from monitoring.objectives import COULD_RUN, OBJECTIVES
 from monitoring.promql import Named, concrete, grouping_of, metrics_of
 from monitoring.recording import RECORDINGS
 from tests.support.prometheus import Prometheus, promtool, running_prometheus
@@ -118,8 +119,9 @@ def wait_for_every_series(prometheus: Prometheus) -> None:
 
 
 def all_expressions() -> list[str]:
-    """Of rules and panels."""
+    """Of rules, objectives and panels."""
     rules = [recording.expression for recording in RECORDINGS] + [alert.expression for alert in ALERTS]
+    rules += [COULD_RUN, *(objective.query for objective in OBJECTIVES)]
     return [*rules, *(expression for dashboard in DASHBOARDS for expression in dashboard.expressions())]
 
 
