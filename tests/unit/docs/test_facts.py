@@ -56,7 +56,7 @@ def test_the_settings_that_a_page_shows_have_these_defaults(page: str) -> None:
 
 
 def test_the_command_for_older_topics_names_each_topic() -> None:
-    (told,) = re.findall(r"^for topic in (.+); do$", (PROJECT / "docs" / "cluster.md").read_text(), re.MULTILINE)
+    (told,) = re.findall(r"^for topic in (.+); do$", text_of("docs/operating.md"), re.MULTILINE)
     assert told.split() == [topic.value for topic in Topic]
 
 
