@@ -4,13 +4,13 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster import proxy, watcher
 from cluster.asking import ask
-from cluster.local import PROJECT, kafka, postgresql
+from cluster.local import PROJECT, NotInstalledError, kafka, postgresql
 from cluster.plan import Plan
 
 KAFKA_PROPERTIES = PROJECT / "deploy" / "cluster" / "kafka.properties"
@@ -180,11 +180,29 @@ def answers(port: int, path: str) -> Callable[[], bool]:
 
 
 def check_installed() -> None:
-    """Raises NotInstalledError with what to install, before anything has started."""
-    kafka.find_java()
+    """Raises NotInstalledError with all that is to be installed, before anything has started."""
+    lacking = dict(_lacking())
+    if len(lacking) > 1:
+        all_at_once = f"All at once: apt-get install --no-install-recommends {' '.join(lacking)}"
+        raise NotInstalledError("\n".join([*lacking.values(), all_at_once]))
+    for told in lacking.values():
+        raise NotInstalledError(told)
     kafka.jars()
-    postgresql.find_binaries()
-    proxy.find_nginx()
-    watcher.find_prometheus()
     if not Path("/proc/self/stat").exists():
         raise OSError("processes are recognised again by /proc, which Linux alone has")
+
+
+def _lacking() -> Iterator[tuple[str, str]]:
+    """Debian's package of each program that is not here, and what is said of it."""
+    needed: Mapping[str, Callable[[], object]] = {
+        "default-jre-headless": kafka.find_java,
+        "maven": kafka.look_for_jars,
+        "postgresql": postgresql.find_binaries,
+        "nginx": proxy.find_nginx,
+        "prometheus": watcher.find_prometheus,
+    }
+    for package, look in needed.items():
+        try:
+            look()
+        except NotInstalledError as missing:
+            yield package, str(missing)

@@ -148,22 +148,37 @@ def version() -> str:
 
 def jars() -> Path:
     """The directory of Kafka's jars, fetched once for each content of pom.xml."""
-    pom = RECIPE / "pom.xml"
-    kept = CACHE / hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
+    kept = kept_jars()
     if not kept.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
             fetched = Path(scratch) / "jars"
-            fetch(pom, fetched)
+            fetch(RECIPE / "pom.xml", fetched)
             if not kept.exists():
                 fetched.rename(kept)
     return kept
 
 
-def fetch(pom: Path, into: Path) -> None:
+def kept_jars() -> Path:
+    """Where they are once they have been fetched."""
+    return CACHE / hashlib.sha256((RECIPE / "pom.xml").read_bytes()).hexdigest()[:16]
+
+
+def look_for_jars() -> None:
+    """Raises NotInstalledError where they are not, and nothing could fetch them. Fetches nothing."""
+    if not kept_jars().exists():
+        find_maven()
+
+
+def find_maven() -> str:
     maven = shutil.which("mvn")
     if maven is None:
         raise NotInstalledError(INSTALL_MAVEN)
+    return maven
+
+
+def fetch(pom: Path, into: Path) -> None:
+    maven = find_maven()
     goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={into}"]
     strict = ["--batch-mode", "--quiet", "--strict-checksums"]
     run([maven, *strict, "-f", str(pom), *goal], name="Fetching Kafka with Maven", cwd=CACHE, env=os.environ)
