@@ -51,7 +51,7 @@ format: setup ## Write the code as the formatter wants it
 mutations: setup ## Break each promise on purpose and see a test go red
 	@$(BIN)/python -m tests.mutations
 
-nightly: setup ## Run the long tests: memory over millions of reviews, long fuzzing
+nightly: setup ## Run the long tests: memory, bursts, fuzzing, chaos on a cluster, failover, alert times, a release
 	$(SECTION) "nightly tests"
 	@$(PYTEST) -m nightly
 
