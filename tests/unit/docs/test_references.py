@@ -1,13 +1,19 @@
 """What the pages name of the project is there: files, tests, commands, settings."""
 
 import re
+from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
+from typing import Any
 
 import pytest
-from typer.core import TyperArgument
+from typer.core import TyperArgument, TyperGroup
+from typer.main import get_command
 
+from app.cli.entry import application
 from app.cli.reference import commands
 from app.config import Settings, variables
+from tests.support.markdown import commands as typed_commands
 from tests.support.pages import EACH_PAGE, MADE, PROJECT, inline_code_of
 
 FOLDERS = [".ci", *sorted(path.name for path in PROJECT.iterdir() if path.is_dir() and path.name[0] != ".")]
@@ -40,15 +46,66 @@ def test_every_make_target_that_a_page_names_is_one(page: str) -> None:
 
 
 @EACH_PAGE
-def test_every_command_that_a_page_names_is_one(page: str) -> None:
-    named = [code for code in inline_code_of(page) if re.match(r"review-fetcher [a-z]", code)]
-    assert [code for code in named if not is_command(code)] == []
+def test_every_command_that_a_page_names_is_one_and_has_the_options(page: str) -> None:
+    """In its prose and in its blocks: those that no test runs too."""
+    assert [problem for code in code_of(page) for problem in problems_of_commands(code)] == []
 
 
-def is_command(code: str) -> bool:
-    """A command, or the words of a group of them."""
-    typed = [word for word in code.split() if word[0] not in "-A<…"]
-    return any(f"{name} ".startswith(f"{' '.join(typed)} ") or code.startswith(name) for name, _ in commands())
+@EACH_PAGE
+def test_every_module_that_a_page_has_python_run_is_there(page: str) -> None:
+    named = [module for code in code_of(page) for module in RUN_MODULE.findall(code)]
+    assert [module for module in named if not can_be_run(module)] == []
+
+
+@EACH_PAGE
+def test_every_file_that_a_page_gives_to_pytest_is_there(page: str) -> None:
+    given = [word for code in code_of(page) if re.match(r"\S*pytest ", code) for word in code.split()[1:]]
+    assert [path for path in given if path.startswith("tests/") and not is_there(path)] == []
+
+
+RUN_MODULE = re.compile(r"\bpython[\d.]* -m ([\w.]+)")
+OURS = re.compile(r"(?<![\w/.-])(?:\.venv/bin/)?review-fetcher((?: +[^\s|;&()<>]+)+)")
+OPTION = re.compile(r"(--?[a-z][\w-]*)(?:=.*)?")
+STANDS_FOR_ONE = re.compile(r"[A-Z][A-Z_]*|…|-.*")
+
+
+def code_of(page: str) -> list[str]:
+    return inline_code_of(page) + [" ".join(command.text.split()) for command in typed_commands(PROJECT / page)]
+
+
+def can_be_run(module: str) -> bool:
+    """What `python -m` asks for: a module, or a package with a `__main__`."""
+    try:
+        found = find_spec(module)
+        if found is not None and found.submodule_search_locations:
+            found = find_spec(f"{module}.__main__")
+    except ModuleNotFoundError:
+        return False
+    return found is not None
+
+
+def problems_of_commands(code: str) -> Iterator[str]:
+    for found in OURS.finditer(code):
+        yield from problems_of(found[1].replace("\\", " ").split())
+
+
+def problems_of(words: list[str]) -> Iterator[str]:
+    """What of the words behind `review-fetcher` is no command, or no option of the command. A group of commands may be
+    named alone, or with what stands for one of them."""
+    name, command = "review-fetcher", whole_program()
+    while words and isinstance(command, TyperGroup) and words[0] in command.commands:
+        name, command, words = f"{name} {words[0]}", command.commands[words[0]], words[1:]
+    if isinstance(command, TyperGroup) and words and not STANDS_FOR_ONE.fullmatch(words[0]):
+        yield f"{name} {words[0]}"
+    known = {"--help"}.union(*({*one.opts, *one.secondary_opts} for one in command.params))
+    options = [found[1] for found in map(OPTION.fullmatch, words) if found]
+    yield from (f"{name} {option}" for option in options if option not in known)
+
+
+@cache
+def whole_program() -> Any:
+    """Typer carries a click of its own, which has no public types."""
+    return get_command(application)
 
 
 @cache
@@ -82,6 +139,20 @@ def test_a_file_that_is_not_there_would_be_seen(made_up: str) -> None:
     assert not is_there(found[1])
 
 
-@pytest.mark.parametrize("made_up", ["review-fetcher jobs explode", "review-fetcher explode"])
-def test_a_command_that_is_none_would_be_seen(made_up: str) -> None:
-    assert not is_command(made_up)
+@pytest.mark.parametrize(
+    ("made_up", "problem"),
+    [
+        ("review-fetcher explode", "review-fetcher explode"),
+        ("review-fetcher jobs explode", "review-fetcher jobs explode"),
+        ("X=1 .venv/bin/review-fetcher doctor --explode", "review-fetcher doctor --explode"),
+        ("echo a | review-fetcher fetch --token - --explode=1 > file", "review-fetcher fetch --explode"),
+        ("review-fetcher keys --explode", "review-fetcher keys --explode"),
+    ],
+)
+def test_a_command_that_is_none_or_lacks_the_option_would_be_seen(made_up: str, problem: str) -> None:
+    assert list(problems_of_commands(made_up)) == [problem]
+
+
+@pytest.mark.parametrize("made_up", ["cluster.nothing", "nothing", "tests.support"])
+def test_a_module_that_cannot_be_run_would_be_seen(made_up: str) -> None:
+    assert not can_be_run(made_up)
