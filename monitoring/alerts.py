@@ -183,7 +183,7 @@ ALERTS = (
     ),
     Alert(
         "ReviewFetcherQuotaRefused",
-        "review_fetcher:google_throttled:ratio_rate5m > 0.1",
+        'review_fetcher:google_throttled:ratio_rate5m{api=~"accounts|locations|reviews"} > 0.1',
         "15m",
         "ticket",
         "Google refuses {{ $value | humanizePercentage }} of the calls to {{ $labels.api }}: are the limits too high?",

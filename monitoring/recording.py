@@ -53,7 +53,10 @@ RECORDINGS = (
     # What the objectives of 30 days are asked of: one series each, where those of all replicas would have to be read.
     Recording(SUBMISSIONS, _submitted("5m")),
     Recording(FAILED_SUBMISSIONS, _failed("5m")),
-    Recording(PUBLISHED_IN_TIME, "max(review_fetcher_unpublished_age_seconds) <= bool 30"),
+    Recording(
+        PUBLISHED_IN_TIME,
+        "(max(review_fetcher_unpublished_age_seconds) <= bool 30) or (max(review_fetcher_store_readable) < 1)",
+    ),
     Recording("review_fetcher:google_calls:rate5m", "sum by (api) (rate(review_fetcher_google_calls_total[5m]))"),
     Recording(
         "review_fetcher:google_throttled:ratio_rate5m",

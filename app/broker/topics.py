@@ -180,7 +180,8 @@ class _Preparation:
             if refused.code() in _FORBIDDEN
             else "Change these settings to what the cluster allows."
         )
-        return f"The topic {name} does not exist and Kafka refused to create it ({asked}): {refused.str()}. {advice}"
+        why = refused.str().rstrip(".")
+        return f"The topic {name} does not exist and Kafka refused to create it ({asked}): {why}. {advice}"
 
     def _wrong_partitions(self, found: Mapping[str, TopicDescription]) -> Iterator[str]:
         layout = self._layout

@@ -42,7 +42,7 @@ STREAK_SECONDS = 600.0
 """Nobody asked for so long after a failure was over: the next one is the first again. Replicas take turns at asking."""
 
 MOST_STREAKS = 10_000
-"""Jobs whose failures are remembered, in two megabytes: one that is forgotten before its job fails again would make
+"""Jobs whose failures are remembered, in a few megabytes: one that is forgotten before its job fails again would make
 that job wait for ever."""
 
 log = structlog.get_logger(__name__)

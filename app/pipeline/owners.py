@@ -17,7 +17,7 @@ ASK_AGAIN_SECONDS = 10.0
 """Until the next question, about any token, when Google could not be asked: until then a quota may be the wrong one."""
 
 TIMES_AS_LONG = 10
-"""Nor is it asked again before so many times as long as it took to fail: tasks wait for the answer."""
+"""Nor is it asked again about that token before so many times as long as it took to fail: a job's tasks wait for it."""
 
 
 class Owner(NamedTuple):
@@ -28,20 +28,24 @@ class Owner(NamedTuple):
     token_expires_at: float | None
 
 
-_UNKNOWN = Owner(None, None)
+class _Answer(NamedTuple):
+    """What was learned, and how long that is worth something, in monotonic seconds."""
+
+    owner: Owner
+    good_until: float = math.inf
 
 
 class TokenOwners:
-    """Asks tokeninfo. Of one credential version of a job all askers get the one answer.
+    """Asks tokeninfo. Of one credential version of a job all askers get the one answer, for as long as it is good.
 
-    That Google cannot be asked says nothing of the token: it is asked about none for a while, or each page of many
-    jobs would wait for a question that times out.
+    That Google cannot be asked says nothing of the token: for a moment it is asked about no other either, or each page
+    of many jobs would wait for a question that times out.
     """
 
     def __init__(self, google: GoogleAPIClient, clock: Clock) -> None:
         self._google = google
         self._clock = clock
-        self._answers: OrderedDict[tuple[str, int], asyncio.Task[Owner]] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, int], asyncio.Task[_Answer]] = OrderedDict()
         self._ask_from = -math.inf
         """Monotonic seconds."""
 
@@ -49,17 +53,17 @@ class TokenOwners:
         """The owner, and whether a call was made for it. `GoogleAPIError` only when Google refuses the token."""
         key = (task.job_id, task.credential_version)
         answer = self._answers.get(key)
-        if answer is not None and _is_good(answer):
-            return await asyncio.shield(answer), False
+        if answer is not None and not self._is_over(answer):
+            return (await asyncio.shield(answer)).owner, False
         if self._clock.monotonic() < self._ask_from:
-            return _UNKNOWN, False
+            return Owner(None, None), False
         asking = asyncio.create_task(self._ask(token))
         self._answers[key] = asking
         while len(self._answers) > MOST_KNOWN:
             self._answers.popitem(last=False)
-        return await asyncio.shield(asking), True
+        return (await asyncio.shield(asking)).owner, True
 
-    async def _ask(self, token: str) -> Owner:
+    async def _ask(self, token: str) -> _Answer:
         began = self._clock.monotonic()
         try:
             info = await self._google.token_info(token)
@@ -67,19 +71,20 @@ class TokenOwners:
             if error.kind is ErrorKind.UNAUTHENTICATED:
                 raise
             if error.kind in (ErrorKind.TRANSIENT, ErrorKind.THROTTLED):
-                self._ask_later(began)
-                return _UNKNOWN
-            return Owner(DEFAULT_PROJECT, None)
+                return self._nothing_for_now(began)
+            return _Answer(Owner(DEFAULT_PROJECT, None))
+        self._ask_from = -math.inf
         expires_at = None if info.expires_in is None else self._clock.now() + info.expires_in
-        return Owner(info.project or DEFAULT_PROJECT, expires_at)
+        return _Answer(Owner(info.project or DEFAULT_PROJECT, expires_at))
 
-    def _ask_later(self, began: float) -> None:
+    def _nothing_for_now(self, began: float) -> _Answer:
         now = self._clock.monotonic()
-        self._ask_from = max(self._ask_from, now + max(ASK_AGAIN_SECONDS, TIMES_AS_LONG * (now - began)))
+        self._ask_from = now + ASK_AGAIN_SECONDS
+        return _Answer(Owner(None, None), now + max(ASK_AGAIN_SECONDS, TIMES_AS_LONG * (now - began)))
 
-
-def _is_good(answer: asyncio.Task[Owner]) -> bool:
-    """It is to come, or it told something."""
-    if not answer.done():
-        return True
-    return not answer.cancelled() and answer.exception() is None and answer.result() != _UNKNOWN
+    def _is_over(self, answer: asyncio.Task[_Answer]) -> bool:
+        """Whether to ask anew."""
+        if not answer.done():
+            return False
+        failed = answer.cancelled() or answer.exception() is not None
+        return failed or answer.result().good_until <= self._clock.monotonic()

@@ -35,6 +35,9 @@ SECRETS = {
     "TOKEN_SEALING_KEYS": "1:" + base64.b64encode(bytes(32)).decode(),
     "GRAFANA_PASSWORD": "not-used-here",
 }
+ONE_BROKER = {"METRICS_PORT": "", "KAFKA_REPLICATION_FACTOR": "1"}
+"""Compose has three; test_compose_kafka.py has their settings taken by Kafka itself."""
+
 TOKEN = "ya29.sim-accounts1-locations2-reviews30-seed1"
 
 pytestmark = pytest.mark.timeout(300)  # whoever is first fetches the packages and builds
@@ -67,7 +70,7 @@ async def test_the_command_of_the_image_serves_with_the_settings_of_compose(serv
         with simulator_process("--accounts", "1", "--locations", "2", "--reviews", "60") as google:
             own = servers.environment | {"GOOGLE_API_BASE_URL": google}
             own.pop("TOKEN_SEALING_KEYS")
-            settings = stage.environment | given_by_compose(servers.directory) | {"METRICS_PORT": ""} | own
+            settings = stage.environment | given_by_compose(servers.directory) | ONE_BROKER | own
             assert settings["ENVIRONMENT"] == "production"
             start = sealed(at(stage.start, 0), image, servers.directory, data)
             with running(start, settings, servers.directory / "service.log") as process:

@@ -94,7 +94,8 @@ def test_the_affinity_of_the_values_is_kept_beside_it(every_rendering: Rendered)
         assert one["spec"]["template"]["spec"]["affinity"] == given
 
 
-AS_THE_FIRST = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")
+AS_ROOT = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+AS_THE_FIRST = ("unshare", *AS_ROOT, "--pid", "--fork", "--kill-child")
 """As in a container: the kernel gives its first process no signal that it neither handles nor waits for."""
 
 

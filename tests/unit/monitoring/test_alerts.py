@@ -201,6 +201,15 @@ CASES = (
     Case("QuotaRefused", True, "25m", {CALLS: "0+80x120", THROTTLED: "0+20x120"}, {"api": "reviews"}),
     Case("QuotaRefused", False, "25m", {CALLS: "0+95x120", THROTTLED: "0+5x120"}),
     Case(
+        "QuotaRefused",
+        False,
+        "25m",
+        {
+            replica("review_fetcher_google_calls_total", labels=',api="tokeninfo"'): "0+1x120",
+            replica("review_fetcher_google_throttled_total", labels=',api="tokeninfo"'): "0+1x120",
+        },
+    ),
+    Case(
         "DayQuotaSpent",
         True,
         "6m",

@@ -43,6 +43,7 @@ CASES = (
         {f"{FIRST}_count": "0+4x480", f'{FIRST}_bucket{{le="60.0"}}': "0+3x480"},
         0.75,
     ),
+    Case("freshness", "2h", {AGE: "0x239 stale", "review_fetcher_store_readable": "1x239 0x240"}, 0.5),
     Case("freshness", "2h", {f'{AGE}{{instance="{at}"}}': "30x240 31x119 0x120" for at in (1, 2)}, 0.75),
 )
 

@@ -106,6 +106,34 @@ async def test_that_google_cannot_be_asked_is_found_out_once_for_all_tokens() ->
         assert (await known.of(held(job_id=f"job-{number}"), "token"))[0].project == "42"
 
 
+async def test_one_question_that_times_out_keeps_other_tokens_waiting_for_a_moment_only() -> None:
+    clock = ManualClock()
+    google = Google(AWAY, TokenInfo("42", None), TokenInfo("43", None))
+    google.go.clear()
+    known = owners(google, clock)
+    asking = asyncio.ensure_future(known.of(held(job_id="job-1"), "token"))
+    await asyncio.sleep(0)
+    await clock.advance(30.0)
+    google.go.set()
+    assert (await asking)[0].project is None
+    assert (await known.of(held(job_id="job-2"), "token"))[0].project is None
+    await clock.advance(ASK_AGAIN_SECONDS)
+    assert (await known.of(held(job_id="job-2"), "token"))[0].project == "42"
+    assert (await known.of(held(job_id="job-3"), "token"))[0].project == "43"
+    assert await known.of(held(job_id="job-1"), "token") == (Owner(None, None), False)
+
+
+async def test_an_answer_opens_the_way_for_other_tokens() -> None:
+    google = Google(AWAY, TokenInfo("42", None), TokenInfo("43", None))
+    google.go.clear()
+    known = owners(google)
+    both = [asyncio.ensure_future(known.of(held(job_id=f"job-{number}"), "token")) for number in range(2)]
+    await asyncio.sleep(0)
+    google.go.set()
+    assert [owner.project for owner, _ in await asyncio.gather(*both)] == [None, "42"]
+    assert (await known.of(held(job_id="job-3"), "token"))[0].project == "43"
+
+
 async def test_what_is_known_of_a_token_stays_known_while_google_cannot_be_asked() -> None:
     known = owners(Google(TokenInfo("42", None), AWAY))
     assert (await known.of(held(job_id="job-1"), "token"))[0].project == "42"
