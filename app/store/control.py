@@ -5,7 +5,7 @@ Each function locks the job's row and touches only that and the token: O(1), how
 
 from collections.abc import Callable
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import RowMapping, literal, select, update
 
 from app.credentials import Sealed, SealedTokenError, UnknownSealingKeyError, key_id_of
 from app.models.errors import JobNotFoundError
@@ -17,7 +17,7 @@ from app.store.ends import end_job, park_for_token, wipe_token
 from app.store.loads import clock_anew
 from app.store.reads import read_job, require_storable
 from app.store.schema import credentials, jobs
-from app.store.turns import not_before
+from app.store.turns import could_run_from
 
 ResealGrant = Callable[[bytes], Sealed]
 """A sealed grant of the job under the newest key."""
@@ -46,7 +46,7 @@ def resume(transaction: Transaction, tenant: str, job_id: str) -> JobView:
     """To `processing`, or to `pending` when nothing was called yet; its token may have been wiped for its age."""
     job = _lock(transaction, tenant, job_id, JobAction.RESUME)
     status = JobStatus.PROCESSING if job["calls"] else JobStatus.PENDING
-    rested = {"waiting_until": not_before(transaction.now, jobs.c.waiting_until)}
+    rested = {"waiting_until": could_run_from(literal(transaction.now), jobs.c.waiting_until)}
     _change(transaction, job_id, status=status.value, **rested, **clock_anew(transaction))
     if not _has_token(transaction, job_id):
         park_for_token(transaction, job_id, WIPED_WHILE_PAUSED)

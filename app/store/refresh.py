@@ -8,13 +8,13 @@ control of jobs does, and is a handful of statements however many tasks the job 
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import RowMapping, literal, select, update
 
 from app.models.grant import refresh_due_at
 from app.models.job import RUNNING
 from app.store.database import Transaction
 from app.store.schema import credentials, jobs
-from app.store.turns import not_before
+from app.store.turns import could_run_from
 
 FRESH_SECONDS = 60.0
 """A token that Google gave so lately and refuses already, before it is due to be renewed, is refused for another reason
@@ -137,7 +137,7 @@ def end_refresh(transaction: Transaction, job_id: str, version: int, new: NewTok
             credential_version=version + 1,
             token_expires_at=new.expires_at,
             calls=jobs.c.calls + 1,
-            waiting_until=not_before(transaction.now, jobs.c.waiting_until),
+            waiting_until=could_run_from(literal(transaction.now), jobs.c.waiting_until),
         )
     )
     return CurrentToken(version + 1, new.sealed, new.expires_at, new.since)

@@ -198,13 +198,11 @@ def token_is_to_come(now: ColumnElement[float]) -> ColumnElement[bool]:
 
 def could_run_from(due: ColumnElement[float], waiting_until: ColumnElement[float]) -> ColumnElement[float]:
     """Since when, or from when on, a task that is `due` could run, by its job's last wait: tasks that wait for quota
-    are due long before."""
+    are due long before.
+
+    For a job that goes on after it stood still, `due` is now: that is its last wait then.
+    """
     return case((waiting_until > due, waiting_until), else_=due)
-
-
-def not_before(now: float, waiting_until: ColumnElement[float]) -> ColumnElement[float]:
-    """For a job that goes on after it stood still: its tasks could run from now on, or once it has waited."""
-    return case((waiting_until > now, waiting_until), else_=now)
 
 
 _walked = _walk_of_tenants()

@@ -40,7 +40,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(line(*arguments), cwd=PROJECT, capture_output=True, text=True, check=False)
     if done.returncode == NOT_INSTALLED:
         lacking(done.stderr.strip())
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done
 
 

@@ -2,30 +2,20 @@
 
 import csv
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from cluster.local import PROJECT
 from cluster.soak import OF_A_REPLICA, OF_ALL
+from tests.flows.test_cluster import command
 
 pytestmark = [pytest.mark.alone, pytest.mark.nightly, pytest.mark.timeout(900)]
-
-
-def measured(*arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "cluster", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_a_short_soak_finds_nothing_that_grows(tmp_path: Path) -> None:
     """Its minutes are few: what it shows is that the command works, and that nothing grows fast."""
     samples = tmp_path / "soak.csv"
-    said = measured("soak", "--minutes", "4", "--rate", "1000", "--out", str(samples))
+    said = command("soak", "--minutes", "4", "--rate", "1000", "--out", str(samples)).stdout
     found = re.search(r"jobs accepted (\d+), refused 0", said)
     assert found is not None, said
     assert int(found[1]) > 60
@@ -38,6 +28,6 @@ def test_a_short_soak_finds_nothing_that_grows(tmp_path: Path) -> None:
 
 
 def test_figures_tell_what_an_idle_cluster_costs() -> None:
-    said = measured("figures", "--seconds", "10")
+    said = command("figures", "--seconds", "10").stdout
     for part in ("kafka-1", "postgresql", "replica-1", "replica-3", "nginx", "prometheus"):
         assert re.search(rf"{part}\D+\d", said), said

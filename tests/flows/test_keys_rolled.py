@@ -10,6 +10,7 @@ from http.client import HTTPException
 
 import pytest
 
+from tests.support.clients import in_turn
 from tests.support.replicas import started
 from tests.support.service import JOBS, Service, Site, eventually, site
 from tests.support.stack import Stack
@@ -56,9 +57,8 @@ class Caller(threading.Thread):
 
     def _call(self) -> None:
         self._sent += 1
-        key, replicas = self.key, list(self._replicas())
-        first = self._sent % len(replicas)
-        for replica in replicas[first:] + replicas[:first]:
+        key = self.key
+        for replica in in_turn(self._replicas(), self._sent):
             try:
                 status = asked(replica, key)
             except (OSError, HTTPException):

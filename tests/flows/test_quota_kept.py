@@ -17,21 +17,13 @@ from app.simulator.faults import Quota, RateLimited
 from app.store.sqlite import SqliteDatabase
 from app.wiring import opening
 from tests.support.engine import LOOK_SECONDS, PATIENCE_SECONDS, running_engine, truth
+from tests.support.quota import worst_bucket_excess
 from tests.support.simulator import running_simulator
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.alone
 
 UTILISATION = 0.95
-
-
-def worst_excess(times: Sequence[float], capacity: float, rate: float) -> float:
-    """By how many calls some stretch of T seconds holds more than capacity + rate · T."""
-    worst = best_start = float("-inf")
-    for index, moment in enumerate(sorted(times)):
-        best_start = max(best_start, rate * moment - index)
-        worst = max(worst, index + 1 - rate * moment + best_start)
-    return worst - capacity
 
 
 def best_utilisation(times: Sequence[float], capacity: float, rate: float) -> float:
@@ -58,7 +50,7 @@ async def test_a_bucket_is_kept_and_used_while_work_waits(stack: Stack) -> None:
         job = await engine.fetch()
         times = arrivals(google)
         assert (job["status"], len(times)) == ("completed", 220)
-        assert worst_excess(times, 60, 30.0) <= 0
+        assert worst_bucket_excess(times, 60, 30.0) <= 0
         assert best_utilisation(times, 60, 30.0) >= UTILISATION
 
 
@@ -151,7 +143,7 @@ async def test_a_restart_does_not_refill_the_bucket(stack: Stack) -> None:
             assert (await engine.job_ended(job_id))["status"] == "completed"
         times = arrivals(google)
         assert 30 <= before < 90 == len(times)
-        assert worst_excess(times, 30, 10.0) <= 0
+        assert worst_bucket_excess(times, 30, 10.0) <= 0
 
 
 async def test_a_429_closes_the_budget_for_everyone_until_it_may_be_asked_again(stack: Stack) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.crowd import UNTIL_INPUT_ENDS
+from tests.support.quota import worst_bucket_excess
 from tests.support.service import ROOT, Service, Site, eventually, ledger, site, wait_for
 from tests.support.simulator import simulator_process
 
@@ -87,7 +88,7 @@ def test_a_burst_keeps_the_quota(posts: int, tmp_path: Path) -> None:
         for api in ("accounts", "locations", "reviews"):
             times = [call["time"] for call in calls if call["api"] == api]
             assert len(times) == posts
-            assert _worst_excess(times, rate) <= capacity
+            assert worst_bucket_excess(times, capacity, rate) <= 0
         assert service.peak_resident_mb() < MOST_MB
 
 
@@ -118,15 +119,6 @@ def _every_202_ends(place: Site, service: Service, crowd: dict[str, Any], *, rev
     }
     with closing(sqlite3.connect(place.database)) as store:
         assert store.execute("SELECT count(*) FROM credentials").fetchone() == (0,)
-
-
-def _worst_excess(times: list[float], rate: float) -> float:
-    """The largest number of calls in any stretch of T seconds, less rate · T."""
-    worst = best_start = float("-inf")
-    for index, moment in enumerate(sorted(times)):
-        best_start = max(best_start, rate * moment - index)
-        worst = max(worst, index + 1 - rate * moment + best_start)
-    return worst
 
 
 @contextmanager

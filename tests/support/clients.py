@@ -47,17 +47,12 @@ class Clients(threading.Thread):
     def _submit(self) -> None:
         self._sent += 1
         token = f"ya29.{self._world}-seed{self._sent}"
-        for replica in self._turn():
+        for replica in in_turn(self._replicas(), self._sent):
             answer = self._post(replica, token, f"client-{self._sent}")
             if answer is not None:
                 self.accepted[str(answer.json()["job_id"])] = token
                 return
         self.refused += 1
-
-    def _turn(self) -> list[Service]:
-        replicas = list(self._replicas())
-        first = self._sent % max(1, len(replicas))
-        return replicas[first:] + replicas[:first]
 
     def _post(self, replica: Service, token: str, key: str) -> Answer | None:
         try:
@@ -71,6 +66,12 @@ class Clients(threading.Thread):
         assert int(answer.headers["retry-after"]) >= 1
         self.passed_by["503"] += 1
         return None
+
+
+def in_turn(replicas: Sequence[Service], number: int) -> list[Service]:
+    """All of them, as a balancer tries them for its request of this number."""
+    first = number % max(1, len(replicas))
+    return [*replicas[first:], *replicas[:first]]
 
 
 @contextmanager

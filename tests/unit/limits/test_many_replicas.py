@@ -1,14 +1,15 @@
 """Promise 6 for all replicas together, judged by when calls reached Google: killed, stopped, skewed, reconfigured."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from random import Random
 
 import pytest
 
 from app.limits.rules import Limits
 from tests.support.clock import ManualClock
-from tests.unit.limits.ledger import assert_kept, most_in_any_minute, worst_bucket_excess
-from tests.unit.limits.replicas import WORKERS, Fleet
+from tests.support.quota import worst_bucket_excess
+from tests.unit.limits.ledger import assert_kept, most_in_any_minute
+from tests.unit.limits.replicas import WORKERS, Fleet, Replica
 
 BUCKET = Limits(bucket_capacity=30, refill_rate=10.0)
 BUCKET_AND_MINUTE = Limits(bucket_capacity=100, refill_rate=10.0, per_minute=300)
@@ -103,14 +104,19 @@ async def test_a_quota_that_google_cuts_is_found_out_with_few_calls(fleet: Fleet
     assert len(fleet.refused) <= in_flight + 1.25 * served  # each re-opening doubles until it is refused
 
 
+async def replaced(fleet: Fleet, replicas: Sequence[Replica], limits: Limits) -> None:
+    """One after the other, by others with these limits."""
+    for replica in replicas:
+        await fleet.clock.advance(10)
+        await fleet.leave(replica)
+        fleet.add(limits)
+
+
 async def test_lower_limits_hold_once_every_replica_has_them(fleet: Fleet) -> None:
     high = Limits(bucket_capacity=100, refill_rate=10.0, per_minute=300)
     low = Limits(bucket_capacity=20, refill_rate=2.0, per_minute=60)
     replicas = [fleet.add(high) for _ in range(4)]
-    for replica in replicas:
-        await fleet.clock.advance(10)
-        await fleet.leave(replica)
-        fleet.add(low)
+    await replaced(fleet, replicas, low)
     restarted = fleet.store.now()
     assert_kept(fleet.calls, high)  # what holds meanwhile
     await fleet.clock.advance(240)
@@ -126,10 +132,7 @@ async def test_a_limit_that_was_off_holds_once_every_replica_has_it(fleet: Fleet
     without = Limits(bucket_capacity=100, refill_rate=10.0)
     with_minute = Limits(bucket_capacity=100, refill_rate=10.0, per_minute=60)
     replicas = [fleet.add(without) for _ in range(4)]
-    for replica in replicas:
-        await fleet.clock.advance(10)
-        await fleet.leave(replica)
-        fleet.add(with_minute)
+    await replaced(fleet, replicas, with_minute)
     restarted = fleet.store.now()
     assert most_in_any_minute(fleet.calls) > 2 * with_minute.per_minute
     await fleet.clock.advance(240)
@@ -143,10 +146,7 @@ async def test_a_days_limit_that_was_off_holds_from_the_next_midnight(fleet: Fle
     midnight = DAY.end_of_day(fleet.store.now())
     replicas = [fleet.add(BUCKET) for _ in range(4)]
     with_day = Limits(bucket_capacity=30, refill_rate=10.0, per_day=200)
-    for replica in replicas:
-        await fleet.clock.advance(10)
-        await fleet.leave(replica)
-        fleet.add(with_day)
+    await replaced(fleet, replicas, with_day)
     assert fleet.store.now() < midnight
     assert len(fleet.calls) > with_day.per_day
     await fleet.clock.advance(SECONDS)
