@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from tests.support.crowd import Crowd
-from tests.support.service import arrived, site, wait_for
+from tests.support.service import arrived, retries_for, site, wait_for
 from tests.support.simulator import control, simulator_process
 from tests.support.verdict import (
     assert_each_review_once,
@@ -48,7 +48,8 @@ def test_a_job_outlives_forty_kills(mood: str, seed: int, tmp_path: Path) -> Non
 def _survives(directory: Path, mood: str, token: str, *, kills: int, seed: int) -> None:
     """Under `flaky`, overlapping pages make more calls than the ideal: there only what was read again is judged."""
     random = Random(seed)
-    with simulator_process("--faults", mood) as google, site(directory, google) as place:
+    settings = retries_for(kills)
+    with simulator_process("--faults", mood) as google, site(directory, google, **settings) as place:
         control(google, "POST", "faults", SLOW)
         stretch = ideal_calls(google, token) // (2 * (kills + 1))
         service = place.start()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
+from app.simulator.faults import Faults
 from tests.support.canaries import CANARIES
 from tests.support.simulator import control
 from tests.support.sweeping import sweep_process
@@ -300,6 +301,15 @@ class Site:
 
 UNLIMITED = {"RATELIMIT_TOKEN_BUCKET_CAPACITY": "0", "RATELIMIT_PER_MINUTE": "0", "RATELIMIT_PER_DAY": "0"}
 QUICK_RETRIES = {"RETRY_INITIAL_BACKOFF_MS": "1", "RETRY_MAX_BACKOFF_MS": "20"}
+
+
+def retries_for(kills: int) -> dict[str, str]:
+    """Retries that outlast a Google that fails now and then, whatever chance makes of it.
+
+    It never fails one page more often in a row than `most_in_a_row`; but each kill may take away an answer that was
+    good, and then another row follows the one before.
+    """
+    return {"RETRY_MAX_RETRIES": str(Faults().most_in_a_row * (kills + 1))}
 
 
 @contextmanager
