@@ -24,9 +24,10 @@ demo: runtime ## Fetch the reviews of a simulated merchant, from POST to file
 
 test: setup ## Run every test but the nightly ones, on real services where the machine has them
 	$(SECTION) "tests that may run beside each other: $(WORKERS) at a time"
-	@$(PYTEST) -n $(WORKERS) $(CRASH_ENDS) --dist loadfile -m 'not alone and not nightly'
-	$(SECTION) "tests that need the machine to themselves"
-	@$(PYTEST) -m 'alone and not nightly'
+	@failed=0; $(PYTEST) -n $(WORKERS) $(CRASH_ENDS) --dist loadfile -m 'not alone and not nightly' || failed=$$?; \
+	[ $$failed -le 1 ] || exit $$failed; \
+	printf '\n== %s ==\n' "tests that need the machine to themselves"; \
+	$(PYTEST) -m 'alone and not nightly' && exit $$failed
 
 check: check-static unit ## Format, lint, types, layers, unit tests: three minutes
 
