@@ -7,9 +7,9 @@ from pathlib import Path
 from playwright.sync_api import Download, expect
 
 from tests.browser.conftest import LOCATIONS, REVIEWS, World
-from tests.browser.steps import TOKEN, expect_state, submit
+from tests.browser.steps import PATIENCE_MS, TOKEN, expect_state, submit
 from tests.browser.window import Window
-from tests.support.service import wait_for
+from tests.support.service import JOBS, wait_for
 from tests.support.simulator import control
 
 
@@ -111,6 +111,20 @@ def test_what_is_typed_stays_while_the_page_goes_on_around_it(console: Window, w
     expect(page.locator("#live")).not_to_have_text(before, timeout=20_000)
     expect(page.get_by_label("Google access token")).to_have_value("ya29.half-a-tok")
     expect(page.get_by_label("Google access token")).to_be_focused()
+
+
+def test_what_is_typed_stays_when_the_state_is_another(console: Window, world: World) -> None:
+    page = console.page
+    control(world.google, "POST", "faults", [{"fault": "hold", "api": "reviews", "after": 1}])
+    job_id = submit(console)
+    expect_state(console, "processing")
+    page.get_by_text("New token").click()
+    field = page.get_by_label("Google access token")
+    field.fill("ya29.half-a-tok")
+    assert world.service.request("POST", f"{JOBS}/{job_id}/pause").status == 200
+    expect(page.get_by_role("button", name="Resume")).to_be_visible(timeout=PATIENCE_MS)
+    expect(field).to_have_value("ya29.half-a-tok")
+    expect(field).to_be_focused()
 
 
 def test_accounts_open_to_their_locations_and_stay_open_while_the_page_goes_on(console: Window, world: World) -> None:
@@ -218,9 +232,9 @@ def test_messages_to_a_callback_are_seen_without_its_query_and_sent_again(consol
 
 
 def test_waiting_for_quota_is_told_with_its_end(console: Window, world: World) -> None:
-    fault = {"fault": "rate_limited", "api": "reviews", "times": 1, "retry_after": 10}
+    fault = {"fault": "rate_limited", "api": "reviews", "times": 1, "retry_after": 60}
     control(world.google, "POST", "faults", [fault])
-    submit(console)
+    submit(console, "ya29.sim-project7-quota")
     expect(console.page.locator("#live")).to_contain_text("Waiting for Google quota until")
     wait_for(world.google, "fault:rate_limited", 1)
     console.page.get_by_text("Cancel…").click()

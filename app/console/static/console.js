@@ -105,15 +105,24 @@
     let before = null;
     let statusBefore;
     let opened = [];
+    let focused = null;
     body.addEventListener("htmx:beforeSwap", (event) => {
       const more = event.detail.requestConfig.elt.matches("[data-more]");
       before = more ? { row: event.detail.target.previousElementSibling, parent: event.detail.target.parentElement } : null;
       statusBefore = document.getElementById("live")?.dataset.status;
-      opened = [...event.detail.target.querySelectorAll("details[id][open]")].map((part) => part.id);
+      opened = [...event.detail.target.querySelectorAll("details[id][open]")];
+      focused = document.activeElement;
     });
-    // What the viewer opened stays open in what takes its place.
+    // What the viewer opened stays open in what takes its place; a drawer with what was typed into it.
     body.addEventListener("htmx:afterSwap", () => {
-      for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
+      for (const part of opened) {
+        const next = document.getElementById(part.id);
+        if (!next) continue;
+        next.open = true;
+        if (!part.matches(".drawer")) continue;
+        next.replaceWith(part);
+        if (part.contains(focused)) focused.focus();
+      }
       opened = [];
     });
     body.addEventListener("htmx:afterSettle", () => {
