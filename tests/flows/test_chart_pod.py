@@ -13,7 +13,7 @@ from tests.flows.test_image import assert_powerless, at, running
 from tests.support.chart import BUILD_SECONDS, Object, render, waiting, workloads
 from tests.support.image import Image
 from tests.support.sealed_root import sealed
-from tests.support.service import Answer, Service, upstream
+from tests.support.service import STOP_SECONDS, Answer, Service, upstream
 from tests.support.simulator import simulator_process
 
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
@@ -67,7 +67,7 @@ def test_the_pod_of_a_maintenance_waits_while_commands_have_its_store_to_themsel
         assert process.poll() is None
         assert_powerless(process.pid, image)
         process.terminate()
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=STOP_SECONDS) == 0
     assert (tmp_path / "pod.log").read_text() == ""
     assert {path.name for path in data.iterdir()} >= {"review-fetcher.db"}
 

@@ -99,7 +99,7 @@ def test_a_replica_that_hangs_with_a_keyed_post_is_left_after_five_seconds(
         (other,) = (one for one in replicas if one is not hanging)
         other.hangs = False
         assert asked.result() == (202, other.name.encode())
-    assert 4.5 < time.monotonic() - began < 8
+    assert 4.5 < time.monotonic() - began < 14, "nginx's 5 seconds, not the 90 of other paths"
     assert len(hanging.requests) == 1
 
 

@@ -55,9 +55,15 @@ def test_prometheus_finds_and_reads_every_replica_and_knows_the_rules(tmp_path: 
             stack.enter_context(replica(network, address, tmp_path / address))
         stack.enter_context(prometheus(network, tmp_path / "prometheus"))
         eventually(lambda: all_up(network), 200, "both replicas read by Prometheus", every=0.5)
-        jobs = ask(network, "query?query=count(review_fetcher_jobs)by(instance)")["result"]
-        assert {one["metric"]["instance"] for one in jobs} == {f"{address}:9464" for address in REPLICAS}
+        expected = {f"{address}:9464" for address in REPLICAS}
+        eventually(lambda: tell_their_jobs(network) == expected, 30, "the jobs of both replicas", every=0.5)
         assert len(ask(network, "rules")["groups"]) > 0
+
+
+def tell_their_jobs(network: Network) -> set[str]:
+    """Instances whose last look, which may have taken too long, found them."""
+    jobs = ask(network, "query?query=count(review_fetcher_jobs)by(instance)")["result"]
+    return {one["metric"]["instance"] for one in jobs}
 
 
 def all_up(network: Network) -> bool:

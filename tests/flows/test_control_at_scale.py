@@ -84,7 +84,10 @@ async def test_a_pause_of_ten_thousand_tasks_keeps_the_pages_in_flight_and_calls
 
 
 @pytest.mark.timeout(180)
-async def test_a_cancelled_job_of_ten_thousand_tasks_keeps_its_results_and_no_token(stack: Stack) -> None:
+async def test_a_cancelled_job_of_ten_thousand_tasks_keeps_its_results_and_no_token(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.results.housekeeping.TIDY_SECONDS", 3600.0)  # it ends what a cancelled job left waiting
     async with running_simulator(WORLD, HELD) as google, running_engine(stack, google.url) as engine:
         job_id = await many_tasks_and_some_in_flight(engine, google)
         tasks_before = await versions(engine, job_id)

@@ -23,7 +23,7 @@ TOKEN = "ya29.sim-accounts3-locations8-reviews300-seed5"
 NIGHTLY_TOKEN = "ya29.sim-accounts5-locations20-reviews1000-seed6"
 """2,006 pages."""
 
-SLOW = {"fault": "latency", "seconds": 0.005, "jitter": 0.02}
+SLOW = {"fault": "latency", "seconds": 0.02, "jitter": 0.04}
 """So that a kill finds pages on their way."""
 
 ANSWERS = 150

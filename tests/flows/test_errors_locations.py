@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from app.simulator import Catalogue, Faults
 from app.simulator.faults import AnyRule, Distort, Failure, Forbidden, Hang, Hold
-from tests.support.engine import running_engine, truth
+from tests.support.engine import PATIENT, running_engine, truth
 from tests.support.simulator import running_simulator
 from tests.support.stack import Stack
 
@@ -137,7 +137,7 @@ async def test_an_answer_that_never_comes_ends_with_its_deadline(stack: Stack) -
     faults = Faults(rules=(Hang(api="reviews", times=3),))
     async with (
         running_simulator(WORLD, faults) as google,
-        running_engine(stack, google.url, deadline=0.3) as engine,
+        running_engine(stack, google.url, deadline=0.3, retry=PATIENT) as engine,
     ):
         job = await engine.fetch()
         assert google.faults.fired["hang"] == 3

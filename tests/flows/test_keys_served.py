@@ -69,12 +69,14 @@ def test_a_key_is_rotated_under_use_and_the_old_one_ends_by_itself(place: Site) 
     job_id = service.submit(TOKEN)
     with following(service, job_id) as stream:
         assert stream.next("state").data["job_id"] == job_id
-        rotated = keys(place, "rotate", old_id, "--overlap", "4s", at=there)
+        rotated = keys(place, "rotate", old_id, "--overlap", "10s", at=there)
         new_key = rotated.stdout.strip()
         assert f"Key {old_id}, which it replaces, works until" in rotated.stderr
         assert [status(service, key) for key in (old_key, new_key)] == [200, 200]
         assert "was replaced by" in keys(place, "rotate", old_id, code=1, at=there).stderr
-        eventually(lambda: status(service, old_key) == 401, FRESH_SECONDS + 4 + SLACK_SECONDS, "the end of the overlap")
+        eventually(
+            lambda: status(service, old_key) == 401, FRESH_SECONDS + 10 + SLACK_SECONDS, "the end of the overlap"
+        )
         rest = list(stream.events())  # ends, though the job goes on and the stream is quiet
     assert [event for event in rest if event.kind == "done"] == []
     assert status(service, new_key) == 200

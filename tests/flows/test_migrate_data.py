@@ -20,9 +20,10 @@ from tests.support.stack import Stack
 
 pytestmark = pytest.mark.postgresql
 
-WORLD = Catalogue(accounts=2, locations=3, reviews=120)
-PAGES = 6 * 3
+WORLD = Catalogue(accounts=2, locations=3, reviews=400)
+PAGES = 6 * 8
 BEFORE = 7
+"""No location has ended then, whoever is the slowest: each of the six has a call to hold."""
 
 
 async def test_a_half_walked_job_is_finished_there_with_every_review_once(

@@ -57,8 +57,9 @@ WHAT_IS_WRONG = [
     'no series: review_fetcher_http_requests_total{route="/renamed"}',
 ]
 
-FIRES_WITHIN_SECONDS = 60.0
-"""Looked at each second: the lease of 3 s, the alert's 30 s, and what a busy machine adds."""
+FIRES_WITHIN_SECONDS = 120.0
+"""What is promised. Looked at each second: the lease of 3 s and the alert's 30 s, which begin anew when a scrape took
+longer than a second."""
 
 
 @contextmanager
@@ -89,7 +90,8 @@ async def test_every_query_is_about_metrics_and_labels_that_a_running_service_ha
                 "job_seconds_count",
                 "store_commits_total",
             ):
-                assert prometheus.value(f"sum(review_fetcher_{counted}) > 0"), counted
+                query = f"sum(review_fetcher_{counted}) > 0"
+                eventually(partial(prometheus.value, query), 30, counted, 0.5)
             checked = promtool("check", "metrics", text=service.get("/metrics").body.decode())
             assert (checked.returncode, checked.stderr + checked.stdout) == (0, "")
             eventually(lambda: published(servers), 30, "an empty outbox")
@@ -160,7 +162,7 @@ async def test_the_alert_of_a_frozen_publisher_fires_in_time_and_ends_when_it_wa
             os.kill(publisher.pid, signal.SIGSTOP)
             eventually(lambda: "ReviewFetcherNoLeader" in prometheus.firing(), FIRES_WITHIN_SECONDS, "the alert", 0.5)
             os.kill(publisher.pid, signal.SIGCONT)
-            eventually(lambda: "ReviewFetcherNoLeader" not in prometheus.firing(), 30, "the end of the alert", 0.5)
+            eventually(lambda: "ReviewFetcherNoLeader" not in prometheus.firing(), 60, "the end of the alert", 0.5)
             eventually(lambda: published(servers), 30, "an empty outbox")
 
     await asyncio.to_thread(rehearse)

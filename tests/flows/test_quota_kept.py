@@ -25,6 +25,12 @@ pytestmark = pytest.mark.alone
 
 UTILISATION = 0.95
 
+ON_THE_WAY_SECONDS = 0.25
+"""Between a permit and the count of Google's: a pause of this process or of its machine delays a call by so much."""
+
+STALL_SECONDS = 0.1
+"""So much of it comes on top of what the bucket allows for; what a refilled bucket would give is ten times as much."""
+
 
 def best_utilisation(times: Sequence[float], capacity: float, rate: float) -> float:
     """The largest part of what capacity + rate · T allowed that had been called at some moment of the last quarter.
@@ -50,7 +56,7 @@ async def test_a_bucket_is_kept_and_used_while_work_waits(stack: Stack) -> None:
         job = await engine.fetch()
         times = arrivals(google)
         assert (job["status"], len(times)) == ("completed", 220)
-        assert worst_bucket_excess(times, 60, 30.0) <= 0
+        assert worst_bucket_excess(times, 60, 30.0) <= 30.0 * STALL_SECONDS
         assert best_utilisation(times, 60, 30.0) >= UTILISATION
 
 
@@ -76,11 +82,12 @@ async def test_the_limit_of_a_minute_is_kept_in_every_sixty_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Google's own limit is as high as ours: one call too many would be answered with 429. SQLite alone: the time of a
-    PostgreSQL cannot be made to pass faster."""
+    PostgreSQL cannot be made to pass faster. The way to Google cannot either: it has the time that it really has."""
     clock = FastClock()
     monkeypatch.setattr(opening, "SqliteDatabase", partial(SqliteDatabase, clock=clock))
     limits = RateLimitConfig(token_bucket_capacity=0, per_minute=60)
-    strict = Faults(quota=Quota(reviews=60, seconds=60 / clock.SPEED))
+    window = 60 / clock.SPEED - ON_THE_WAY_SECONDS
+    strict = Faults(quota=Quota(reviews=60, seconds=window))
     async with (
         running_simulator(Catalogue(locations=90, reviews=5), strict) as google,
         running_engine(Stack.on_sqlite(tmp_path), google.url, clock=clock, rate_limit=limits) as engine,
@@ -89,7 +96,7 @@ async def test_the_limit_of_a_minute_is_kept_in_every_sixty_seconds(
         assert job["status"] == "completed"
         assert google.faults.fired["quota"] == 0
         assert google.ledger.calls("reviews") == 90
-        assert google.ledger.most_in(60 / clock.SPEED)["reviews"] <= 60
+        assert google.ledger.most_in(window)["reviews"] <= 60
 
 
 async def test_when_a_day_is_spent_the_job_waits_for_midnight_and_says_so(stack: Stack) -> None:
@@ -143,7 +150,7 @@ async def test_a_restart_does_not_refill_the_bucket(stack: Stack) -> None:
             assert (await engine.job_ended(job_id))["status"] == "completed"
         times = arrivals(google)
         assert 30 <= before < 90 == len(times)
-        assert worst_bucket_excess(times, 30, 10.0) <= 0
+        assert worst_bucket_excess(times, 30, 10.0) <= 10.0 * STALL_SECONDS
 
 
 async def test_a_429_closes_the_budget_for_everyone_until_it_may_be_asked_again(stack: Stack) -> None:

@@ -7,10 +7,11 @@ from app.simulator import Catalogue, Faults
 from app.simulator.faults import Failure, RateLimited
 from app.store.reads import read_job
 from tests.support.engine import Engine, running_engine, truth
+from tests.support.quota import zone_at_noon
 from tests.support.simulator import running_simulator
 from tests.support.stack import Stack
 
-DAY_OF_THREE = RateLimitConfig(token_bucket_capacity=0, per_minute=0, per_day=3)
+DAY_OF_THREE = RateLimitConfig(token_bucket_capacity=0, per_minute=0, per_day=3, day_zone=zone_at_noon())
 
 MARGIN_SECONDS = 15.0
 """For a job of some pages on a busy machine."""

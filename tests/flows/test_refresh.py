@@ -13,7 +13,7 @@ from app.models.job import JobStatus
 from app.simulator import Catalogue, Faults, Simulator
 from app.simulator.calls import fingerprint
 from app.simulator.faults import AnyRule, EmptyBody, ExpiredToken, Failure, Hold, InvalidJson, RateLimited
-from tests.support.engine import Engine, pages_read, running_engine, truth, worse
+from tests.support.engine import PATIENT, Engine, pages_read, running_engine, truth, worse
 from tests.support.service import JOBS, ledger, site, upstream
 from tests.support.simulator import control, running_simulator, simulator_process
 from tests.support.stack import Stack
@@ -46,8 +46,9 @@ async def test_a_token_that_ends_soon_is_renewed_before_it_does(faults: Faults, 
 
 
 async def test_a_refused_token_is_renewed_at_the_same_page(faults: Faults, stack: Stack) -> None:
+    """A page that had failed may begin another row of failures after it."""
     faults = worse(faults, ExpiredToken(api="reviews", after=9, times=1))
-    async with running_simulator(WORLD, faults) as google, running_engine(stack, google.url) as engine:
+    async with running_simulator(WORLD, faults) as google, running_engine(stack, google.url, retry=PATIENT) as engine:
         job_id = await engine.submit(grant=GRANT)
         job = await engine.job_ended(job_id)
         assert (job["status"], job["error_type"], job["credential_version"]) == ("completed", None, 2)
@@ -76,7 +77,7 @@ async def test_of_three_replicas_one_renews_the_token(servers: Stack) -> None:
             for _ in range(3)
         ]
         job_id = await replicas[0].submit(grant=GRANT)
-        assert await google.signals.reached({"held": 4}, 20)
+        assert await google.signals.reached({"held": 4}, 60)
         google.expire("ya29.token-for-tests")
         google.faults.replace(Faults())
         google.release()
@@ -186,7 +187,7 @@ async def test_a_refresh_token_that_google_replaces_is_replaced_here(stack: Stac
     faults = Faults(rules=(Hold(api="reviews", after=2),))
     async with running_simulator(WORLD, faults) as google, running_engine(stack, google.url) as engine:
         job_id = await engine.submit("", grant=rotating)
-        assert await google.signals.reached({"held": 8}, 20)
+        assert await google.signals.reached({"held": 8}, 60)
         expires_at = (await engine.job(job_id))["token_expires_at"]
         await engine.state.clock.sleep(expires_at - engine.state.clock.now())
         google.faults.replace(Faults())

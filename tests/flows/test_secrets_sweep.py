@@ -16,7 +16,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from app.models.events import Topic
-from tests.support.service import JOBS, Answer, Service, Site, eventually, site
+from tests.support.service import JOBS, Answer, Service, Site, eventually, retries_for, site
 from tests.support.simulator import control, simulator_process
 from tests.support.stack import Stack
 
@@ -94,7 +94,7 @@ def _walk(place: Site, google: str, told: _Secrets) -> tuple[str, dict[str, byte
     answers.append(service.request("PUT", f"{JOBS}/{job_id}/token", told.replacement))
     assert service.job_ended(job_id)["status"] == "completed"
     assert "token.renewed" in place.logs()
-    eventually(lambda: _attempts(service, job_id) == 2, 30, "attempts at the callback")
+    eventually(lambda: _attempts(service, job_id) == 2, 60, "attempts at the callback")
     answers += _everything_it_tells(service, job_id)
     found["arguments"] = Path(f"/proc/{service.pid}/cmdline").read_bytes()
     service.terminate()
@@ -134,7 +134,9 @@ def _token() -> str:
 
 
 def _talkative(key: str) -> dict[str, str]:
-    return {"LOG_LEVEL": "DEBUG", "API_KEYS": key, "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
+    """A kill and a 401 may each begin another row of failures."""
+    settings = {"LOG_LEVEL": "DEBUG", "API_KEYS": key, "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
+    return settings | retries_for(kills=2)
 
 
 def _submitted(service: Service, told: _Secrets) -> str:

@@ -21,7 +21,9 @@ def test_a_submission_that_waits_for_the_store_hears_that_nothing_is_known(tmp_p
         service = place.start()
         with closing(sqlite3.connect(place.database, isolation_level=None, timeout=30)) as thief:
             thief.execute("BEGIN IMMEDIATE")
-            posts = [clients.submit(service.post, TOKEN) for _ in range(3)]
+            posts = [clients.submit(service.post, TOKEN)]
+            eventually(lambda: _taken(service) == 1, 10, "a submission whose commit waits")
+            posts += [clients.submit(service.post, TOKEN) for _ in range(2)]
             eventually(lambda: _taken(service) == len(posts), 10, "submissions in the buffer")
             service.process.terminate()
             told = {_told(post) for post in posts}

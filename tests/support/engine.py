@@ -46,6 +46,8 @@ TOKEN = "ya29.token-for-tests"
 
 UNLIMITED = RateLimitConfig(token_bucket_capacity=0, per_minute=0)
 QUICK_RETRIES = RetryConfig(initial_backoff_ms=1, max_backoff_ms=20)
+PATIENT = RetryConfig(initial_backoff_ms=1, max_backoff_ms=20, max_retries=30)
+"""For a Google that fails more often in a row than a job usually outlives."""
 
 
 @dataclass(slots=True)

@@ -35,11 +35,12 @@ def _delete(bootstrap_servers: str, prefix: str) -> None:
 
 
 def _deleted(gone: "Future[None]") -> None:
-    """The members of a process that was killed stay for their session's time, and keep their group."""
+    """The members of a process that was killed stay for their session's time, and keep their group; one without members
+    and offsets may have been cleaned up by the broker since it was listed."""
     try:
         gone.result(SECONDS)
     except KafkaException as error:
-        if error.args[0].code() != KafkaError.NON_EMPTY_GROUP:
+        if error.args[0].code() not in (KafkaError.NON_EMPTY_GROUP, KafkaError.GROUP_ID_NOT_FOUND):
             raise
 
 

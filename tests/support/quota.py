@@ -1,6 +1,12 @@
 """What Google's ledger says of a quota."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+
+
+def zone_at_noon() -> str:
+    """A time zone in which no day ends within the next hours."""
+    return f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"
 
 
 def worst_bucket_excess(times: Sequence[float], capacity: float, rate: float) -> float:
