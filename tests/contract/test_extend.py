@@ -38,7 +38,7 @@ async def test_a_task_that_is_being_settled_keeps_no_other_from_being_extended(
     try:
         async with connection.transaction():
             await connection.execute("SELECT 1 FROM tasks WHERE id = $1 FOR UPDATE", first)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 assert await store.write(extend, [first, *others], HOLDER, 15.0) == len(others)
             assert sorted(await store.read(_extended)) == others
         assert await store.write(extend, [first, *others], HOLDER, 15.0) == len(others) + 1

@@ -114,7 +114,7 @@ async def _down(broker: KafkaBroker) -> None:
 
 async def test_a_broker_killed_and_started_again_is_used_as_before(kafka: OwnKafka, broker: KafkaBroker) -> None:
     await broker.check()
-    identity = await broker.prepare()
+    identity = await _prepared(broker)
     await asyncio.to_thread(kafka.kill)
     await _down(broker)
     await _down(broker)  # by now the session of its consumer is over
@@ -123,7 +123,7 @@ async def test_a_broker_killed_and_started_again_is_used_as_before(kafka: OwnKaf
     await _pass_through(broker)
     assert time.monotonic() - began < RECOVERY_SECONDS + SLACK_SECONDS
     await broker.check()
-    assert await broker.prepare() == identity
+    assert await _prepared(broker) == identity
 
 
 async def test_a_frozen_broker_holds_up_no_call_beyond_its_deadline(kafka: OwnKafka, broker: KafkaBroker) -> None:
@@ -153,20 +153,20 @@ async def test_a_broker_that_lost_its_disks_gets_its_topics_anew_and_is_read_fro
 ) -> None:
     for _ in range(5):
         await _pass_through(broker)
-    identity = await broker.prepare()
+    identity = await _prepared(broker)
     await asyncio.to_thread(kafka.wipe)
     await asyncio.to_thread(kafka.start)
     assert await _prepared(broker) != identity
     assert {delivery.work.task_id for delivery in await _pass_through(broker)}
     async with _broker_on(kafka, broker.topic(Topic.FETCH_REVIEWS).removesuffix(Topic.FETCH_REVIEWS)) as another:
         await another.check()
-        assert await another.prepare() == await broker.prepare()
+        assert await _prepared(another) == await _prepared(broker)
 
 
 async def test_a_topic_made_anew_is_read_although_its_group_was_further(kafka: OwnKafka, broker: KafkaBroker) -> None:
     for _ in range(5):
         await _pass_through(broker)
-    identity = await broker.prepare()
+    identity = await _prepared(broker)
     await delete_topic(kafka.connection.bootstrap_servers, broker.topic(Topic.FETCH_REVIEWS))
-    assert await broker.prepare() != identity
+    assert await _prepared(broker) != identity
     await _pass_through(broker)

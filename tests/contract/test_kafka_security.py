@@ -19,7 +19,7 @@ from confluent_kafka.admin import (
     ResourcePatternType,
     ResourceType,
 )
-from local_services import kafka
+from local_services.process import free_ports
 from structlog.testing import capture_logs
 
 from app.broker.base import BrokerUnavailableError, TopicLayoutError
@@ -82,7 +82,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedKafka]:
     files = tmp_path_factory.mktemp("certificates")
     authority = Authority("The tests' own")
     (files / "broker.pem").write_bytes(authority.keystore())
-    ports, (guarded_port, _) = kafka.lasting_ports(), kafka.lasting_ports()
+    clients, controller, guarded_port = free_ports(3)
+    ports = (clients, controller)
     with running_kafka(_properties(ports, guarded_port, files / "broker.pem"), ports) as own:
         trusted = authority.write(files / "authority.pem")
         yield GuardedKafka(own.connection.bootstrap_servers, f"127.0.0.1:{guarded_port}", trusted)

@@ -30,12 +30,15 @@ from app.store.published import accept_any_topic
 from app.store.republish import announce_everything
 from app.store.schema import outbox
 from tests.support.announcing import held_locations, settle_page, stored_reviews, walk_all
-from tests.support.kafka import SECONDS, own_topics
+from tests.support.kafka import SECONDS, delete_topic, own_topics
 from tests.support.publishing import Site, decoded, running, send_all, until
 from tests.support.service import ROOT
 from tests.support.store import review
 
 pytestmark = pytest.mark.kafka
+
+LOOKING_SECONDS = 2.0
+"""Each look at a topic is a new consumer, and a busy machine takes its time for it."""
 
 LOCATIONS = 12
 PAGES = 8
@@ -228,11 +231,13 @@ def _open_transaction(producer: TransactionalProducer, site: Site) -> None:
     inner.flush(SECONDS)
 
 
+@pytest.mark.alone
 async def test_a_standby_never_disturbs_the_leader(site: Site, postgresql_database: str) -> None:
     """Had the second replica touched the transactional id, the first would have been fenced, and led anew."""
     async with publisher_process(site, postgresql_database) as first:
         await first.says("leads")
         async with publisher_process(site, postgresql_database) as second:
+            await second.says("stands by")
             for page in range(4):
                 await _settle(site, f"{page}")
                 await until(site.all_sent)
@@ -255,7 +260,7 @@ async def test_readers_do_not_wait_long_for_a_publisher_that_was_killed(site: Si
             await until(lambda: _is_readable(site, 1))
             stall = asyncio.get_running_loop().time() - began
     assert await _ids(site) == ["a"]
-    assert stall <= 5.0
+    assert stall <= 5.0 + LOOKING_SECONDS
 
 
 async def _is_readable(site: Site, number: int) -> bool:
@@ -314,8 +319,7 @@ async def test_a_topic_that_is_made_anew_under_a_running_publisher_is_noticed(si
 
 
 async def _wipe(site: Site) -> None:
-    admin = AdminClient({"bootstrap.servers": site.bootstrap_servers})
-    await asyncio.to_thread(admin.delete_topics([site.topic])[site.topic].result, SECONDS)
+    await delete_topic(site.bootstrap_servers, site.topic)
     await site.create_topics()
 
 

@@ -116,7 +116,9 @@ async def test_the_ciphertext_of_a_wiped_token_is_gone_from_the_file_and_its_log
         await database.write(migrate)
         for start in range(0, len(ids), 7):
             await database.write(submit, [NewJob(id_, "default", "1", sealed(size)) for id_ in ids[start : start + 7]])
-        assert in_files(tmp_path), "the ciphertexts are not where they are looked for"
+        await asyncio.to_thread(
+            eventually, lambda: bool(in_files(tmp_path)), 10.0, "ciphertexts where they are looked for"
+        )
         for job_id in ids[::2] + ids[1::2]:
             await database.write(wipe_token, job_id)
         await asyncio.to_thread(eventually, lambda: not in_files(tmp_path), 10.0, "files without a ciphertext")

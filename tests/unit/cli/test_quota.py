@@ -6,6 +6,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from app.cli.exits import ExitCode
@@ -37,10 +38,12 @@ def keep(state: BudgetState, project: str = "123456") -> None:
 
 
 def lent(calls: int) -> BudgetState:
-    """A budget of which a replica holds some calls."""
-    state, answer = take(BudgetState(), DEFAULTS, time.time(), calls, "replica-1")
+    """A budget of which a replica holds some calls, for longer than a test takes."""
+    now = time.time()
+    state, answer = take(BudgetState(), DEFAULTS, now, calls, "replica-1")
     assert isinstance(answer, Grant)
-    return state
+    share = msgspec.structs.replace(answer.share, expires_at=now + 600, settles_at=now + 600)
+    return msgspec.structs.replace(state, shares=(share,))
 
 
 def closed(seconds: float, state: BudgetState) -> BudgetState:

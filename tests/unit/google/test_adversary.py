@@ -141,7 +141,7 @@ async def test_plain_text_where_tls_should_be_gets_no_token() -> None:
 
 
 async def test_a_handshake_that_never_ends_is_over_at_the_deadline() -> None:
-    async with serving(silence) as mute, trusting(mute.url.replace("http:", "https:"), deadline=0.1) as client:
+    async with serving(silence) as mute, trusting(mute.url.replace("http:", "https:"), deadline=1.0) as client:
         error = await failure(client)
     assert (mute.connections, mute.requests) == (1, [])
     assert (error.kind, error.reason) == (ErrorKind.TRANSIENT, "timeout")

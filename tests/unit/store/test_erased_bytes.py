@@ -53,7 +53,7 @@ async def _job_with_canaries(database: Database) -> str:
 async def test_a_reviewer_is_in_no_byte_of_the_files(tmp_path: Path) -> None:
     async with sqlite_database(tmp_path, truncate_seconds=0.2) as database:
         await _job_with_canaries(database)
-        assert SECRET.encode() in bytes_of(tmp_path)
+        await asyncio.to_thread(eventually, lambda: SECRET.encode() in bytes_of(tmp_path), 10.0, "what shall be gone")
         await database.write(order_reviewer, "default", ErasureKind.REVIEWER, SECRET)
         await _erase(database)
         await gone(tmp_path)
