@@ -8,7 +8,8 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 # A process of tests that crashes is a failure and the end. Replaced, the run would wait for its last tests for ever.
 CRASH_ENDS := --max-worker-restart=0
-SECTION = @printf '\n== %s ==\n'
+SAY = printf '\n== %s ==\n'
+SECTION = @$(SAY)
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -26,7 +27,7 @@ test: setup ## Run every test but the nightly ones, on real services where the m
 	$(SECTION) "tests that may run beside each other: $(WORKERS) at a time"
 	@failed=0; $(PYTEST) -n $(WORKERS) $(CRASH_ENDS) --dist loadfile -m 'not alone and not nightly' || failed=$$?; \
 	[ $$failed -le 1 ] || exit $$failed; \
-	printf '\n== %s ==\n' "tests that need the machine to themselves"; \
+	$(SAY) "tests that need the machine to themselves"; \
 	$(PYTEST) -m 'alone and not nightly' && exit $$failed
 
 check: check-static unit ## Format, lint, types, layers, unit tests: three minutes

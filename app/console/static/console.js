@@ -117,12 +117,10 @@
     body.addEventListener("htmx:afterSwap", () => {
       for (const part of opened) {
         const next = document.getElementById(part.id);
-        if (!next) continue;
-        next.open = true;
-        if (!part.matches(".drawer")) continue;
-        next.replaceWith(part);
-        if (part.contains(focused)) focused.focus();
+        if (part.matches(".drawer")) next?.replaceWith(part);
+        else next?.setAttribute("open", "");
       }
+      if (opened.some((part) => part.contains(focused))) focused.focus();
       opened = [];
     });
     body.addEventListener("htmx:afterSettle", () => {

@@ -20,7 +20,7 @@ async def test_preparing_topics_without_kafka_fails_within_the_deadline() -> Non
     began = time.monotonic()
     with pytest.raises(BrokerUnavailableError, match=NOBODY.bootstrap_servers):
         await broker.prepare()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 3
     await broker.close()
 
 
@@ -30,4 +30,4 @@ async def test_a_send_without_kafka_fails_within_the_deadline() -> None:
     with pytest.raises(BrokerUnavailableError):
         await asyncio.to_thread(publisher.send, [Record("topic", b"key", b"value", {})])
     await asyncio.to_thread(publisher.flush)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 3

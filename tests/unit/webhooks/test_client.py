@@ -102,9 +102,8 @@ async def test_https_verifies_the_certificate(tmp_path: Path) -> None:
     ],
 )
 async def test_errors_are_in_words_and_tell_nothing_of_the_url(url: str, told: str) -> None:
-    async with CallbackClient(
-        LOOPBACK, deadline=60.0
-    ) as client:  # where no resolver answers, "not found" takes its time
+    # Where no resolver answers, "not found" takes its time.
+    async with CallbackClient(LOOPBACK, deadline=60.0) as client:
         with pytest.raises(DeliveryError, match=told) as caught:
             await client.post(url + QUERY, {}, b"{}")
     assert caught.value.__cause__ is None
