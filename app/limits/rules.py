@@ -108,8 +108,14 @@ class Limits:
 
     @cached_property
     def bucket_transit(self) -> float:
-        """TRANSIT_SECONDS, or 2 % of the bucket where that is less: a small bucket could not afford more."""
-        return min(TRANSIT_SECONDS, 0.02 * self.fill_seconds)
+        """TRANSIT_SECONDS, or less for a small bucket: a tenth of the time that its calls but one take to refill.
+
+        A refill begins later by so much, which a bucket with room for one more call makes up for. One that has none
+        allows fewer calls a second by it, and gets 2 % of the time in which it fills.
+        """
+        if not self.capacity:
+            return TRANSIT_SECONDS
+        return min(TRANSIT_SECONDS, max(0.02 * self.fill_seconds, 0.1 * (self.capacity - 1) / self.rate))
 
     def day_of(self, moment: float) -> int:
         """The calendar day in `day_zone`, as a proleptic ordinal."""

@@ -44,17 +44,17 @@ def arrivals(google: Simulator, api: str = "reviews") -> list[float]:
 
 
 async def test_a_bucket_is_kept_and_used_while_work_waits(stack: Stack) -> None:
-    limits = RateLimitConfig(token_bucket_capacity=60, refill_rate=30.0, per_minute=0)
-    world = Catalogue(accounts=2, locations=110, reviews=5)
+    limits = RateLimitConfig(token_bucket_capacity=70, refill_rate=25.0, per_minute=0)
+    world = Catalogue(accounts=2, locations=140, reviews=5)
     async with (
         running_simulator(world) as google,
         running_engine(stack, google.url, rate_limit=limits) as engine,
     ):
         job = await engine.fetch()
         times = arrivals(google)
-        assert (job["status"], len(times)) == ("completed", 220)
-        assert worst_bucket_excess(times, 60, 30.0) <= 0
-        assert best_utilisation(times, 60, 30.0) >= UTILISATION
+        assert (job["status"], len(times)) == ("completed", 280)
+        assert worst_bucket_excess(times, 70, 25.0) <= 0
+        assert best_utilisation(times, 70, 25.0) >= UTILISATION
 
 
 class FastClock(SystemClock):

@@ -17,7 +17,7 @@ from tests.unit.limits.ledger import assert_kept
 from tests.unit.limits.memory_store import MemoryBudgetStore
 
 DEFAULTS = Limits(bucket_capacity=100, refill_rate=10.0, per_minute=300)
-SMALL = Limits(bucket_capacity=2.1, refill_rate=1.0)  # two at once, with room for their time to Google
+SMALL = Limits(bucket_capacity=2.2, refill_rate=1.0)  # two at once, with room for their time to Google
 OFF = Limits()
 Make = Callable[..., SharedQuota]
 
@@ -409,6 +409,7 @@ async def test_the_snapshot_tells_limit_spent_left_and_why_it_is_closed(make: Ma
         (Limits(bucket_capacity=100, refill_rate=10.0), 1),
         (Limits(bucket_capacity=100, refill_rate=10.0), 3),
         (Limits(bucket_capacity=10, refill_rate=2.0), 3),
+        (Limits(bucket_capacity=2, refill_rate=2.0), 1),
         (Limits(bucket_capacity=1, refill_rate=2.0), 1),
     ],
 )

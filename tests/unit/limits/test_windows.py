@@ -58,7 +58,7 @@ def test_a_fresh_bucket_gives_its_capacity_and_then_says_when_there_is_more() ->
     state, taken = drained(limits, START)
     assert taken == 5
     wait = refused(take(state, limits, START, 1, "a")[1])
-    assert 0.2 <= wait.wait_seconds <= 0.25
+    assert wait.wait_seconds == pytest.approx(0.2 + limits.bucket_transit)
     assert wait.until == START + wait.wait_seconds
     assert "bucket of 5 calls" in wait.reason
     assert granted(take(state, limits, wait.until + 1e-6, 1, "a")[1]).count == 1
@@ -166,6 +166,14 @@ def test_the_reserve_is_left_to_others() -> None:
     limits = Limits(bucket_capacity=100, refill_rate=10, per_minute=50, per_day=1000, reserve_percent=20)
     assert (limits.capacity, limits.rate, limits.minute, limits.day) == (80, 8, 40, 800)
     assert drained(limits, START)[1] == 40
+
+
+@pytest.mark.parametrize(
+    ("capacity", "rate", "seconds"),
+    [(0, 0.0, 0.25), (100, 10.0, 0.25), (26, 10.0, 0.25), (11, 10.0, 0.1), (5, 5.0, 0.08), (1, 2.0, 0.01)],
+)
+def test_a_bucket_allows_a_call_the_time_that_it_can_afford(capacity: float, rate: float, seconds: float) -> None:
+    assert Limits(bucket_capacity=capacity, refill_rate=rate).bucket_transit == pytest.approx(seconds)
 
 
 def test_a_database_clock_set_back_neither_refills_nor_blocks_for_long() -> None:
