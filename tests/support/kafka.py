@@ -1,9 +1,11 @@
 """Topics of a test's own on a real Kafka, and a reader that is none of ours."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -124,6 +126,25 @@ def _committed(bootstrap_servers: str, topic: str) -> Iterator[Message]:
     with _reader(bootstrap_servers, "read_committed") as reader:
         partitions = reader.list_topics(topic, timeout=SECONDS).topics[topic].partitions
         yield from _to_the_end(reader, topic, list(partitions))
+
+
+@asynccontextmanager
+async def following(bootstrap_servers: str, topic: str) -> AsyncIterator[Callable[[], Awaitable[Message]]]:
+    """A `read_committed` consumer at the topic's end, as readers are that run all the time: what waits for its next
+    message."""
+    with _reader(bootstrap_servers, "read_committed") as reader:
+        partitions = reader.list_topics(topic, timeout=SECONDS).topics[topic].partitions
+        await asyncio.to_thread(list, _to_the_end(reader, topic, list(partitions)))
+        yield partial(asyncio.to_thread, _next, reader)
+
+
+def _next(reader: Consumer) -> Message:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        message = reader.poll(1.0)
+        if message is not None and message.error() is None:
+            return message
+    raise TimeoutError(f"no message within {SECONDS:.0f} s")
 
 
 def all_messages(bootstrap_servers: str, prefix: str) -> Iterator[tuple[str, Iterator[Message]]]:
