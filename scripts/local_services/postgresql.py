@@ -99,7 +99,8 @@ def serve(cluster: Cluster) -> subprocess.Popen[bytes]:
 
 def send(server: int, number: int) -> None:
     """A signal to the server and all its backends: SIGSTOP freezes it with its connections open, SIGCONT wakes it."""
-    for pid in (server, *_backends(server)):
+    os.kill(server, signal.SIGSTOP)  # it starts no backend meanwhile, and keeps the entries of those that end
+    for pid in (*_backends(server), server):
         os.kill(pid, number)
 
 

@@ -41,7 +41,6 @@ class OwnPostgresql:
         """SIGKILL to the server and to all that it started, as a machine that loses its power. Twice is once."""
         process, self._process = self._process, None
         if process is not None:
-            postgresql.send(process.pid, signal.SIGSTOP)  # or they start others meanwhile
             postgresql.send(process.pid, signal.SIGKILL)
             process.wait()
 
