@@ -6,7 +6,6 @@ calls fenced is another producer of the same `transactional.id`, or a transactio
 
 import asyncio
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
@@ -17,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 from app.broker.base import BrokerUnavailableError
 from app.broker.client_log import client_log
 from app.broker.connection import KafkaConnection, TopicLayout, Trouble
+from app.broker.daemon import DaemonExecutor
 from app.clock import Clock
 from app.crash import CrashPoint, crash_point
 
@@ -35,6 +35,13 @@ QUIET = {"log_level": 5}
 
 GRACE_SECONDS = 1.0
 """librdkafka ends a request at its timeout by itself; only if it did not would a wait for it last this much longer."""
+
+PATIENCE = 2
+"""Deadlines after which a call is taken for one that never ends. A send takes 1.5 at most, its abort included.
+
+librdkafka's `rd_kafka_send_offsets_to_transaction` ignores its timeout while it looks for the group's coordinator, and
+then waits for ever (its issues 5456 and 5511, found in 2.16.0 when a broker came back within seconds).
+"""
 
 _FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
 
@@ -85,8 +92,9 @@ class Reached(NamedTuple):
 class TransactionalProducer:
     """One life of the producer `name`, its `transactional.id` and its group: after an error, the next has a new object.
 
-    All that blocks runs in a thread of its own, which may outlive `close`. `topic`: the one whose identity matters.
-    `deadline`: seconds for each method.
+    All that blocks runs in a thread of its own, which may outlive `close`: a call that never ends is left there, with
+    its client, and the next object fences it. `topic`: the one whose identity matters. `deadline`: seconds for each
+    method.
     """
 
     def __init__(
@@ -105,7 +113,7 @@ class TransactionalProducer:
         self._max_message_bytes = layout.max_message_bytes
         self._clock = clock
         self._deadline = deadline
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread: DaemonExecutor | None = None
         self._producer: Producer | None = None
         self._admin: AdminClient | None = None
         self._group: object = None
@@ -122,7 +130,7 @@ class TransactionalProducer:
 
         Raises `BrokerUnavailableError`, `RefusedError`.
         """
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-transactions")
+        self._thread = DaemonExecutor("kafka-transactions")
         return await self._run(self._start)
 
     async def send(self, records: Iterable[OutRecord], position: int) -> None:
@@ -148,7 +156,12 @@ class TransactionalProducer:
     async def _run(self, call: Callable[[], T]) -> T:
         if self._thread is None:
             raise BrokerUnavailableError("The producer is closed.")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        patience = PATIENCE * self._deadline
+        try:
+            async with asyncio.timeout(patience):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        except TimeoutError as error:
+            raise BrokerUnavailableError(f"Kafka's client has not come back from a call for {patience:g} s.") from error
 
     def _until(self) -> float:
         return self._clock.monotonic() + self._deadline
