@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class DaemonExecutor(Executor):
-    """One thread, one call after the other. Unlike a ThreadPoolExecutor's it does not hold up the end of the process."""
+    """One thread, one call after the other. It does not hold up the process's end, as a ThreadPoolExecutor's does."""
 
     def __init__(self, name: str) -> None:
         self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
