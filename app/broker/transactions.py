@@ -36,8 +36,8 @@ QUIET = {"log_level": 5}
 GRACE_SECONDS = 1.0
 """librdkafka ends a request at its timeout by itself; only if it did not would a wait for it last this much longer."""
 
-PATIENCE = 2
-"""Deadlines after which a call is taken for one that never ends. A send takes 1.5 at most, its abort included.
+LONGEST_CALL = 1.5
+"""Deadlines that a send takes at most, its abort included; a call that takes longer is taken for one that never ends.
 
 librdkafka's `rd_kafka_send_offsets_to_transaction` ignores its timeout while it looks for the group's coordinator, and
 then waits for ever (its issues 5456 and 5511, found in 2.16.0 when a broker came back within seconds).
@@ -156,7 +156,7 @@ class TransactionalProducer:
     async def _run(self, call: Callable[[], T]) -> T:
         if self._thread is None:
             raise BrokerUnavailableError("The producer is closed.")
-        patience = PATIENCE * self._deadline
+        patience = LONGEST_CALL * self._deadline + GRACE_SECONDS
         try:
             async with asyncio.timeout(patience):
                 return await asyncio.get_running_loop().run_in_executor(self._thread, call)
